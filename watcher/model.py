@@ -1,0 +1,92 @@
+"""The words of this house: drops, file states, roles, upload sets. Plain values, no I/O.
+
+Paths are absolute ``str`` with surrogate escapes, as :mod:`os` gives them, so that every name Linux allows survives.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FileState(StrEnum):
+    """Where a dropped file stands. The first four are on their way, the others are at rest."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    UPLOADING = "uploading"
+    CONVERTING = "converting"
+    DONE = "done"
+    DUPLICATE = "duplicate"
+    FAILED = "failed"
+    GONE = "gone"
+    """Deleted locally."""
+    SKIPPED = "skipped"
+    """Passed over by the drop's rules; seen in dry runs only, never in the ledger."""
+
+
+AT_REST = frozenset({FileState.DONE, FileState.DUPLICATE, FileState.FAILED, FileState.GONE})
+
+
+class Role(StrEnum):
+    """Whether a file is uploaded for itself or travels with a model that names it."""
+
+    MAIN = "main"
+    COMPANION = "companion"
+
+
+class OnChange(StrEnum):
+    """What a changed file does with what it made before on the server."""
+
+    NEW = "new"
+    """The new version is uploaded; the older source file and its assets stay."""
+
+
+class OnDelete(StrEnum):
+    """What a local deletion does on the server."""
+
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A watched local folder and the remote folder that its files go to."""
+
+    path: str
+    """Real path (no symbolic links) of the folder."""
+    folder: str
+    """Remote folder: an id, or a path such as ``Cars/Incoming`` that is created when missing."""
+    recursive: bool = True
+    mirror: bool = False
+    """Whether local sub-folders become remote sub-folders."""
+    include: tuple[str, ...] = ()
+    """Patterns in gitignore syntax; when given, only matching files are taken."""
+    ignore: tuple[str, ...] = ()
+    """Patterns in gitignore syntax of files that are passed over."""
+    settle_seconds: float = 2.0
+    """How long a file must stay unchanged before it counts as complete."""
+    companion_wait_seconds: float = 10.0
+    """How long a model waits for files it names, and a loose texture for a model that names it."""
+    writer_wait_seconds: float = 300.0
+    """How long an unchanged file that a program still holds open for writing is waited for."""
+    on_change: OnChange = OnChange.NEW
+    on_delete: OnDelete = OnDelete.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What tells a changed file from an unchanged one, as ``lstat`` gives it."""
+
+    dev: int
+    ino: int
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """An asset that the server confirmed."""
+
+    asset_id: str
+    type: str
+    name: str
