@@ -1,0 +1,69 @@
+"""The ledger: the only room that knows SQL. It is the queue, the memory and what ``status`` reads.
+
+Every transition of a file is one method and one transaction, so that a kill between any two of them loses nothing.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from watcher.ledger.connection import Connection, LedgerError
+from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
+from watcher.ledger.intake import IntakeLedger, Known, Observation
+from watcher.ledger.plan import Candidate, CompanionState, LinkedFile, PlanLedger
+from watcher.ledger.report import Counts, FileReport, ReportLedger
+from watcher.ledger.upkeep import UpkeepLedger
+from watcher.ledger.uploads import Claim, Job, JobMember, OpenAttempt, UploadLedger, UploadState, Verdict
+
+
+class Ledger:
+    """The ledger file, with one attribute for each stage that speaks to it. Safe to share between threads."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open it; unless ``read_only``, create and migrate it.
+
+        Raises:
+            LedgerError: it cannot be used; the text says why.
+        """
+        self._connection = Connection(path, read_only=read_only)
+        self.path = path
+        self.schema = self._connection.schema
+        self.intake = IntakeLedger(self._connection)
+        self.plan = PlanLedger(self._connection)
+        self.uploads = UploadLedger(self._connection)
+        self.conversions = ConversionLedger(self._connection)
+        self.report = ReportLedger(self._connection)
+        self.upkeep = UpkeepLedger(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+__all__ = [
+    "Candidate",
+    "Claim",
+    "CompanionState",
+    "ConversionRecord",
+    "Counts",
+    "FileReport",
+    "Following",
+    "IntakeLedger",
+    "Job",
+    "JobMember",
+    "Known",
+    "Ledger",
+    "LedgerError",
+    "LinkedFile",
+    "Observation",
+    "OpenAttempt",
+    "UploadState",
+    "Verdict",
+]

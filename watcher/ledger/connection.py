@@ -1,0 +1,124 @@
+"""How the ledger's file is opened, and what a transaction is."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from watcher.ledger.schema import VERSION, migrations
+
+BUSY_SECONDS = 30.0
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the text says why and what to do."""
+
+
+class Connection:
+    """One connection that all threads of a process share, one transaction at a time."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the ledger, and unless ``read_only`` create and migrate it.
+
+        Raises:
+            LedgerError: it is not there (read only), not readable, damaged, or of a newer program.
+        """
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            if read_only:
+                if not path.exists():
+                    raise LedgerError(f"there is no ledger at {path} yet: nothing was scanned or watched so far")
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+                path.chmod(0o600)
+            self._sqlite = sqlite3.connect(
+                path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            self._sqlite.row_factory = sqlite3.Row
+            self._prepare(read_only)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
+
+    def _prepare(self, read_only: bool) -> None:
+        if read_only:
+            self._sqlite.execute("PRAGMA query_only = ON")
+        else:
+            self._sqlite.execute("PRAGMA journal_mode = WAL")
+            self._sqlite.execute("PRAGMA synchronous = NORMAL")
+        self._sqlite.execute("PRAGMA foreign_keys = ON")
+        db = Database(self._sqlite)
+        self.schema = len(migrations.applied(db))
+        if self.schema > VERSION:
+            raise LedgerError(
+                f"the ledger {self.path} has schema {self.schema}, written by a newer 3dverse-watcher;"
+                f" this one knows {VERSION}. Update the program or use another state_dir"
+            )
+        if not read_only:
+            migrations.apply(db)
+        elif self.schema < VERSION:
+            raise LedgerError(f"the ledger {self.path} is of an older program: start `run` or `scan` once to update it")
+        self.schema = VERSION
+
+    def close(self) -> None:
+        with self._lock:
+            self._sqlite.close()
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """A write transaction: all of it or nothing, one at a time.
+
+        ``durable`` waits until the disk has it, so that it also survives a power cut.
+        """
+        with self._lock:
+            if durable:
+                self._sqlite.execute("PRAGMA synchronous = FULL")
+            self._sqlite.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._sqlite
+                self._sqlite.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._sqlite.execute("ROLLBACK")
+                raise
+            finally:
+                if durable:
+                    self._sqlite.execute("PRAGMA synchronous = NORMAL")
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction: every query in it sees the same moment."""
+        with self._lock:
+            self._sqlite.execute("BEGIN")
+            try:
+                yield self._sqlite
+            finally:
+                self._sqlite.execute("COMMIT")
+
+    def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._sqlite.execute(sql, tuple(parameters)).fetchall()
+
+    def row(self, sql: str, parameters: Iterable[Any] = ()) -> sqlite3.Row | None:
+        with self._lock:
+            row: sqlite3.Row | None = self._sqlite.execute(sql, tuple(parameters)).fetchone()
+            return row
+
+
+def text_blob(text: str) -> bytes:
+    """A text that may hold lone surrogates, as bytes for the ledger."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def blob_text(blob: bytes) -> str:
+    return blob.decode("utf-8", "surrogatepass")

@@ -1,0 +1,136 @@
+"""What the tracker asks of the ledger and tells it: conversions under way and the assets they made."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from watcher.ledger.connection import Connection, blob_text
+from watcher.model import Asset
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """An upload whose conversion is followed."""
+
+    upload_id: int
+    folder_id: str
+    upload_task_id: str
+    main_name: str
+    """The name under which the main file was sent."""
+    sent_at: float
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRecord:
+    """A conversion task as the server reported it last."""
+
+    source_file_id: str
+    source_file_name: str
+    asset_id: str
+    pipeline: str
+    status: str
+    progress: float
+    """0 to 1."""
+
+
+class ConversionLedger:
+    """Transitions and questions of the track stage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def folders(self) -> dict[str, float]:
+        """The remote folders in which conversions are followed, each with the time its newest upload was sent."""
+        rows = self._connection.rows(
+            "SELECT folder_id, max(sent_at) AS newest FROM uploads WHERE state = 'sent' GROUP BY folder_id"
+        )
+        return {row["folder_id"]: row["newest"] for row in rows}
+
+    def following(self, folder_id: str) -> list[Following]:
+        """The conversions followed in one remote folder, oldest first."""
+        rows = self._connection.rows(
+            "SELECT u.id, u.upload_task_id, u.sent_at, u.progress, m.name FROM uploads u"
+            " JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            " WHERE u.state = 'sent' AND u.folder_id = ? ORDER BY u.id",
+            (folder_id,),
+        )
+        return [
+            Following(
+                upload_id=row["id"],
+                folder_id=folder_id,
+                upload_task_id=row["upload_task_id"],
+                main_name=blob_text(row["name"]),
+                sent_at=row["sent_at"],
+                progress=row["progress"],
+            )
+            for row in rows
+        ]
+
+    def progressed(self, upload_id: int, progress: float, records: Sequence[ConversionRecord], now: float) -> None:
+        """A conversion moved on."""
+        with self._connection.transaction() as sql:
+            sql.execute("UPDATE uploads SET progress = ? WHERE id = ?", (progress, upload_id))
+            _record(sql, upload_id, records)
+            sql.execute(
+                "UPDATE files SET updated_at = ? WHERE upload_id = ? AND state = 'converting'",
+                (now, upload_id),
+            )
+
+    def succeeded(
+        self,
+        upload_id: int,
+        records: Sequence[ConversionRecord],
+        source_file_id: str | None,
+        assets: Sequence[Asset],
+        now: float,
+    ) -> None:
+        """A conversion ended well: the assets that the server confirmed go on record, and the files come to rest."""
+        with self._connection.transaction() as sql:
+            _record(sql, upload_id, records)
+            sql.executemany(
+                "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?)",
+                [(upload_id, asset.asset_id, asset.type, asset.name) for asset in assets],
+            )
+            sql.execute(
+                "UPDATE uploads SET state = 'success', progress = 1, source_file_id = ?, error = NULL, finished_at = ?"
+                " WHERE id = ?",
+                (source_file_id, now, upload_id),
+            )
+            sql.execute(
+                "UPDATE files SET updated_at = ?, error = NULL, due_at = NULL, state ="
+                " CASE WHEN id = (SELECT main_id FROM uploads WHERE id = ?) THEN 'done' ELSE 'duplicate' END"
+                " WHERE upload_id = ? AND (state = 'converting' OR (state = 'waiting' AND wake_at IS NULL))",
+                (now, upload_id, upload_id),
+            )
+
+    def failed(
+        self,
+        upload_id: int,
+        records: Sequence[ConversionRecord],
+        source_file_id: str | None,
+        error: str,
+        now: float,
+    ) -> None:
+        """A conversion ended badly, or the server refused it: the files fail with its reason."""
+        with self._connection.transaction() as sql:
+            _record(sql, upload_id, records)
+            sql.execute(
+                "UPDATE uploads SET state = 'error', source_file_id = ?, error = ?, finished_at = ? WHERE id = ?",
+                (source_file_id, error, now, upload_id),
+            )
+            sql.execute(
+                "UPDATE files SET updated_at = ?, error = ?, due_at = NULL, state = 'failed'"
+                " WHERE upload_id = ? AND (state = 'converting' OR (state = 'waiting' AND wake_at IS NULL))",
+                (now, error, upload_id),
+            )
+
+
+def _record(sql: sqlite3.Connection, upload_id: int, records: Sequence[ConversionRecord]) -> None:
+    sql.executemany(
+        "INSERT OR REPLACE INTO conversions VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (upload_id, r.source_file_id, r.source_file_name, r.asset_id, r.pipeline, r.status, r.progress)
+            for r in records
+        ],
+    )

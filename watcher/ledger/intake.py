@@ -1,0 +1,248 @@
+"""What the intake tells the ledger: files seen, settled, vanished, passed over."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from watcher.ledger.connection import Connection, text_blob
+from watcher.model import FileState, Role, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A file as it was seen."""
+
+    path: str
+    signature: Signature
+    refers: bool = False
+    """Whether its format can name other files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds of one file."""
+
+    signature: Signature
+    state: FileState
+    settled: bool
+
+
+class IntakeLedger:
+    """Transitions and questions of the intake stage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def known(self, directory: str) -> dict[str, Known]:
+        """All files of one folder that the ledger knows and that are not gone, by name."""
+        rows = self._connection.rows(
+            "SELECT f.name, f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at"
+            " FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.state != 'gone'",
+            (os.fsencode(directory),),
+        )
+        return {os.fsdecode(row["name"]): _known(row) for row in rows}
+
+    def known_file(self, path: str) -> Known | None:
+        """What the ledger holds of this file, or None when it knows none or it is gone."""
+        directory, name = os.path.split(path)
+        row = self._connection.row(
+            "SELECT f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at"
+            " FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ? AND f.state != 'gone'",
+            (os.fsencode(directory), os.fsencode(name)),
+        )
+        return None if row is None else _known(row)
+
+    def directories(self, drop: str) -> list[str]:
+        """The folders of a drop in which the ledger knows files that are not gone."""
+        rows = self._connection.rows(
+            "SELECT d.path FROM dirs d JOIN drops p ON p.id = d.drop_id WHERE p.path = ?"
+            " AND EXISTS (SELECT 1 FROM files f WHERE f.dir_id = d.id AND f.state != 'gone')",
+            (os.fsencode(drop),),
+        )
+        return [os.fsdecode(row["path"]) for row in rows]
+
+    def unsettled(self, drop: str) -> list[str]:
+        """Files of a drop that were seen and have not settled yet."""
+        rows = self._connection.rows(
+            "SELECT d.path, f.name FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " WHERE p.path = ? AND f.settled_at IS NULL AND f.due_at IS NULL AND f.state IN ('pending', 'waiting')",
+            (os.fsencode(drop),),
+        )
+        return [os.path.join(os.fsdecode(row["path"]), os.fsdecode(row["name"])) for row in rows]
+
+    def wanted(self, drop: str, name: str) -> bool:
+        """Whether a model of this drop names a file called so that is missing so far."""
+        row = self._connection.row(
+            "SELECT 1 FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
+            " JOIN drops p ON p.id = d.drop_id WHERE l.missing_key = ? AND p.path = ? AND f.state != 'gone' LIMIT 1",
+            (missing_key(name), os.fsencode(drop)),
+        )
+        return row is not None
+
+    def wants_anything(self) -> bool:
+        """Whether any model names a file that is missing so far."""
+        return self._connection.row("SELECT 1 FROM links WHERE missing_key IS NOT NULL LIMIT 1") is not None
+
+    def observed(self, drop: str, files: Iterable[Observation], now: float) -> None:
+        """New files and changed ones: each waits to settle, and what was known of an older version is void."""
+        with self._connection.transaction() as sql:
+            for file in files:
+                self._observe(sql, drop, file, now)
+
+    def _observe(self, sql: sqlite3.Connection, drop: str, file: Observation, now: float) -> None:
+        directory, name = os.path.split(file.path)
+        dir_id = self._dir_id(sql, drop, directory)
+        sql.execute(
+            "INSERT INTO files"
+            " (dir_id, name, state, dev, ino, size, mtime_ns, ctime_ns, refers, observed_at, updated_at)"
+            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (dir_id, name) DO UPDATE SET"
+            "  observed_at = CASE WHEN settled_at IS NULL AND state != 'gone' THEN observed_at"
+            "                     ELSE excluded.observed_at END,"
+            "  role = CASE WHEN state = 'gone' THEN 'main' ELSE role END,"
+            "  state = 'pending', generation = generation + 1, settled_at = NULL, refs = NULL, wake_at = NULL,"
+            "  due_at = NULL, attempts = 0, digest = NULL, error = NULL, dev = excluded.dev, ino = excluded.ino,"
+            "  size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
+            "  updated_at = excluded.updated_at",
+            (dir_id, os.fsencode(name), *_columns(file.signature), int(file.refers), now, now),
+        )
+
+    def settled(self, drop: str, files: Iterable[tuple[str, Signature]], now: float) -> None:
+        """Files that stayed unchanged long enough. Models that use or miss one of them are planned anew."""
+        with self._connection.transaction() as sql:
+            for path, signature in files:
+                directory, name = os.path.split(path)
+                row = sql.execute(
+                    "UPDATE files SET settled_at = ?, wake_at = NULL, updated_at = ?"
+                    " WHERE dir_id = ? AND name = ? AND dev = ? AND ino = ? AND size = ? AND mtime_ns = ?"
+                    " AND ctime_ns = ? AND settled_at IS NULL RETURNING id",
+                    (now, now, self._dir_id(sql, drop, directory), os.fsencode(name), *_columns(signature)),
+                ).fetchone()
+                if row is not None:
+                    _replan_users(sql, drop, row["id"], name, now)
+
+    def vanished(self, drop: str, paths: Iterable[str], now: float) -> None:
+        """Files that are no longer there. Models on their way that use them are planned anew; uploads stay."""
+        with self._connection.transaction() as sql:
+            for path in paths:
+                directory, name = os.path.split(path)
+                row = sql.execute(
+                    "UPDATE files SET state = 'gone', generation = generation + 1, settled_at = NULL, due_at = NULL,"
+                    " wake_at = NULL, error = NULL, updated_at = ? WHERE dir_id = ? AND name = ? AND state != 'gone'"
+                    " RETURNING id, role",
+                    (now, self._dir_id(sql, drop, directory), os.fsencode(name)),
+                ).fetchone()
+                if row is None:
+                    continue
+                if row["role"] == Role.COMPANION:
+                    _replan_users_at_work(sql, row["id"], now)
+                _release_companions(sql, row["id"], now)
+
+    def scanned(
+        self,
+        drop: str,
+        passed_over: Mapping[str, int],
+        problems: Mapping[str, str],
+        now: float,
+    ) -> None:
+        """The outcome of a full scan: files passed over by extension, and what could not be read and why."""
+        with self._connection.transaction() as sql:
+            drop_id = _drop_id(sql, drop)
+            sql.execute("DELETE FROM passed_over WHERE drop_id = ?", (drop_id,))
+            sql.execute("DELETE FROM problems WHERE drop_id = ?", (drop_id,))
+            sql.executemany(
+                "INSERT INTO passed_over VALUES (?, ?, ?)",
+                [(drop_id, text_blob(extension), count) for extension, count in passed_over.items()],
+            )
+            sql.executemany(
+                "INSERT INTO problems VALUES (?, ?, ?)",
+                [(drop_id, os.fsencode(path), error) for path, error in problems.items()],
+            )
+            sql.execute("INSERT OR REPLACE INTO meta VALUES ('last_scan_at', ?)", (str(now),))
+
+    def problem(self, drop: str, path: str, error: str | None) -> None:
+        """Something of a drop cannot be read (or can again, with None); the next full scan judges anew."""
+        with self._connection.transaction() as sql:
+            drop_id = _drop_id(sql, drop)
+            if error is None:
+                sql.execute("DELETE FROM problems WHERE drop_id = ? AND path = ?", (drop_id, os.fsencode(path)))
+            else:
+                sql.execute("INSERT OR REPLACE INTO problems VALUES (?, ?, ?)", (drop_id, os.fsencode(path), error))
+
+    def _dir_id(self, sql: sqlite3.Connection, drop: str, directory: str) -> int:
+        row = sql.execute("SELECT id FROM dirs WHERE path = ?", (os.fsencode(directory),)).fetchone()
+        if row is None:
+            row = sql.execute(
+                "INSERT INTO dirs (drop_id, path) VALUES (?, ?) RETURNING id",
+                (_drop_id(sql, drop), os.fsencode(directory)),
+            ).fetchone()
+        dir_id: int = row["id"]
+        return dir_id
+
+
+def missing_key(name: str) -> bytes:
+    """How a missing companion is recognised when it comes: its file name, without regard to case."""
+    return text_blob(os.path.basename(name).casefold())
+
+
+def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
+    sql.execute("INSERT OR IGNORE INTO drops (path) VALUES (?)", (os.fsencode(drop),))
+    drop_id: int = sql.execute("SELECT id FROM drops WHERE path = ?", (os.fsencode(drop),)).fetchone()["id"]
+    return drop_id
+
+
+def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, now: float) -> None:
+    """Send the models that use this file, or miss one of its name, back to the plan stage."""
+    sql.execute(
+        "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, error = NULL, attempts = 0,"
+        " generation = generation + 1, updated_at = ?"
+        " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ? AND id IN ("
+        "  SELECT main_id FROM links WHERE companion_id = ?"
+        "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
+        "   JOIN drops p ON p.id = d.drop_id WHERE l.missing_key = ? AND p.path = ?)",
+        (now, file_id, file_id, missing_key(name), os.fsencode(drop)),
+    )
+
+
+def _replan_users_at_work(sql: sqlite3.Connection, companion_id: int, now: float) -> None:
+    sql.execute(
+        "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, generation = generation + 1, updated_at = ?"
+        " WHERE state IN ('pending', 'waiting', 'uploading') AND settled_at IS NOT NULL"
+        " AND id IN (SELECT main_id FROM links WHERE companion_id = ?)",
+        (now, companion_id),
+    )
+
+
+def _release_companions(sql: sqlite3.Connection, main_id: int, now: float) -> None:
+    """A model is gone: companions that no other model uses and that never reached the server stand for themselves."""
+    sql.execute(
+        "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
+        " WHERE role = 'companion' AND state != 'gone'"
+        " AND id IN (SELECT companion_id FROM links WHERE main_id = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+        "   WHERE l.companion_id = files.id AND m.state != 'gone')"
+        " AND NOT EXISTS (SELECT 1 FROM members b JOIN uploads u ON u.id = b.upload_id"
+        "   WHERE b.digest = files.digest AND u.state IN ('sent', 'success'))",
+        (now, main_id),
+    )
+
+
+def _columns(signature: Signature) -> tuple[int, int, int, int, int]:
+    return (
+        _signed(signature.dev),
+        _signed(signature.ino),
+        signature.size,
+        signature.mtime_ns,
+        signature.ctime_ns,
+    )
+
+
+def _signed(number: int) -> int:
+    """Device and inode numbers are unsigned 64 bit; SQLite's integers are signed."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _known(row: sqlite3.Row) -> Known:
+    signature = Signature(row["dev"] % (1 << 64), row["ino"] % (1 << 64), row["size"], row["mtime_ns"], row["ctime_ns"])
+    return Known(signature, FileState(row["state"]), row["settled_at"] is not None)

@@ -1,0 +1,233 @@
+"""What the plan stage asks of the ledger and tells it: which files belong together, and who waits."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from watcher.ledger.connection import Connection, text_blob
+from watcher.ledger.intake import missing_key
+from watcher.model import FileState, Role, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A settled file that has no plan yet."""
+
+    file_id: int
+    generation: int
+    path: str
+    drop: str
+    refers: bool
+    """Whether its format can name other files."""
+    settled_at: float
+    references: tuple[str, ...] | None
+    """What it names, when that was read before."""
+    used: bool
+    """Whether a model that is there uses it as a companion."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedFile:
+    """A companion that a model names and that is there."""
+
+    path: str
+    text: str
+    """The reference as the model wrote it."""
+    upload_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionState:
+    """What the ledger knows of a file that a model names."""
+
+    file_id: int
+    settled: bool
+
+
+class PlanLedger:
+    """Transitions and questions of the plan stage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def candidates(self, now: float, limit: int) -> list[Candidate]:
+        """Settled files without a plan whose time has come, oldest first."""
+        rows = self._connection.rows(
+            "SELECT f.id, f.generation, d.path AS dir, f.name, p.path AS drop_path, f.refers, f.settled_at, f.refs,"
+            " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+            "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
+            " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.due_at IS NULL AND f.state IN ('pending', 'waiting') AND f.settled_at IS NOT NULL"
+            " AND f.role = 'main'"
+            " AND CASE f.state WHEN 'pending' THEN 1 ELSE f.wake_at <= ? END ORDER BY f.settled_at LIMIT ?",
+            (now, limit),
+        )
+        return [
+            Candidate(
+                file_id=row["id"],
+                generation=row["generation"],
+                path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+                drop=os.fsdecode(row["drop_path"]),
+                refers=bool(row["refers"]),
+                settled_at=row["settled_at"],
+                references=None if row["refs"] is None else tuple(json.loads(row["refs"])),
+                used=bool(row["used"]),
+            )
+            for row in rows
+        ]
+
+    def next_wake(self) -> float | None:
+        """When the next waiting file is to be planned again, or None."""
+        row = self._connection.row(
+            "SELECT min(wake_at) AS at FROM files WHERE due_at IS NULL AND state = 'waiting'"
+            " AND settled_at IS NOT NULL AND role = 'main'"
+        )
+        return None if row is None else row["at"]
+
+    def oldest_unread(self, drop: str) -> float | None:
+        """When the oldest file was first seen that can name others and was not read for that yet; None without one."""
+        row = self._connection.row(
+            "SELECT min(f.observed_at) AS at"
+            " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.refers = 1 AND f.refs IS NULL AND f.due_at IS NULL AND f.state = 'pending' AND p.path = ?",
+            (os.fsencode(drop),),
+        )
+        return None if row is None else row["at"]
+
+    def state_of(self, path: str, signature: Signature) -> CompanionState | None:
+        """What the ledger knows of this version of a file; None when it does not know the file or this version."""
+        directory, name = os.path.split(path)
+        row = self._connection.row(
+            "SELECT f.id, f.settled_at FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ?"
+            " AND f.state != 'gone' AND f.size = ? AND f.mtime_ns = ? AND f.ctime_ns = ?",
+            (
+                os.fsencode(directory),
+                os.fsencode(name),
+                signature.size,
+                signature.mtime_ns,
+                signature.ctime_ns,
+            ),
+        )
+        return None if row is None else CompanionState(row["id"], row["settled_at"] is not None)
+
+    def read(self, file_id: int, generation: int, references: Sequence[str]) -> None:
+        """What this version of a file names."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET refs = ? WHERE id = ? AND generation = ?",
+                (json.dumps(references).encode(), file_id, generation),
+            )
+
+    def wait(
+        self,
+        candidate: Candidate,
+        until: float,
+        now: float,
+        linked: Sequence[LinkedFile] = (),
+        missing: Sequence[str] = (),
+    ) -> None:
+        """A file waits for a companion, or a loose texture for a model; it is planned again at ``until``."""
+        with self._connection.transaction() as sql:
+            changed = sql.execute(
+                "UPDATE files SET state = ?, wake_at = ?, updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END"
+                " WHERE id = ? AND generation = ?",
+                (FileState.WAITING, until, FileState.WAITING, now, candidate.file_id, candidate.generation),
+            ).rowcount
+            if changed:
+                _link(sql, candidate.file_id, linked, missing, now)
+
+    def ready(
+        self, candidate: Candidate, now: float, linked: Sequence[LinkedFile] = (), missing: Sequence[str] = ()
+    ) -> None:
+        """A file and its companions may be uploaded; what it names and the folder lacks is recorded."""
+        with self._connection.transaction() as sql:
+            changed = sql.execute(
+                "UPDATE files SET state = 'pending', role = 'main', due_at = ?, wake_at = NULL, updated_at = ?"
+                " WHERE id = ? AND generation = ?",
+                (now, now, candidate.file_id, candidate.generation),
+            ).rowcount
+            if changed:
+                _link(sql, candidate.file_id, linked, missing, now)
+
+    def becomes_companion(self, candidate: Candidate, now: float) -> None:
+        """A file that a model uses does not go by itself; its state follows the model's."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET role = 'companion', wake_at = NULL, updated_at = ? WHERE id = ? AND generation = ?",
+                (now, candidate.file_id, candidate.generation),
+            )
+            _follow(sql, candidate.file_id)
+
+    def failed(self, candidate: Candidate, reason: str, now: float) -> None:
+        """A file cannot be planned (it cannot be read)."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET state = 'failed', error = ?, wake_at = NULL, updated_at = ?"
+                " WHERE id = ? AND generation = ?",
+                (reason, now, candidate.file_id, candidate.generation),
+            )
+
+    def dismissed(self, candidate: Candidate) -> None:
+        """A file that cannot go by itself and that no model uses leaves the ledger (it counts as passed over)."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "DELETE FROM files WHERE id = ? AND generation = ? AND upload_id IS NULL",
+                (candidate.file_id, candidate.generation),
+            )
+            sql.execute(
+                "UPDATE files SET role = 'companion', state = 'done' WHERE id = ? AND generation = ?",
+                (candidate.file_id, candidate.generation),
+            )
+
+
+def _link(
+    sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[str], now: float
+) -> None:
+    before = [
+        row["companion_id"]
+        for row in sql.execute(
+            "SELECT companion_id FROM links WHERE main_id = ? AND companion_id IS NOT NULL", (main_id,)
+        )
+    ]
+    sql.execute("DELETE FROM links WHERE main_id = ?", (main_id,))
+    linked_ids = []
+    for companion in linked:
+        directory, name = os.path.split(companion.path)
+        row = sql.execute(
+            "SELECT f.id FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ?",
+            (os.fsencode(directory), os.fsencode(name)),
+        ).fetchone()
+        if row is None:
+            continue
+        linked_ids.append(row["id"])
+        sql.execute(
+            "INSERT INTO links (main_id, companion_id, text, upload_name) VALUES (?, ?, ?, ?)",
+            (main_id, row["id"], text_blob(companion.text), text_blob(companion.upload_name)),
+        )
+        sql.execute(
+            "UPDATE files SET role = ?, due_at = NULL, wake_at = NULL WHERE id = ?",
+            (Role.COMPANION, row["id"]),
+        )
+    sql.executemany(
+        "INSERT INTO links (main_id, text, missing_key) VALUES (?, ?, ?)",
+        [(main_id, text_blob(text), missing_key(text.replace("\\", "/"))) for text in missing],
+    )
+    for companion_id in linked_ids:
+        _follow(sql, companion_id)
+    for companion_id in set(before) - set(linked_ids):
+        sql.execute(
+            "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, updated_at = ? WHERE id = ?"
+            " AND role = 'companion' AND state != 'gone'"
+            " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+            (now, companion_id),
+        )
+
+
+def _follow(sql: sqlite3.Connection, companion_id: int) -> None:
+    """Let the trigger work out a companion's state anew, by touching one of its models."""
+    sql.execute(
+        "UPDATE files SET state = state WHERE id IN (SELECT main_id FROM links WHERE companion_id = ?)",
+        (companion_id,),
+    )

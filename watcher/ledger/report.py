@@ -1,0 +1,185 @@
+"""What people and scripts ask the ledger: where does this file stand?"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from watcher.ledger.connection import Connection, blob_text
+from watcher.model import Asset, FileState, Role
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """Everything that is known of one dropped file."""
+
+    path: str
+    drop: str
+    state: FileState
+    role: Role = Role.MAIN
+    mains: tuple[str, ...] = ()
+    """Paths of the models that use this companion."""
+    size: int = 0
+    digest: str | None = None
+    folder_id: str | None = None
+    upload_task_id: str | None = None
+    source_file_id: str | None = None
+    progress: float = 0.0
+    """Of the conversion, 0 to 1."""
+    assets: tuple[Asset, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Companions that the file names and the folder lacks, as it wrote them."""
+    error: str | None = None
+    attempts: int = 0
+    updated_at: float = 0.0
+    """Unix seconds."""
+    uploads_again_at: float | None = None
+    """When the next try is due, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Files by state, files that were passed over by extension, and what could not be read."""
+
+    states: dict[FileState, int] = field(default_factory=dict)
+    passed_over: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+_FILES = (
+    "SELECT f.*, d.path AS dir, p.path AS drop_path, u.folder_id, u.upload_task_id, u.source_file_id, u.progress,"
+    " u.state AS upload_state"
+    " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+    " LEFT JOIN uploads u ON u.id = CASE f.role WHEN 'main' THEN f.upload_id ELSE ("
+    "  SELECT m.upload_id FROM links l JOIN files m ON m.id = l.main_id WHERE l.companion_id = f.id"
+    "  ORDER BY m.updated_at DESC LIMIT 1) END"
+)
+
+
+class ReportLedger:
+    """Questions only; nothing here changes the ledger."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def counts(self, drops: Sequence[str] | None = None) -> Counts:
+        """How many files are in which state; of all drops, or of the given ones."""
+        where, parameters = _of_drops(drops)
+        with self._connection.snapshot() as sql:
+            states = {FileState(state): 0 for state in FileState if state is not FileState.SKIPPED}
+            for row in sql.execute(
+                "SELECT f.state, count(*) AS files FROM files f"
+                + (" JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id" if where else "")
+                + where
+                + " GROUP BY f.state",
+                parameters,
+            ):
+                states[FileState(row["state"])] = row["files"]
+            passed_over = {
+                blob_text(row["extension"]): row["files"]
+                for row in sql.execute(
+                    "SELECT o.extension, sum(o.files) AS files FROM passed_over o JOIN drops p ON p.id = o.drop_id"
+                    + where
+                    + " GROUP BY o.extension ORDER BY files DESC",
+                    parameters,
+                )
+            }
+            problems = {
+                os.fsdecode(row["path"]): row["error"]
+                for row in sql.execute(
+                    "SELECT o.path, o.error FROM problems o JOIN drops p ON p.id = o.drop_id" + where,
+                    parameters,
+                )
+            }
+        return Counts(states, passed_over, problems)
+
+    def files(
+        self,
+        paths: Sequence[str] = (),
+        *,
+        states: Sequence[FileState] | None = None,
+        drops: Sequence[str] | None = None,
+    ) -> Iterator[FileReport]:
+        """Reports on the files at or below ``paths`` (all files without), in path order.
+
+        Args:
+            states: only files in these states.
+            drops: only files of these drops.
+        """
+        where, parameters = _of_drops(drops)
+        conditions = [where.removeprefix(" WHERE ")] if where else []
+        if paths:
+            spots = []
+            for path in paths:
+                blob, (directory, name) = os.fsencode(path), os.path.split(path)
+                below = blob.rstrip(b"/") + b"/"
+                spots.append("(d.path = ? AND f.name = ?) OR d.path = ? OR (d.path >= ? AND d.path < ?)")
+                parameters += [os.fsencode(directory), os.fsencode(name), blob, below, below[:-1] + b"0"]
+            conditions.append("(" + " OR ".join(spots) + ")")
+        if states is not None:
+            conditions.append(f"f.state IN ({', '.join('?' * len(states))})")
+            parameters += [str(state) for state in states]
+        sql = _FILES + (" WHERE " + " AND ".join(conditions) if conditions else "") + " ORDER BY d.path, f.name"
+        for row in self._connection.rows(sql, parameters):
+            yield self._report(row)
+
+    def meta(self, key: str) -> str | None:
+        """A remembered fact of the installation, such as ``last_scan_at``."""
+        row = self._connection.row("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if row is None else row["value"]
+
+    def _report(self, row: sqlite3.Row) -> FileReport:
+        role, state = Role(row["role"]), FileState(row["state"])
+        mains: tuple[str, ...] = ()
+        missing: tuple[str, ...] = ()
+        assets: tuple[Asset, ...] = ()
+        error = row["error"]
+        if role is Role.COMPANION:
+            users = self._connection.rows(
+                "SELECT d.path AS dir, f.name, f.error, f.state FROM links l JOIN files f ON f.id = l.main_id"
+                " JOIN dirs d ON d.id = f.dir_id WHERE l.companion_id = ? AND f.state != 'gone'"
+                " ORDER BY d.path, f.name",
+                (row["id"],),
+            )
+            mains = tuple(os.path.join(os.fsdecode(user["dir"]), os.fsdecode(user["name"])) for user in users)
+            error = next((user["error"] for user in users if user["state"] == state and user["error"]), None)
+        else:
+            missing = tuple(
+                blob_text(link["text"])
+                for link in self._connection.rows(
+                    "SELECT text FROM links WHERE main_id = ? AND missing_key IS NOT NULL ORDER BY id",
+                    (row["id"],),
+                )
+            )
+            if row["upload_state"] == "success" and state in {FileState.DONE, FileState.DUPLICATE}:
+                assets = tuple(
+                    Asset(asset["asset_id"], asset["type"], asset["name"])
+                    for asset in self._connection.rows(
+                        "SELECT * FROM assets WHERE upload_id = ? ORDER BY rowid", (row["upload_id"],)
+                    )
+                )
+        return FileReport(
+            path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+            drop=os.fsdecode(row["drop_path"]),
+            state=state,
+            role=role,
+            mains=mains,
+            size=row["size"],
+            digest=row["digest"],
+            folder_id=row["folder_id"],
+            upload_task_id=row["upload_task_id"],
+            source_file_id=row["source_file_id"],
+            progress=row["progress"] or 0.0,
+            assets=assets,
+            missing=missing,
+            error=error,
+            attempts=row["attempts"],
+            updated_at=row["updated_at"],
+            uploads_again_at=row["due_at"] if state is FileState.PENDING else None,
+        )
+
+
+def _of_drops(drops: Sequence[str] | None) -> tuple[str, list[bytes | str]]:
+    if drops is None:
+        return "", []
+    return f" WHERE p.path IN ({', '.join('?' * len(drops))})", [os.fsencode(drop) for drop in drops]

@@ -1,0 +1,165 @@
+"""The ledger's tables, as sqlite-utils migrations.
+
+Names are BLOBs (the bytes that the file system holds), so that any name Linux allows is kept loss-free. Times are
+Unix seconds. ``files.generation`` counts the versions of a file: a worker's transition applies only to the version
+that it saw.
+"""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("ledger")
+
+_FIRST = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE drops (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE dirs (
+    id INTEGER PRIMARY KEY,
+    drop_id INTEGER NOT NULL REFERENCES drops(id),
+    path BLOB NOT NULL UNIQUE
+) STRICT;
+CREATE INDEX dirs_by_drop ON dirs(drop_id);
+
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    dir_id INTEGER NOT NULL REFERENCES dirs(id),
+    name BLOB NOT NULL,
+    state TEXT NOT NULL,
+    role TEXT NOT NULL DEFAULT 'main',
+    generation INTEGER NOT NULL DEFAULT 1,
+    dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    observed_at REAL NOT NULL,           -- when this version was first seen
+    settled_at REAL,                     -- NULL while it may still be written
+    refers INTEGER NOT NULL DEFAULT 0,   -- whether its format can name other files
+    refs BLOB,                           -- what this version names, as JSON; NULL while not read
+    wake_at REAL,                        -- a waiting file is planned again at this time
+    due_at REAL,                         -- planned: an upload may start at this time; NULL while not planned
+    attempts INTEGER NOT NULL DEFAULT 0,
+    digest TEXT,                         -- of this version's content
+    upload_id INTEGER REFERENCES uploads(id),
+    error TEXT,
+    updated_at REAL NOT NULL,
+    UNIQUE (dir_id, name)
+) STRICT;
+CREATE INDEX files_to_plan ON files(settled_at) WHERE due_at IS NULL AND state IN ('pending', 'waiting');
+CREATE INDEX files_unread ON files(observed_at)
+    WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
+CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
+CREATE INDEX files_by_state ON files(state);
+CREATE INDEX files_by_upload ON files(upload_id);
+
+-- What a model names: a companion that is there, or one that is missing.
+CREATE TABLE links (
+    id INTEGER PRIMARY KEY,
+    main_id INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    companion_id INTEGER REFERENCES files(id) ON DELETE CASCADE,
+    text BLOB NOT NULL,                  -- the reference as the model wrote it
+    upload_name BLOB,                    -- the name it travels under
+    missing_key BLOB                     -- the case-folded file name of a missing one
+) STRICT;
+CREATE INDEX links_by_main ON links(main_id);
+CREATE INDEX links_by_companion ON links(companion_id);
+CREATE INDEX links_by_missing ON links(missing_key) WHERE missing_key IS NOT NULL;
+
+-- One row an attempt to put a set of files into a remote folder.
+CREATE TABLE uploads (
+    id INTEGER PRIMARY KEY,
+    main_id INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    folder_id TEXT NOT NULL,
+    set_digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    upload_task_id TEXT,
+    source_file_id TEXT,
+    progress REAL NOT NULL DEFAULT 0,    -- of the conversion, 0 to 1
+    error TEXT,
+    started_at REAL NOT NULL,
+    sent_at REAL,
+    finished_at REAL
+) STRICT;
+-- One content, one folder, one upload: the promise is the index.
+CREATE UNIQUE INDEX uploads_once ON uploads(folder_id, set_digest) WHERE state != 'void';
+CREATE INDEX uploads_open ON uploads(state) WHERE state IN ('sending', 'unknown', 'sent');
+CREATE INDEX uploads_by_main ON uploads(main_id);
+CREATE INDEX uploads_by_task ON uploads(upload_task_id);
+
+CREATE TABLE members (
+    upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,           -- 0 is the main file
+    name BLOB NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (upload_id, position)
+) STRICT;
+CREATE INDEX members_by_digest ON members(digest);
+
+CREATE TABLE conversions (
+    upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,
+    source_file_id TEXT NOT NULL,
+    source_file_name TEXT NOT NULL,
+    asset_id TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    status TEXT NOT NULL,
+    progress REAL NOT NULL,
+    PRIMARY KEY (upload_id, source_file_id)
+) STRICT;
+
+CREATE TABLE assets (
+    upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,
+    asset_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (upload_id, asset_id)
+) STRICT;
+
+CREATE TABLE remote_folders (path TEXT PRIMARY KEY, folder_id TEXT NOT NULL) STRICT;
+
+-- What the last full scan of a drop passed over, and what it could not read.
+CREATE TABLE passed_over (
+    drop_id INTEGER NOT NULL REFERENCES drops(id) ON DELETE CASCADE,
+    extension BLOB NOT NULL,
+    files INTEGER NOT NULL,
+    PRIMARY KEY (drop_id, extension)
+) STRICT;
+CREATE TABLE problems (
+    drop_id INTEGER NOT NULL REFERENCES drops(id) ON DELETE CASCADE,
+    path BLOB NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (drop_id, path)
+) STRICT;
+"""
+
+# A companion's state follows the models that use it: at work while any of them is, failed when one failed.
+_COMPANIONS_FOLLOW = """
+CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 'main' BEGIN
+    UPDATE files SET updated_at = NEW.updated_at, state = (
+        SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
+        WHERE l.companion_id = files.id AND m.state != 'gone'
+        ORDER BY CASE m.state WHEN 'uploading' THEN 1 WHEN 'converting' THEN 2 WHEN 'waiting' THEN 3
+            WHEN 'pending' THEN 4 WHEN 'failed' THEN 5 WHEN 'done' THEN 6 ELSE 7 END LIMIT 1)
+    WHERE role = 'companion' AND state != 'gone'
+        AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id)
+        AND EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id
+            WHERE l.companion_id = files.id AND m.state != 'gone');
+END;
+"""
+
+
+@migrations()
+def first(db: Database) -> None:
+    """The tables of the first release."""
+    _run(db, _FIRST)
+    db.execute(_COMPANIONS_FOLLOW)
+
+
+def _run(db: Database, script: str) -> None:
+    """Run statements one by one, inside the migration's transaction (``executescript`` would commit it)."""
+    for statement in script.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+VERSION = len(migrations._migrations)
+"""The schema that this program writes; a ledger with a higher one belongs to a newer program."""

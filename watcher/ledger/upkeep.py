@@ -1,0 +1,102 @@
+"""What a person or the daemon itself does to the ledger: retry, forget, remember."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+
+from watcher.ledger.connection import Connection
+
+
+class UpkeepLedger:
+    """Transitions that no stage makes by itself."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def remember(self, key: str, value: str) -> None:
+        """A fact of the installation, see :meth:`ReportLedger.meta`."""
+        with self._connection.transaction() as sql:
+            sql.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def remote_folder(self, path: str) -> str | None:
+        """The id of the remote folder at this path, when it was found before."""
+        row = self._connection.row("SELECT folder_id FROM remote_folders WHERE path = ?", (path,))
+        return None if row is None else row["folder_id"]
+
+    def remember_folder(self, path: str, folder_id: str) -> None:
+        with self._connection.transaction() as sql:
+            sql.execute("INSERT OR REPLACE INTO remote_folders VALUES (?, ?)", (path, folder_id))
+
+    def forget_folder(self, folder_id: str) -> None:
+        """A remote folder is not there any more."""
+        with self._connection.transaction() as sql:
+            sql.execute("DELETE FROM remote_folders WHERE folder_id = ?", (folder_id,))
+
+    def retry(self, paths: Sequence[str], now: float) -> int:
+        """Failed files are tried again; what a failed conversion left on the server is removed before.
+
+        Args:
+            paths: files (see :meth:`ReportLedger.files` for finding those below a folder).
+
+        Returns:
+            How many models and files are tried again.
+        """
+        tried = 0
+        with self._connection.transaction() as sql:
+            for path in paths:
+                row = _file(sql, path)
+                if row is None or row["state"] != "failed" or row["role"] != "main":
+                    continue
+                if row["upload_id"] is not None:
+                    sql.execute(
+                        "UPDATE uploads SET state = 'replace' WHERE id = ? AND state = 'error'",
+                        (row["upload_id"],),
+                    )
+                sql.execute(
+                    "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, attempts = 0, error = NULL,"
+                    " generation = generation + 1, updated_at = ?, settled_at = coalesce(settled_at, ?) WHERE id = ?",
+                    (now, now, row["id"]),
+                )
+                tried += 1
+        return tried
+
+    def forget(self, paths: Sequence[str]) -> int:
+        """The ledger loses all memory of these files; what is on the server stays.
+
+        An upload that other files share (duplicates) passes to one of them.
+
+        Returns:
+            How many files were forgotten.
+        """
+        forgotten = 0
+        with self._connection.transaction() as sql:
+            for path in paths:
+                row = _file(sql, path)
+                if row is None:
+                    continue
+                for upload in sql.execute("SELECT id FROM uploads WHERE main_id = ?", (row["id"],)).fetchall():
+                    heir = sql.execute(
+                        "SELECT id FROM files WHERE upload_id = ? AND id != ? AND state != 'gone' LIMIT 1",
+                        (upload["id"], row["id"]),
+                    ).fetchone()
+                    if heir is None:
+                        sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload["id"],))
+                        sql.execute("DELETE FROM uploads WHERE id = ?", (upload["id"],))
+                    else:
+                        sql.execute("UPDATE uploads SET main_id = ? WHERE id = ?", (heir["id"], upload["id"]))
+                        sql.execute(
+                            "UPDATE files SET state = 'done' WHERE id = ? AND state = 'duplicate'",
+                            (heir["id"],),
+                        )
+                sql.execute("DELETE FROM files WHERE id = ?", (row["id"],))
+                forgotten += 1
+        return forgotten
+
+
+def _file(sql: sqlite3.Connection, path: str) -> sqlite3.Row | None:
+    directory, name = os.path.split(path)
+    row: sqlite3.Row | None = sql.execute(
+        "SELECT f.* FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ?",
+        (os.fsencode(directory), os.fsencode(name)),
+    ).fetchone()
+    return row

@@ -1,0 +1,359 @@
+"""What the upload worker and the reconciler ask of the ledger and tell it."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from watcher.ledger.connection import Connection, blob_text, text_blob
+from watcher.model import FileState, Signature
+
+
+class UploadState(StrEnum):
+    """Where one attempt stands."""
+
+    SENDING = "sending"
+    """Its bytes may be on their way."""
+    UNKNOWN = "unknown"
+    """It was cut off: only the server knows whether it arrived."""
+    SENT = "sent"
+    """The server answered with an upload task; the conversion is followed."""
+    SUCCESS = "success"
+    ERROR = "error"
+    """The server has the content and could not convert it, or refused it."""
+    REPLACE = "replace"
+    """What it left on the server is removed before the content is sent again."""
+    VOID = "void"
+    """The server does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobMember:
+    """One file of an upload set."""
+
+    file_id: int
+    generation: int
+    path: str
+    name: str
+    """The name it travels under, relative to the main file's folder."""
+    signature: Signature
+    digest: str | None
+    """Of this version's content, when it was computed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An upload set whose turn it is; the main file is the first member."""
+
+    drop: str
+    members: tuple[JobMember, ...]
+    attempts: int
+    """How many tries failed before."""
+
+    @property
+    def main(self) -> JobMember:
+        return self.members[0]
+
+
+class Verdict(StrEnum):
+    """What the ledger answers to the wish to send a content to a folder."""
+
+    SEND = "send"
+    """It is nowhere: send it."""
+    KNOWN = "known"
+    """It is there already, or on its way; the file's row says so now."""
+    REMOVE_FIRST = "remove_first"
+    """A failed conversion of it is there, to be removed before it is sent again."""
+    STALE = "stale"
+    """The file changed in the meantime; it will come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The ledger's answer to a wish to send."""
+
+    verdict: Verdict
+    upload_id: int = 0
+    source_file_ids: tuple[str, ...] = ()
+    """What to remove on the server, with REMOVE_FIRST."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt of which only the server knows whether it arrived."""
+
+    upload_id: int
+    folder_id: str
+    started_at: float
+    members: tuple[tuple[str, str, int], ...]
+    """(name, digest, size) of each file; the main file first."""
+
+
+class UploadLedger:
+    """Transitions and questions of the upload stage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # -- the queue ---------------------------------------------------------------------------------------------------
+
+    def take(self, now: float) -> Job | None:
+        """The next upload set that is due, now marked as being uploaded; None when there is none."""
+        if self._connection.row("SELECT 1 FROM files WHERE state = 'pending' AND due_at <= ? LIMIT 1", (now,)) is None:
+            return None
+        with self._connection.transaction() as sql:
+            row = sql.execute(
+                "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = ("
+                " SELECT id FROM files WHERE state = 'pending' AND due_at <= ? ORDER BY due_at LIMIT 1) RETURNING *",
+                (now, now),
+            ).fetchone()
+            return None if row is None else _job(sql, row)
+
+    def next_due(self) -> float | None:
+        """When the next upload is due, or None when none is planned."""
+        row = self._connection.row("SELECT min(due_at) AS at FROM files WHERE state = 'pending'")
+        return None if row is None else row["at"]
+
+    def hashed(self, member: JobMember, digest: str) -> None:
+        """The content digest of one version of a file."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET digest = ? WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
+                (digest, member.file_id, member.generation, member.signature.size, member.signature.mtime_ns),
+            )
+
+    def claim(self, job: Job, folder_id: str, set_digest: str, digests: Sequence[str], now: float) -> Claim:
+        """Reserve a content for a folder: one content, one folder, one upload.
+
+        With SEND the attempt is on record, durably, before its first byte leaves.
+        """
+        with self._connection.transaction(durable=True) as sql:
+            current = sql.execute(
+                "SELECT 1 FROM files WHERE id = ? AND generation = ?", (job.main.file_id, job.main.generation)
+            ).fetchone()
+            if current is None:
+                return Claim(Verdict.STALE)
+            found = sql.execute(
+                "SELECT u.*, m.state AS main_state FROM uploads u JOIN files m ON m.id = u.main_id"
+                " WHERE u.folder_id = ? AND u.set_digest = ? AND u.state != 'void'",
+                (folder_id, set_digest),
+            ).fetchone()
+            if found is not None:
+                return _join(sql, job, found, now)
+            upload_id: int = sql.execute(
+                "INSERT INTO uploads (main_id, folder_id, set_digest, size, state, started_at)"
+                " VALUES (?, ?, ?, ?, 'sending', ?) RETURNING id",
+                (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now),
+            ).fetchone()["id"]
+            sql.executemany(
+                "INSERT INTO members VALUES (?, ?, ?, ?, ?)",
+                [
+                    (upload_id, position, text_blob(member.name), digest, member.signature.size)
+                    for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
+                ],
+            )
+            sql.execute(
+                "UPDATE files SET upload_id = ?, attempts = attempts + 1, updated_at = ? WHERE id = ?",
+                (upload_id, now, job.main.file_id),
+            )
+            return Claim(Verdict.SEND, upload_id)
+
+    # -- the outcome of one attempt ----------------------------------------------------------------------------------
+
+    def sent(self, upload_id: int, upload_task_id: str, now: float) -> None:
+        """The server took the upload and named its task."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, error = NULL WHERE id = ?",
+                (upload_task_id, now, upload_id),
+            )
+            sql.execute(
+                "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
+                " WHERE upload_id = ? AND state = 'uploading'",
+                (now, upload_id),
+            )
+
+    def put_back(self, job: Job, due_at: float, error: str | None, now: float, *, counts: bool = False) -> None:
+        """Nothing was sent (or nothing arrived); the set is due again at ``due_at``.
+
+        ``counts`` says whether this was a failed try of the set itself that was not counted by a claim.
+        """
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET state = 'pending', due_at = ?, error = ?, attempts = attempts + ?, updated_at = ?"
+                " WHERE id = ? AND generation = ? AND state = 'uploading'",
+                (due_at, error, int(counts), now, job.main.file_id, job.main.generation),
+            )
+
+    def replan(self, job: Job, now: float) -> None:
+        """A member is not what was planned any more: the set goes back to the plan stage."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET state = 'pending', due_at = NULL, updated_at = ?"
+                " WHERE id = ? AND generation = ? AND state = 'uploading'",
+                (now, job.main.file_id, job.main.generation),
+            )
+
+    def failed(self, job: Job, error: str, now: float) -> None:
+        """The set cannot be uploaded; a person has to act."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET state = 'failed', due_at = NULL, error = ?, updated_at = ?"
+                " WHERE id = ? AND generation = ? AND state = 'uploading'",
+                (error, now, job.main.file_id, job.main.generation),
+            )
+
+    def void(self, upload_id: int, now: float, *, refund: bool = False) -> None:
+        """The server does not have this attempt: whoever waits for it may send its content.
+
+        ``refund`` takes the try off the count: it was an outage, not a fault of the set.
+        """
+        with self._connection.transaction() as sql:
+            sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            sql.execute(
+                "UPDATE files SET attempts = max(0, attempts - ?)"
+                " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?",
+                (int(refund), upload_id, upload_id),
+            )
+            sql.execute(
+                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
+                " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
+                (now, now, upload_id),
+            )
+            sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
+
+    def unknown(self, upload_id: int, error: str, now: float) -> None:
+        """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated."""
+        with self._connection.transaction() as sql:
+            _doubt(sql, upload_id, error, now)
+
+    def removed(self, upload_id: int, now: float) -> None:
+        """What a failed conversion had left on the server is gone."""
+        with self._connection.transaction() as sql:
+            sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
+
+    # -- after a restart ---------------------------------------------------------------------------------------------
+
+    def recover(self, now: float) -> int:
+        """Sort out what a killed process left: attempts that may have arrived become ``unknown``.
+
+        Returns:
+            How many there are.
+        """
+        with self._connection.transaction() as sql:
+            cut_off = [row["id"] for row in sql.execute("SELECT id FROM uploads WHERE state = 'sending'")]
+            for upload_id in cut_off:
+                _doubt(sql, upload_id, "the program was stopped during the upload", now)
+            sql.execute(
+                "UPDATE files SET state = 'pending', due_at = coalesce(due_at, ?), updated_at = ?"
+                " WHERE state = 'uploading'",
+                (now, now),
+            )
+            return len(cut_off)
+
+    def in_doubt(self) -> list[OpenAttempt]:
+        """Attempts of which only the server knows whether they arrived, oldest first."""
+        rows = self._connection.rows("SELECT * FROM uploads WHERE state = 'unknown' ORDER BY id")
+        return [
+            OpenAttempt(
+                upload_id=row["id"],
+                folder_id=row["folder_id"],
+                started_at=row["started_at"],
+                members=tuple(
+                    (blob_text(member["name"]), member["digest"], member["size"])
+                    for member in self._connection.rows(
+                        "SELECT * FROM members WHERE upload_id = ? ORDER BY position", (row["id"],)
+                    )
+                ),
+            )
+            for row in rows
+        ]
+
+    def owned(self, upload_task_id: str) -> bool:
+        """Whether an upload on record has this task."""
+        return (
+            self._connection.row("SELECT 1 FROM uploads WHERE upload_task_id = ? LIMIT 1", (upload_task_id,))
+            is not None
+        )
+
+    def adopted(self, upload_id: int, upload_task_id: str, now: float) -> None:
+        """The server has the attempt after all, under this task."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, error = NULL WHERE id = ?",
+                (upload_task_id, now, upload_id),
+            )
+            sql.execute(
+                "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
+                " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?"
+                " AND state = 'waiting' AND wake_at IS NULL",
+                (now, upload_id, upload_id),
+            )
+
+
+def _doubt(sql: sqlite3.Connection, upload_id: int, error: str, now: float) -> None:
+    sql.execute("UPDATE uploads SET state = 'unknown', error = ? WHERE id = ?", (error, upload_id))
+    sql.execute(
+        "UPDATE files SET state = 'waiting', due_at = NULL, wake_at = NULL, error = ?, updated_at = ?"
+        " WHERE upload_id = ? AND state = 'uploading'",
+        (error, now, upload_id),
+    )
+
+
+def _job(sql: sqlite3.Connection, main: sqlite3.Row) -> Job:
+    place = sql.execute(
+        "SELECT d.path, p.path AS drop_path FROM dirs d JOIN drops p ON p.id = d.drop_id WHERE d.id = ?",
+        (main["dir_id"],),
+    ).fetchone()
+    path = os.path.join(os.fsdecode(place["path"]), os.fsdecode(main["name"]))
+    members = [_member(main, path, os.path.basename(path))]
+    for row in sql.execute(
+        "SELECT f.*, d.path AS dir, l.upload_name FROM links l JOIN files f ON f.id = l.companion_id"
+        " JOIN dirs d ON d.id = f.dir_id WHERE l.main_id = ? ORDER BY l.id",
+        (main["id"],),
+    ):
+        companion = os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"]))
+        members.append(_member(row, companion, blob_text(row["upload_name"])))
+    return Job(os.fsdecode(place["drop_path"]), tuple(members), main["attempts"])
+
+
+def _member(row: sqlite3.Row, path: str, name: str) -> JobMember:
+    signature = Signature(row["dev"] % (1 << 64), row["ino"] % (1 << 64), row["size"], row["mtime_ns"], row["ctime_ns"])
+    return JobMember(row["id"], row["generation"], path, name, signature, row["digest"])
+
+
+def _join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) -> Claim:
+    """The content is on record for this folder already: the file's row joins that upload."""
+    file_id, state = job.main.file_id, UploadState(upload["state"])
+    if state is UploadState.REPLACE:
+        ids = [
+            row["source_file_id"]
+            for row in sql.execute("SELECT source_file_id FROM conversions WHERE upload_id = ?", (upload["id"],))
+        ]
+        if upload["source_file_id"]:
+            ids.append(upload["source_file_id"])
+        return Claim(Verdict.REMOVE_FIRST, upload["id"], tuple(dict.fromkeys(ids)))
+    mine = upload["main_id"] == file_id
+    if not mine and upload["main_state"] == FileState.GONE:
+        # The file was renamed or moved: it takes the place of the one that is gone.
+        sql.execute("UPDATE uploads SET main_id = ? WHERE id = ?", (file_id, upload["id"]))
+        mine = True
+    if state is UploadState.SUCCESS:
+        new_state, error = (FileState.DONE if mine else FileState.DUPLICATE), None
+    elif state is UploadState.ERROR:
+        new_state, error = (
+            FileState.FAILED,
+            upload["error"] if mine else f"same content as before: {upload['error']}",
+        )
+    elif state is UploadState.SENT and mine:
+        new_state, error = FileState.CONVERTING, None
+    else:
+        new_state, error = FileState.WAITING, None
+    sql.execute(
+        "UPDATE files SET state = ?, upload_id = ?, due_at = NULL, wake_at = NULL, error = ?, updated_at = ?"
+        " WHERE id = ?",
+        (new_state, upload["id"], error, now, file_id),
+    )
+    return Claim(Verdict.KNOWN, upload["id"])
