@@ -1,0 +1,10 @@
+"""Plan: which files belong together. A model travels with the files that it names.
+
+Nothing here knows a clock, the network or the ledger; the disk is behind :class:`Look`.
+"""
+
+from watcher.plan.assembly import Assembly, Look, Member, Missing, assemble
+from watcher.plan.disk import DiskLook
+from watcher.plan.references import read_references
+
+__all__ = ["Assembly", "DiskLook", "Look", "Member", "Missing", "assemble", "read_references"]

@@ -1,0 +1,102 @@
+r"""Names in Wavefront files: the material libraries of an OBJ, the textures of an MTL.
+
+Statements: P. Bourke, "Object Files" and "MTL material format"; the PBR maps as Blender and assimp write them.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from watcher.plan.text import blocks, decode, whole_lines
+
+MOST_STATEMENTS = 200_000
+"""Of one file that are looked at, so that a hostile file ends in finite time."""
+LARGEST_MTL = 64 * 1024 * 1024
+"""Bytes of a material library that are looked at."""
+
+# To the end of the line and of its continuation lines.
+_VALUE = rb"[ \t]([^\r\n\\]*+(?:\\(?:\r\n|[\r\n])?+[^\r\n\\]*+)*+)"
+_CONTINUATION = re.compile(rb"\\(?:\r\n|[\r\n])")
+_MTLLIB = re.compile(rb"mtllib" + _VALUE, re.IGNORECASE)
+_MAP = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*+(?:map_(?!aat\b)\w++|bump|disp|decal|refl|norm)" + _VALUE, re.IGNORECASE)
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?=\s|$)"
+_OPTION = (
+    r"-(?:(?:blendu|blendv|clamp|cc)\s+(?:on|off)"
+    rf"|[ost](?:\s+{_NUMBER}){{1,3}}"
+    rf"|mm(?:\s+{_NUMBER}){{1,2}}"
+    rf"|(?:bm|boost)\s+{_NUMBER}"
+    r"|texres\s+\d\S*"
+    r"|imfchan\s+[rgbmlz]"
+    r"|type\s+(?:sphere|cube_\w+)"
+    r"|colorspace\s+\S+)(?=\s|$)"
+)
+_LEADING_OPTIONS = re.compile(rf"(?:{_OPTION}\s*)+", re.IGNORECASE)
+_TRAILING_OPTIONS = re.compile(rf"(?:\s+{_OPTION})+$", re.IGNORECASE)
+_QUOTED = re.compile(r'"([^"]*)"')
+_EXTENSION = re.compile(r"\.\w{1,8}$")
+_TRAILING_COMMENT = re.compile(r"\s#")
+
+
+def read_obj(file: BinaryIO) -> Iterator[str]:
+    """The value of every `mtllib` statement, names in quotes one by one."""
+    seen = 0
+    for piece in whole_lines(blocks(file)):
+        for keyword in (b"mtllib", b"MTLLIB"):  # no regular expression: finding bytes is many times faster
+            at = piece.find(keyword)
+            while at >= 0:
+                seen += 1
+                if seen > MOST_STATEMENTS:
+                    return
+                if _begins_line(piece, at) and (statement := _MTLLIB.match(piece, at)):
+                    text = _text(statement[1])
+                    yield from _QUOTED.findall(text) or (text,)
+                at = piece.find(keyword, at + len(keyword))
+
+
+def obj_readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """`mtllib` takes several names, and names with spaces are common: ``a b.mtl c.mtl`` has three readings.
+
+    First a name ends where a word ends in ``.mtl``; then the whole is one name; then each word is one.
+    """
+    words = text.split()
+    if len(words) == 1 or len(words) > 1000:
+        return ((text,),)
+    ends_in_mtl = tuple(name.strip() for name in re.split(r"(?<=\.mtl)\s", text, flags=re.IGNORECASE))
+    return tuple(dict.fromkeys((tuple(filter(None, ends_in_mtl)), (text,), tuple(words))))
+
+
+def read_mtl(file: BinaryIO) -> Iterator[str]:
+    """The file of every texture statement, without its options."""
+    seen = size = 0
+    for piece in whole_lines(blocks(file)):
+        for statement in _MAP.finditer(piece):
+            seen += 1
+            if seen > MOST_STATEMENTS:
+                return
+            text = _text(statement[1])
+            if options := _LEADING_OPTIONS.match(text):
+                text = text[options.end() :]
+            text = _TRAILING_OPTIONS.sub("", text).strip()
+            yield text[1:-1] if _QUOTED.fullmatch(text) else text
+        size += len(piece)
+        if size > LARGEST_MTL:
+            return
+
+
+def _begins_line(piece: bytes, at: int) -> bool:
+    before = piece[max(at - 256, 0) : at].rstrip(b" \t")
+    return before.endswith((b"\n", b"\r")) or (not before and at <= 256)
+
+
+def _text(value: bytes) -> str:
+    """The value of a statement as text, continuation lines joined, a comment behind it left out.
+
+    A number sign may also be part of a name: it starts a comment only where a name with an extension ended.
+    """
+    text = decode(_CONTINUATION.sub(b" ", value)).strip()
+    if not _EXTENSION.search(text):
+        for comment in _TRAILING_COMMENT.finditer(text):
+            if _EXTENSION.search(text[: comment.start()].rstrip()):
+                return text[: comment.start()].rstrip()
+    return text

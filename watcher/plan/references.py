@@ -1,0 +1,86 @@
+"""What a model file names: one small reader per format, behind one interface."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from watcher.formats import extension_of
+from watcher.plan import gltf, obj
+
+LONGEST_NAME = 4096
+"""Characters; longer than any path that Linux opens."""
+MOST_NAMES = 10_000
+"""Names of one file that are followed; more of them is no model but an attack."""
+
+
+def _as_written(text: str) -> tuple[tuple[str, ...], ...]:
+    return ((text,),)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How the files of one format name others."""
+
+    read: Callable[[BinaryIO], Iterable[str]]
+    """Yields the names in the open file, in order, repeats allowed. Streams, and raises nothing but OSError."""
+    readings: Callable[[str], tuple[tuple[str, ...], ...]] = _as_written
+    """The ways to understand one of these names, the likeliest first. Each is a tuple of file names that the text
+    stands for together (an OBJ statement may hold several)."""
+
+
+FORMATS: dict[str, Format] = {
+    "obj": Format(obj.read_obj, obj.obj_readings),
+    "mtl": Format(obj.read_mtl),
+    "gltf": Format(gltf.read_gltf, gltf.readings),
+    "glb": Format(gltf.read_glb, gltf.readings),
+}
+"""By file name extension. Files of all other formats name nothing."""
+
+# What the material library of an OBJ is called is up to its author; `mat` is seen in the wild.
+FORMATS["mat"] = FORMATS["mtl"]
+
+
+def read_references(path: str) -> tuple[str, ...]:
+    """The names of other files in the model file at `path`, decoded, in order, without repeats.
+
+    The model is not loaded: the file is streamed in constant memory. What cannot be understood yields nothing;
+    `data:` and web addresses are no files and are left out. An OBJ statement ``mtllib a b.mtl`` may mean one
+    file with a space in its name or two files: it is returned as one text, and resolution tries both.
+
+    Raises OSError when the file cannot be read; a symbolic link and anything but a regular file count as that.
+    """
+    known = FORMATS.get(extension_of(path))
+    if known is None:
+        return ()
+    with _open(path) as file:
+        names = dict.fromkeys(islice(_plausible(known.read(file)), MOST_NAMES))
+    return tuple(names)
+
+
+def readings(named_by: str, text: str) -> tuple[tuple[str, ...], ...]:
+    """The ways to understand the reference `text` of the file at `named_by`; see :class:`Format`."""
+    known = FORMATS.get(extension_of(named_by))
+    return known.readings(text) if known else _as_written(text)
+
+
+def _open(path: str) -> BinaryIO:
+    # Non-blocking, so that a FIFO put in the file's place cannot hold us.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW if os.name == "posix" else os.O_RDONLY
+    descriptor = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"not a regular file: {path!r}")
+        return open(descriptor, "rb", buffering=0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _plausible(names: Iterable[str]) -> Iterator[str]:
+    """Without what no file can be called."""
+    for name in names:
+        if name and len(name) <= LONGEST_NAME and not any(character < " " for character in name):
+            yield name
