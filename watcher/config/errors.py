@@ -1,0 +1,26 @@
+"""What can be wrong with a configuration, told so that it can be put right."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    origin: str
+    """Where the value stands: ``FILE:LINE``, ``environment variable NAME`` or a command line option; may be empty."""
+    key: str
+    """The key as a person would write it, such as ``[upload] workers``; may be empty."""
+    message: str
+
+    def __str__(self) -> str:
+        text = ": ".join(part for part in (self.origin, self.key, self.message) if part)
+        return text.encode("utf-8", "backslashreplace").decode()  # a path may hold bytes that are not UTF-8
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text is one line for each problem."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems

@@ -1,0 +1,75 @@
+"""Validation faults in the words of someone who edits a configuration file."""
+
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from watcher.config.lines import Location
+from watcher.config.settings import DropSettings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_MESSAGES = {
+    "missing": "is missing",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": 'must be text in "quotes"',
+    "string_unicode": "is not valid Unicode text",
+    "string_too_short": "is empty",
+    "string_too_long": "is longer than {max_length} characters",
+    "is_instance_of": 'must be a path in "quotes"',
+    "tuple_type": "must be a list in [brackets]",
+    "model_type": "must be a table",
+    "enum": "must be one of {expected}",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "value_error": "{error}",
+}
+"""By pydantic's error type; the names in braces come from the error's context."""
+
+
+def spelled(location: Location) -> str:
+    """A location as a person would write it: ``state_dir``, ``[upload] workers``, ``[[drops]] path``."""
+    names = [part for part in location if isinstance(part, str)]
+    if len(names) < 2:
+        return "[[drops]]" if names == ["drops"] else "".join(names)
+    table = "[[drops]]" if names[0] == "drops" else f"[{names[0]}]"
+    return f"{table} {'.'.join(names[1:])}"
+
+
+def explain(fault: "ErrorDetails", model: type[BaseModel]) -> tuple[Location, str]:
+    """Where the fault is and what to do about it. Never shows a value, which may be a secret."""
+    location: Location = tuple(fault["loc"])
+    kind = fault["type"]
+    if kind == "extra_forbidden":
+        return location, _unknown(location, model)
+    if kind == "tuple_type" and location == ("drops",):
+        return location, "is a list of tables: write [[drops]] with two brackets; only a file can hold it"
+    template = _MESSAGES.get(kind)
+    message = template.format(**fault.get("ctx", {})) if template else fault["msg"]
+    return location, message
+
+
+def _unknown(location: Location, model: type[BaseModel]) -> str:
+    table, name = location[:-1], str(location[-1])
+    here = [known[-1] for known in _keys(model) if known[:-1] == tuple(part for part in table if isinstance(part, str))]
+    if near := difflib.get_close_matches(name, here, n=1):
+        return f"is not a known key; did you mean {near[0]}?"
+    elsewhere = [known for known in _keys(model) if known[-1] == name]
+    if elsewhere:
+        return f"is not a known key here; did you mean {spelled(elsewhere[0])}?"
+    return f"is not a known key; known are {', '.join(here)}" if here else "is not a known key"
+
+
+def _keys(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        yield (name,)
+        inner: Any = DropSettings if name == "drops" else field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((name, *rest) for rest in _keys(inner))

@@ -1,0 +1,69 @@
+"""What the disk says about the configured folders: are they there, do they lie in each other?"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from watcher.config.lines import Location
+
+Complaint = tuple[Location, str]
+
+
+def check_folders(values: Mapping[str, Any]) -> Iterator[Complaint]:
+    """What is wrong with ``state_dir`` and the paths of ``drops``. Values of a wrong type are passed over."""
+    drops = values.get("drops")
+    tables = drops if isinstance(drops, list) else []
+    roots: list[tuple[Location, Path]] = []
+    for index, table in enumerate(tables):
+        path = table.get("path") if isinstance(table, dict) else None
+        if isinstance(path, Path):
+            location: Location = ("drops", index, "path")
+            if fault := _fault(path):
+                yield location, fault
+            else:
+                yield from _overlaps(location, path, roots)
+                roots.append((location, path))
+    state_dir = values.get("state_dir")
+    if isinstance(state_dir, Path):
+        if os.path.lexists(state_dir) and not os.path.isdir(state_dir):
+            yield ("state_dir",), f"{state_dir} is not a folder"
+        for _, root in roots:
+            if _lies_in(state_dir, root):
+                yield ("state_dir",), f"{state_dir} lies in the drop {root}; choose a place outside all drops"
+
+
+def _fault(path: Path) -> str | None:
+    if os.path.isdir(path):
+        if os.access(path, os.R_OK | os.X_OK):
+            return None
+        return f"folder {path} cannot be read by this user"
+    if os.path.exists(path):
+        return f"{path} is a file; a drop has to be a folder"
+    if os.path.islink(path):
+        return f"{path} is a symbolic link to nothing"
+    return f"folder {path} does not exist"
+
+
+def _overlaps(location: Location, path: Path, others: list[tuple[Location, Path]]) -> Iterator[Complaint]:
+    for _, other in others:
+        inner, outer = _lies_in(path, other), _lies_in(other, path)
+        if inner and outer:
+            yield location, f"{path} is the same folder as the drop {other}"
+        elif inner:
+            yield location, f"{path} lies in the drop {other}; drops must not overlap"
+        elif outer:
+            yield location, f"{path} holds the drop {other}; drops must not overlap"
+
+
+def _lies_in(path: Path, root: Path) -> bool:
+    """Whether ``path`` is ``root`` or below it, by what the folders are and not by how they are spelled."""
+    wanted = os.stat(root)
+    real = Path(os.path.realpath(path))
+    for folder in (real, *real.parents):
+        try:
+            if os.path.samestat(os.stat(folder), wanted):
+                return True
+        except OSError:
+            continue  # not there yet
+    return False

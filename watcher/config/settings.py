@@ -1,0 +1,255 @@
+"""The settings: every key, its type, its range and its default."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    PrivateAttr,
+    SecretStr,
+    Strict,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from watcher.config.credential import Credential, ask_for_credential, find_credential
+from watcher.config.errors import ConfigError, Problem
+from watcher.config.patterns import check_pattern
+from watcher.logs import LogFormat, LogLevel
+from watcher.model import Drop, OnChange, OnDelete
+
+APPLICATION = "3dverse-watcher"
+MASK = "**********"
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """``$STATE_DIRECTORY`` (systemd sets it), else ``$XDG_STATE_HOME/3dverse-watcher``, else ``~/.local/state/...``."""
+    if given := environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd separates several by colons
+    home = environ.get("XDG_STATE_HOME", "")
+    # The base directory specification: a relative path is invalid and has to be ignored.
+    base = home if os.path.isabs(home) else os.path.expanduser("~/.local/state")
+    return Path(base, APPLICATION)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or a password")
+    if parts.query or parts.fragment:
+        raise ValueError("must not hold a query or a fragment")
+    return value.rstrip("/")
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text:
+        raise ValueError("is empty")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("holds blanks or characters that no key has")
+    return value
+
+
+def _remote_folder(value: str) -> str:
+    parts = value.strip("/").split("/")
+    if not value.isprintable() or any(not part.strip() or part in (".", "..") for part in parts):
+        raise ValueError('must be a folder\'s id, or a path such as "Cars/Incoming"')
+    return "/".join(parts)
+
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0, le=7 * 86400)]
+Interval = Annotated[float, Field(ge=0.05, le=7 * 86400)]
+Secret = Annotated[SecretStr, AfterValidator(_header_value)]
+Patterns = Annotated[tuple[Annotated[str, Strict(), AfterValidator(check_pattern)], ...], Strict(False)]
+
+
+class _Section(BaseModel):
+    # Strict: in the file, "4" is not a number. Inputs stay out of messages, since they may be secrets.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class ApiSettings(_Section):
+    """The Asset API and how to be let in."""
+
+    base_url: Annotated[str, AfterValidator(_http_url)] = "https://api.3dverse.com/app/v1"
+    api_key: Secret | None = None
+    api_key_file: Path | None = None
+    user_token: Secret | None = None
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """Seconds without a sign of life from the server."""
+    file_field: Annotated[str, Field(min_length=1, max_length=100)] = "file"
+    """Name of the multipart part that carries a file."""
+    emulator: bool = False
+    """Whether to work on the embedded emulator instead of ``base_url``."""
+
+    _systemd_directory: Path | None = PrivateAttr(default=None)
+
+    def credential(self) -> Credential | None:
+        """What lets us in: ``user_token`` or ``api_key``, else ``api_key_file``, else the systemd credential.
+
+        Reads the file anew at each call, so that a replaced key is found. Raises :class:`ConfigError` when a file
+        cannot be read, is empty or holds no key.
+        """
+        return find_credential(
+            base_url=self.base_url,
+            api_key=self.api_key,
+            user_token=self.user_token,
+            api_key_file=self.api_key_file,
+            systemd_directory=self._systemd_directory,
+        )
+
+    def require_credential(self) -> Credential:
+        """Like :meth:`credential`; raises :class:`ConfigError` that names the ways out when there is none."""
+        credential = self.credential()
+        if credential is None:
+            raise ask_for_credential()
+        return credential
+
+
+class UploadSettings(_Section):
+    """How files are sent."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 8
+    backoff_base: Interval = 1.0
+    """Seconds before the second attempt; doubles with each further one."""
+    backoff_max: Interval = 300.0
+    """Seconds that a wait between two attempts never exceeds."""
+
+
+class TrackSettings(_Section):
+    """How conversions are followed."""
+
+    interval_min: Interval = 0.5
+    """Seconds between two questions while conversions move."""
+    interval_max: Interval = 30.0
+    """Seconds between two questions while nothing moves."""
+
+
+class LogSettings(_Section):
+    """What is logged, and how."""
+
+    level: Annotated[LogLevel, Strict(False), BeforeValidator(_lower)] = LogLevel.INFO
+    format: Annotated[LogFormat, Strict(False), BeforeValidator(_lower)] = LogFormat.AUTO
+
+
+_DROP = Drop(path="", folder="")
+"""Where a drop's defaults are taken from."""
+
+
+class DropSettings(_Section):
+    """One ``[[drops]]`` table; becomes a :class:`watcher.model.Drop`."""
+
+    path: Path
+    folder: Annotated[str, AfterValidator(_remote_folder)] | None = None
+    """Without it the remote folder bears the local folder's name."""
+    recursive: bool = _DROP.recursive
+    mirror: bool = _DROP.mirror
+    include: Patterns = _DROP.include
+    ignore: Patterns = _DROP.ignore
+    settle_seconds: Seconds = _DROP.settle_seconds
+    companion_wait_seconds: Seconds = _DROP.companion_wait_seconds
+    writer_wait_seconds: Seconds = _DROP.writer_wait_seconds
+    on_change: Annotated[OnChange, Strict(False)] = _DROP.on_change
+    on_delete: Annotated[OnDelete, Strict(False)] = _DROP.on_delete
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_drop(cls, value: object) -> object:
+        return asdict(value) | {"path": Path(value.path)} if isinstance(value, Drop) else value
+
+    @model_validator(mode="after")
+    def _has_remote_folder(self) -> Self:
+        if self.folder is None:
+            try:
+                _remote_folder(self.path.name)
+            except ValueError:
+                raise ValueError("folder is missing, and the local name cannot serve as a remote one") from None
+        return self
+
+    def as_drop(self) -> Drop:
+        """The drop, its path free of symbolic links."""
+        values = {field.name: getattr(self, field.name) for field in fields(Drop)}
+        return Drop(**values | {"path": os.path.realpath(self.path), "folder": self.folder or self.path.name})
+
+
+def _drop_schema(_type: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return core_schema.no_info_after_validator_function(
+        DropSettings.as_drop,
+        handler(DropSettings),
+        serialization=core_schema.plain_serializer_function_ser_schema(asdict),
+    )
+
+
+class Settings(_Section):
+    """Everything that can be set. Made by :func:`watcher.config.load_settings`; never shows a secret."""
+
+    state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
+    """Holds the ledger."""
+    rescan_interval: Annotated[float, Field(ge=1, le=86400)] = 300.0
+    """Seconds between two full scans of the drops."""
+    api: ApiSettings = ApiSettings()
+    drops: Annotated[tuple[Annotated[Drop, GetPydanticSchema(_drop_schema)], ...], Strict(False)] = ()
+    upload: UploadSettings = UploadSettings()
+    track: TrackSettings = TrackSettings()
+    log: LogSettings = LogSettings()
+
+    _source: Path | None = PrivateAttr(default=None)
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def source(self) -> Path | None:
+        """The file that was read."""
+        return self._source
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each value that is not a default comes from, by dotted key such as ``upload.workers``."""
+        return dict(self._origins)
+
+    def require_drops(self) -> tuple[Drop, ...]:
+        """The drops; raises :class:`ConfigError` that names the ways out when there is none."""
+        if not self.drops:
+            where = str(self.source) if self.source else "a configuration file"
+            raise ConfigError(
+                Problem("", "", f"no folder to watch: add a [[drops]] table to {where}, or name a folder as DROP")
+            )
+        return self.drops
+
+    def masked(self) -> dict[str, Any]:
+        """All effective values as plain text, numbers, lists and dicts; secrets are masked."""
+        plain = _plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, SecretStr):
+        return MASK
+    if isinstance(value, StrEnum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
