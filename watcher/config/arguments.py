@@ -1,37 +1,43 @@
 """``DROP`` arguments of the command line: ``LOCAL`` or ``LOCAL=REMOTE/PATH``."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 
 def read_arguments(arguments: Sequence[str], configured: object) -> list[dict[str, Any]]:
-    """The ``[[drops]]`` that the arguments stand for; they replace the ``configured`` ones.
+    """The ``[[drops]]`` tables that the arguments stand for; they replace the ``configured`` ones.
 
-    A local folder that is configured keeps its other settings, and without ``=`` its remote folder too. A name that
-    holds ``=`` itself is taken whole when such a folder exists.
+    A local folder that is configured keeps its other settings, and without ``=`` its remote folder too.
     """
     known = {
         os.path.realpath(table["path"]): table
         for table in (configured if isinstance(configured, list) else [])
         if isinstance(table, dict) and isinstance(table.get("path"), Path)
     }
-    return [_read(argument, known) for argument in arguments]
+    return [_table(*_split(argument), known) for argument in arguments]
 
 
-def _read(argument: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    local, equals, remote = argument.rpartition("=")
-    # Remote folders hold "=" less often than local ones, but a local folder that exists is certain.
-    while equals and local and not os.path.isdir(_absolute(local)) and "=" in local:
-        local, _, rest = local.rpartition("=")
-        remote = f"{rest}={remote}"
-    if not equals or os.path.isdir(_absolute(argument)):
-        local, remote = argument, ""
-        equals = ""
+def _table(local: str, remote: str | None, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    if not local:
+        return {"path": ""}  # rejected by validation, like an empty path in a file
     path = _absolute(local)
-    table = dict(known.get(os.path.realpath(path), {}))
-    return table | {"path": path} | ({"folder": remote} if equals else {})
+    table = known.get(os.path.realpath(path), {}) | {"path": path}
+    return table if remote is None else table | {"folder": remote}
+
+
+def _split(argument: str) -> tuple[str, str | None]:
+    """Local and remote part. Names may hold ``=`` themselves: the longest local folder that exists is meant."""
+    splits = [(argument, None), *_splits(argument)]
+    existing = (split for split in splits if split[0] and os.path.isdir(_absolute(split[0])))
+    return next(existing, splits[-1])
+
+
+def _splits(argument: str) -> Iterator[tuple[str, str | None]]:
+    for at in range(len(argument) - 1, -1, -1):
+        if argument[at] == "=":
+            yield argument[:at], argument[at + 1 :]
 
 
 def _absolute(path: str) -> Path:

@@ -65,7 +65,6 @@ def find_credential(
         found = Credential(CredentialKind.API_KEY, api_key, "[api] api_key")
     elif api_key_file is not None:
         found = Credential(CredentialKind.API_KEY, _read(api_key_file, "[api] api_key_file"), str(api_key_file))
-        _warn_if_open(api_key_file)
     elif systemd_directory is not None and os.path.lexists(path := systemd_directory / "api_key"):
         found = Credential(CredentialKind.API_KEY, _read(path, "systemd credential api_key"), str(path))
     if found is not None:
@@ -81,6 +80,7 @@ def _read(path: Path, key: str) -> SecretStr:
     try:
         with open(path, "rb") as file:
             content = file.read(_LONGEST + 1)
+            mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
         raise failure(f"cannot be read: {error.strerror or type(error).__name__}") from error
     text = content.strip().decode("ascii", "replace")
@@ -88,12 +88,9 @@ def _read(path: Path, key: str) -> SecretStr:
         raise failure("is empty; it has to hold the API key and nothing else")
     if len(content) > _LONGEST or not text.isascii() or not text.isprintable() or " " in text:
         raise failure("does not look like an API key; it has to hold the key and nothing else")
+    if os.name == "posix" and mode & (stat.S_IROTH | stat.S_IWOTH):
+        _LOG.warning("every user can read the API key file", path=str(path), help=f"chmod 600 {path}")
     return SecretStr(text)
-
-
-def _warn_if_open(path: Path) -> None:
-    if os.name == "posix" and os.stat(path).st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        _LOG.warning("API key file can be read by every user", path=str(path), help=f"chmod 600 {path}")
 
 
 def _warn_if_in_the_clear(base_url: str) -> None:

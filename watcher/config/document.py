@@ -36,8 +36,11 @@ def read_document(config: Path | None, environ: Mapping[str, str]) -> Document:
     home = environ.get("XDG_CONFIG_HOME", "")
     user = Path(home if os.path.isabs(home) else os.path.expanduser("~/.config"), "3dverse-watcher", "config.toml")
     for path in (_absolute(Path("config.toml")), user, SYSTEM_FILE):
-        if os.path.lexists(path):
+        try:
             return _read(path, "")
+        except ConfigError as error:
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                raise
     return Document()
 
 

@@ -25,16 +25,20 @@ def read_environment(environ: Mapping[str, str], model: type[BaseModel]) -> tupl
         if not name.startswith(PREFIX) or name in NOT_SETTINGS or not text:
             continue
         location = tuple(name.removeprefix(PREFIX).lower().split("__"))
-        if location == ("drops",):
-            location = ("drops", "")  # a list of tables has no form here; rejected below like an unknown key
         field = _field(model, location)
         table = values
         for part in location[:-1]:
             inner = table.setdefault(part, {})
             table = inner if isinstance(inner, dict) else {}
         table[location[-1]] = _typed(text, field)
-        names[location] = name
+        # A list of tables has no form here: whatever is set below drops, drops is what will be rejected.
+        names[location[:1] if location[0] == "drops" else location] = name
     return values, names
+
+
+def variable(location: Location) -> str:
+    """The name of the variable for a key."""
+    return PREFIX + "__".join(str(part).upper() for part in location)
 
 
 def _field(model: type[BaseModel], location: Location) -> FieldInfo | None:

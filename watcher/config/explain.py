@@ -1,7 +1,7 @@
 """Validation faults in the words of someone who edits a configuration file."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -26,9 +26,9 @@ _MESSAGES = {
     "tuple_type": "must be a list in [brackets]",
     "model_type": "must be a table",
     "enum": "must be one of {expected}",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
     "value_error": "{error}",
 }
 """By pydantic's error type; the names in braces come from the error's context."""
@@ -43,28 +43,30 @@ def spelled(location: Location) -> str:
     return f"{table} {'.'.join(names[1:])}"
 
 
-def explain(fault: "ErrorDetails", model: type[BaseModel]) -> tuple[Location, str]:
-    """Where the fault is and what to do about it. Never shows a value, which may be a secret."""
-    location: Location = tuple(fault["loc"])
+def explain(fault: "ErrorDetails", model: type[BaseModel], spell: Callable[[Location], str]) -> str:
+    """What is wrong and what to do about it. Never shows a value, which may be a secret."""
     kind = fault["type"]
+    location: Location = tuple(fault["loc"])
     if kind == "extra_forbidden":
-        return location, _unknown(location, model)
+        return _unknown(location, model, spell)
     if kind == "tuple_type" and location == ("drops",):
-        return location, "is a list of tables: write [[drops]] with two brackets; only a file can hold it"
+        return "is a list of tables: write [[drops]] with two brackets, in a file"
     template = _MESSAGES.get(kind)
-    message = template.format(**fault.get("ctx", {})) if template else fault["msg"]
-    return location, message
+    return template.format(**fault.get("ctx", {})) if template else fault["msg"]
 
 
-def _unknown(location: Location, model: type[BaseModel]) -> str:
-    table, name = location[:-1], str(location[-1])
-    here = [known[-1] for known in _keys(model) if known[:-1] == tuple(part for part in table if isinstance(part, str))]
-    if near := difflib.get_close_matches(name, here, n=1):
-        return f"is not a known key; did you mean {near[0]}?"
-    elsewhere = [known for known in _keys(model) if known[-1] == name]
-    if elsewhere:
-        return f"is not a known key here; did you mean {spelled(elsewhere[0])}?"
-    return f"is not a known key; known are {', '.join(here)}" if here else "is not a known key"
+def _unknown(location: Location, model: type[BaseModel], spell: Callable[[Location], str]) -> str:
+    names = tuple(str(part) for part in location if isinstance(part, str))
+    known = list(_keys(model))
+    here = [key for key in known if key[:-1] == names[:-1]]
+    near = difflib.get_close_matches(names[-1], [key[-1] for key in here], n=1)
+    better = [key for key in here if key[-1] in near] or [key for key in known if key[-1] == names[-1]]
+    if not better:  # perhaps the section is misspelled, or the variable's name as a whole
+        spellings = {"".join(key): key for key in known}
+        better = [spellings[text] for text in difflib.get_close_matches("".join(names), spellings, n=1)]
+    if better:
+        return f"is not a known key; did you mean {spell(better[0])}?"
+    return f"is not a known key; known are {', '.join(key[-1] for key in here)}" if here else "is not a known key"
 
 
 def _keys(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:

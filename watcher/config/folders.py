@@ -1,6 +1,7 @@
 """What the disk says about the configured folders: are they there, do they lie in each other?"""
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,17 @@ def check_folders(values: Mapping[str, Any]) -> Iterator[Complaint]:
 
 
 def _fault(path: Path) -> str | None:
-    if os.path.isdir(path):
-        if os.access(path, os.R_OK | os.X_OK):
-            return None
-        return f"folder {path} cannot be read by this user"
-    if os.path.exists(path):
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return f"{path} is a symbolic link to nothing" if os.path.islink(path) else f"folder {path} does not exist"
+    except OSError as error:
+        return f"folder {path} cannot be reached: {error.strerror}"
+    if not stat.S_ISDIR(status.st_mode):
         return f"{path} is a file; a drop has to be a folder"
-    if os.path.islink(path):
-        return f"{path} is a symbolic link to nothing"
-    return f"folder {path} does not exist"
+    if not os.access(path, os.R_OK | os.X_OK):
+        return f"folder {path} cannot be read by this user"
+    return None
 
 
 def _overlaps(location: Location, path: Path, others: list[tuple[Location, Path]]) -> Iterator[Complaint]:

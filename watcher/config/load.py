@@ -10,13 +10,14 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from watcher import logs
 from watcher.config.arguments import read_arguments
 from watcher.config.document import Document, read_document
-from watcher.config.environment import read_environment
+from watcher.config.environment import read_environment, variable
 from watcher.config.errors import ConfigError, Problem
 from watcher.config.explain import explain, spelled
 from watcher.config.folders import check_folders
 from watcher.config.lines import Location
 from watcher.config.settings import Settings, default_state_dir
 
+VARIABLE = "environment variable"
 CREDENTIALS = ("api_key", "api_key_file", "user_token")
 """Keys of ``[api]`` of which one place may set one."""
 
@@ -42,11 +43,12 @@ def load_settings(
     flags = _flags(emulator, log_level, log_format)
 
     origins: dict[Location, str] = {key: f"{document.path}:{line}" for key, line in document.lines.items()}
-    origins |= {key: f"environment variable {name}" for key, name in names.items()}
+    origins |= {key: f"{VARIABLE} {name}" for key, name in names.items()}
     origins |= {key: origin for key, (_, origin) in flags.items()}
     problems = [
-        *_exclusive(document.values, origins),
-        *_exclusive(variables, origins),
+        _problem(location, message, origins, document)
+        for place in (document.values, variables)
+        for location, message in _exclusive(place)
     ]
     values = _anchored(document.values, document.path.parent if document.path else Path())
     _overlay(values, _anchored(variables, Path.cwd()))
@@ -78,13 +80,13 @@ def _flags(
     return {location: flag for location, flag in given.items() if flag[0] is not None}
 
 
-def _exclusive(values: Mapping[str, Any], origins: Mapping[Location, str]) -> Iterator[Problem]:
+def _exclusive(values: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
     api = values.get("api")
     given = [key for key in CREDENTIALS if isinstance(api, dict) and key in api]
     for key in given[1:]:
         location = ("api", key)
         message = f"cannot be used together with {given[0]}; keep one of them"
-        yield Problem(origins.get(location, ""), spelled(location), message)
+        yield location, message
 
 
 def _anchored(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _anchored(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 def _anchor(table: object, key: str, base: Path) -> None:
     if isinstance(table, dict) and isinstance(text := table.get(key), str) and text and "\0" not in text:
-        table[key] = Path(os.path.abspath(os.path.join(base, os.path.expanduser(text))))
+        table[key] = Path(base, os.path.expanduser(text))
 
 
 def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
@@ -123,15 +125,20 @@ def _validated(
         return Settings.model_validate(values)
     except ValidationError as error:
         for fault in error.errors(include_url=False):
-            location, message = explain(fault, Settings)
-            problems.append(_problem(location, message, origins, document))
+            location: Location = tuple(fault["loc"])
+            spell = variable if _origin(location, origins).startswith(VARIABLE) else spelled
+            problems.append(_problem(location, explain(fault, Settings, spell), origins, document))
         return None
 
 
 def _problem(location: Location, message: str, origins: Mapping[Location, str], document: Document) -> Problem:
-    known = next((location[:n] for n in range(len(location), 0, -1) if location[:n] in origins), None)
-    origin = origins[known] if known else str(document.path or "")
-    return Problem(origin, spelled(location), message)
+    origin = _origin(location, origins) or str(document.path or "")
+    return Problem(origin, "" if origin.startswith(VARIABLE) else spelled(location), message)
+
+
+def _origin(location: Location, origins: Mapping[Location, str]) -> str:
+    """Where the key stands, or the table around it when it is missing."""
+    return next((origins[location[:n]] for n in range(len(location), 0, -1) if location[:n] in origins), "")
 
 
 def _remember(
@@ -141,7 +148,7 @@ def _remember(
     settings._origins = {
         ".".join(map(str, location)): origin
         for location, origin in origins.items()
-        if not isinstance(_at(settings, location), BaseModel | tuple | None)
+        if location != ("drops",) and not isinstance(_at(settings, location), BaseModel | None)
     }
     if directory := environ.get("CREDENTIALS_DIRECTORY"):
         settings.api._systemd_directory = Path(directory)

@@ -11,6 +11,7 @@ def check_pattern(pattern: str) -> str:
         parsed = list(GitIgnoreSpec.from_lines([pattern]).patterns)
     except (ValueError, re.error):
         raise ValueError(f"{pattern!r} is no valid gitignore pattern") from None
-    if not parsed or any(part.include is None for part in parsed):
+    blank = not pattern.strip() or pattern.startswith("#")
+    if not blank and any(part.include is None for part in parsed):
         raise ValueError(f"{pattern!r} matches nothing: it is no gitignore pattern")
     return pattern

@@ -1,7 +1,8 @@
 """The settings: every key, its type, its range and its default."""
 
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     Strict,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -69,12 +71,13 @@ def _header_value(value: SecretStr) -> SecretStr:
 
 def _remote_folder(value: str) -> str:
     parts = value.strip("/").split("/")
-    if not value.isprintable() or any(not part.strip() or part in (".", "..") for part in parts):
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value) or any(
+        not part.strip() or part in (".", "..") for part in parts
+    ):
         raise ValueError('must be a folder\'s id, or a path such as "Cars/Incoming"')
     return "/".join(parts)
 
 
-Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, le=7 * 86400)]
 Interval = Annotated[float, Field(ge=0.05, le=7 * 86400)]
 Secret = Annotated[SecretStr, AfterValidator(_header_value)]
@@ -124,6 +127,15 @@ class ApiSettings(_Section):
         return credential
 
 
+def _not_below(lower: str) -> Callable[[float, ValidationInfo], float]:
+    def check(value: float, info: ValidationInfo) -> float:
+        if value < info.data.get(lower, value):
+            raise ValueError(f"must not be less than {lower}, which is {info.data[lower]:g}")
+        return value
+
+    return check
+
+
 class UploadSettings(_Section):
     """How files are sent."""
 
@@ -131,7 +143,7 @@ class UploadSettings(_Section):
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 8
     backoff_base: Interval = 1.0
     """Seconds before the second attempt; doubles with each further one."""
-    backoff_max: Interval = 300.0
+    backoff_max: Annotated[Interval, Field(validate_default=True), AfterValidator(_not_below("backoff_base"))] = 300.0
     """Seconds that a wait between two attempts never exceeds."""
 
 
@@ -140,7 +152,7 @@ class TrackSettings(_Section):
 
     interval_min: Interval = 0.5
     """Seconds between two questions while conversions move."""
-    interval_max: Interval = 30.0
+    interval_max: Annotated[Interval, Field(validate_default=True), AfterValidator(_not_below("interval_min"))] = 30.0
     """Seconds between two questions while nothing moves."""
 
 
@@ -206,11 +218,11 @@ class Settings(_Section):
     """Holds the ledger."""
     rescan_interval: Annotated[float, Field(ge=1, le=86400)] = 300.0
     """Seconds between two full scans of the drops."""
-    api: ApiSettings = ApiSettings()
+    api: ApiSettings = Field(default_factory=ApiSettings)
     drops: Annotated[tuple[Annotated[Drop, GetPydanticSchema(_drop_schema)], ...], Strict(False)] = ()
-    upload: UploadSettings = UploadSettings()
-    track: TrackSettings = TrackSettings()
-    log: LogSettings = LogSettings()
+    upload: UploadSettings = Field(default_factory=UploadSettings)
+    track: TrackSettings = Field(default_factory=TrackSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
 
     _source: Path | None = PrivateAttr(default=None)
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
