@@ -1,13 +1,11 @@
 """Which files of a drop count, decided by their names alone."""
 
 import os
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pathspec import GitIgnoreSpec
-
 from watcher.formats import Kind, kind_of
+from watcher.intake.patterns import Patterns
 from watcher.intake.temporaries import is_system_folder, is_temporary
 from watcher.model import Drop
 
@@ -68,62 +66,70 @@ class Rules:
     def __init__(self, drop: Drop) -> None:
         """Raises ValueError that names the pattern when one of the drop's is no gitignore pattern."""
         self._recursive = drop.recursive
-        self._ignore = _compiled(drop.ignore, "ignore")
-        self._include = _compiled(drop.include, "include")
-        self._ignored_by = drop.ignore
+        self._ignore = Patterns(drop.ignore, "ignore")
+        self._include = Patterns(drop.include, "include")
         self._of_extension: dict[str, Taken | PassedOver] = {}
-        self._of_folder: dict[str, PassedOver | None] = {"": None}
+        self._of_folder: dict[str, _Folder] = {}
 
     def verdict(self, relative_path: str) -> Taken | PassedOver:
         """Whether the file at this path is taken, or why not."""
-        folder, _, name = relative_path.rpartition("/")
-        if (passed_over := self._folder(folder)) is not None:
-            return passed_over
+        folder_path, _, name = relative_path.rpartition("/")
+        folder = self._folder(folder_path)
+        if folder.passed_over is not None:
+            return folder.passed_over
         if name.startswith("."):
             return PassedOver(Reason.HIDDEN, f"hidden file {name!r}")
         by_format = self._format(name)
         # A name with an extension that the API takes is temporary only by how it begins.
         if (name.startswith("~") or not isinstance(by_format, Taken)) and is_temporary(name):
             return PassedOver(Reason.TEMPORARY, f"temporary file {name!r}")
-        if self._ignore and (pattern := self._ignoring(relative_path)) is not None:
-            return PassedOver(Reason.IGNORED, f"ignored by the pattern {pattern!r}")
-        if self._include and not self._include.match_file(relative_path):
-            return PassedOver(Reason.NOT_INCLUDED, "no include pattern matches")
+        if self._ignore and (match := self._ignore.match(relative_path)) and match.positive:
+            return PassedOver(Reason.IGNORED, f"ignored by the pattern {match.pattern!r}")
+        if self._include:
+            match = self._include.match(relative_path)
+            if not (match.positive if match else folder.included):
+                return PassedOver(Reason.NOT_INCLUDED, "no include pattern takes it")
         return by_format
 
     def enters(self, relative_dir: str) -> bool:
         """Whether a scan descends into this folder; ``""`` is the drop's own."""
-        return self._folder(relative_dir.rstrip("/")) is None
+        return self._folder(relative_dir.rstrip("/")).passed_over is None
 
-    def _folder(self, folder: str) -> PassedOver | None:
-        """Why nothing in the folder counts; None when its files are judged one by one."""
-        known = self._of_folder
-        if folder in known:
-            return known[folder]
-        if len(known) > _REMEMBERED:
-            known.clear()
-            known[""] = None
-        above, _, name = folder.rpartition("/")
-        known[folder] = result = self._folder(above) or self._own(folder, name)
-        return result
+    def _folder(self, path: str) -> "_Folder":
+        folder = self._of_folder.get(path)
+        if folder is not None:
+            return folder
+        if len(self._of_folder) > _REMEMBERED:
+            self._of_folder.clear()
+        # From the top down, not by recursion: a path may have two thousand components.
+        folder = _Folder(None, included=False)
+        end = 0
+        while path and end >= 0 and folder.passed_over is None:
+            end = path.find("/", end + 1)
+            here = path if end < 0 else path[:end]
+            known = self._of_folder.get(here)
+            if known is None:
+                known = self._of_folder[here] = self._judged(here, folder)
+            folder = known
+        # As git has it: below an ignored folder nothing can be taken back.
+        self._of_folder[path] = folder
+        return folder
 
-    def _own(self, folder: str, name: str) -> PassedOver | None:
+    def _judged(self, path: str, above: "_Folder") -> "_Folder":
+        match = self._include.match(path + "/")
+        return _Folder(self._own_reason(path), match.positive if match else above.included)
+
+    def _own_reason(self, path: str) -> PassedOver | None:
+        name = path.rpartition("/")[2]
         if name.startswith("."):
-            return PassedOver(Reason.HIDDEN, f"in the hidden folder {folder!r}")
+            return PassedOver(Reason.HIDDEN, f"in the hidden folder {path!r}")
         if is_system_folder(name):
-            return PassedOver(Reason.TEMPORARY, f"in the system folder {folder!r}")
+            return PassedOver(Reason.TEMPORARY, f"in the system folder {path!r}")
         if not self._recursive:
             return PassedOver(Reason.SUB_FOLDER, "in a sub-folder, and the drop is not recursive")
-        # As git has it: below an ignored folder nothing can be taken back.
-        if self._ignore and (pattern := self._ignoring(folder + "/")) is not None:
-            return PassedOver(Reason.IGNORED, f"in the folder {folder!r}, ignored by the pattern {pattern!r}")
+        if (match := self._ignore.match(path + "/")) and match.positive:
+            return PassedOver(Reason.IGNORED, f"in the folder {path!r}, ignored by the pattern {match.pattern!r}")
         return None
-
-    def _ignoring(self, path: str) -> str | None:
-        """The pattern that decides that the path is ignored."""
-        assert self._ignore is not None
-        result = self._ignore.check_file(path)
-        return self._ignored_by[result.index] if result.include and result.index is not None else None
 
     def _format(self, name: str) -> Taken | PassedOver:
         extension = os.path.splitext(name)[1]
@@ -135,6 +141,14 @@ class Rules:
         return verdict
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    passed_over: PassedOver | None
+    """Why nothing in it counts; None when its files are judged one by one."""
+    included: bool
+    """Whether the include patterns take it with all that they do not name."""
+
+
 def _by_extension(extension: str) -> Taken | PassedOver:
     kind = kind_of("name" + extension)
     if kind is None:
@@ -143,14 +157,3 @@ def _by_extension(extension: str) -> Taken | PassedOver:
     if kind is Kind.COMPANION:
         return PassedOver(Reason.COMPANION, f"{extension!r} files are uploaded with the model that names them")
     return Taken(kind)
-
-
-def _compiled(patterns: tuple[str, ...], where: str) -> GitIgnoreSpec | None:
-    for pattern in patterns:
-        try:
-            if "\n" in pattern:
-                raise ValueError("a pattern is one line")
-            GitIgnoreSpec.from_lines([pattern])
-        except (ValueError, re.error) as error:
-            raise ValueError(f"{where} pattern {pattern!r} is not in gitignore syntax: {error}") from error
-    return GitIgnoreSpec.from_lines(patterns) if patterns else None
