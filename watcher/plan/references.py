@@ -43,6 +43,11 @@ FORMATS: dict[str, Format] = {
 FORMATS["mat"] = FORMATS["mtl"]
 
 
+def can_refer(path: str) -> bool:
+    """Whether a file of this name is of a format that can name other files."""
+    return extension_of(path) in FORMATS
+
+
 def read_references(path: str) -> tuple[str, ...]:
     """The names of other files in the model file at `path`, decoded, in order, without repeats.
 
