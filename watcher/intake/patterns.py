@@ -35,25 +35,31 @@ class Patterns:
         down, and so must the caller.
         """
         for regex, match in self._reversed:
-            found = regex.search(path)
-            if found is not None and (_is_itself(found, path) or regex.search(path, len(path) - 1)):
+            if _matches(regex, path):
                 return match
         return None
 
 
-def _is_itself(found: re.Match[str], path: str) -> bool:
-    """Whether the path itself was matched, and not a folder above it.
+def _matches(regex: re.Pattern[str], path: str) -> bool:
+    """Whether the expression matches the path itself, and not only a folder above it.
 
-    pathspec's expressions also match everything below a folder; the one group they have then holds the folder's slash.
+    pathspec's expressions also match everything below a folder; the one group that they have then holds the folder's
+    slash. Those without a group do not care for what is a folder.
     """
-    return found.lastindex is None or found.end() == len(path)
+    if not regex.groups:
+        return regex.search(path.removesuffix("/")) is not None
+    found = regex.search(path)
+    if found is None:
+        return False
+    return found.lastindex is None or found.end() == len(path) or regex.search(path, len(path) - 1) is not None
 
 
 def _compiled(pattern: str, purpose: str) -> list[tuple[re.Pattern[str], Match]]:
     try:
         if "\n" in pattern:
             raise ValueError("a pattern is one line")
-        parsed = GitIgnoreSpec.from_lines([pattern]).patterns
+        # To pathspec `x/**/` is `x/`; to git it is every folder below x.
+        parsed = GitIgnoreSpec.from_lines([pattern + "*/" if pattern.endswith("/**/") else pattern]).patterns
     except (ValueError, re.error) as error:
         raise ValueError(f"{purpose} pattern {pattern!r} is not in gitignore syntax: {error}") from error
     return [
