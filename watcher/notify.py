@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 _STATUS_LENGTH = 1000
 """Characters; systemd shows one line."""
+_PATIENCE = 2.0
+"""Seconds; a listener that does not read must not hold us up for longer."""
 
 
 class Notifier:
@@ -50,7 +52,7 @@ class Notifier:
             return
         data = message.encode("utf-8", "backslashreplace")
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-            client.setblocking(False)  # a listener that does not read must not hold us up
+            client.settimeout(_PATIENCE)
             client.sendto(data, self._address)
 
 
