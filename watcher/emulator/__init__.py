@@ -1,0 +1,9 @@
+"""An Asset API server of our own, for offline use and for tests. It knows nothing of the daemon.
+
+Importing this package needs none of the packages of the extra ``emulator``; starting an emulator does.
+"""
+
+from watcher.emulator.server import Emulator, MissingExtra
+from watcher.emulator.store import StoreError
+
+__all__ = ["Emulator", "MissingExtra", "StoreError"]
