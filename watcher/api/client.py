@@ -1,0 +1,116 @@
+"""The client of the Asset API."""
+
+from dataclasses import replace
+from types import TracebackType
+
+import httpx
+from pydantic import SecretStr
+
+from watcher import __version__
+from watcher.api.credentials import Credential, one_credential
+from watcher.api.folders import Folders
+from watcher.api.retry import RetryPolicy
+from watcher.api.source_files import SourceFiles
+from watcher.api.upload_tasks import ConversionTasks, UploadTasks
+from watcher.api.wire import Wire
+
+# Less than the five seconds after which common servers close an idle connection: a request must not meet that moment.
+KEEP_ALIVE_SECONDS = 4.0
+
+
+class AssetApi:
+    """The Asset API, grouped by resource: ``api.folders.list()``, ``api.source_files.download(id)``, ...
+
+    One object serves any number of threads. It is a context manager; :meth:`close` ends its connections.
+
+    base_url: such as ``https://api.3dverse.com/app/v1``, with or without a slash at its end.
+    api_key, user_token, credential: exactly one of them; ``credential`` is for one that changes while we run.
+    timeout: seconds for each wait on the network (not for a whole transfer).
+    file_field: the name of the parts of an upload.
+    pool_size: connections at one time; as many as threads that use it.
+    retry: when a request is repeated; uploads never are.
+    transport: stands in for the network.
+
+    Raises ValueError for what cannot work. Every operation raises :class:`watcher.api.errors.ApiError`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: SecretStr | str | None = None,
+        user_token: SecretStr | str | None = None,
+        credential: Credential | None = None,
+        timeout: float = 30,
+        file_field: str = "file",
+        pool_size: int = 16,
+        retry: RetryPolicy | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        client = httpx.Client(
+            headers={"user-agent": f"3dverse-watcher/{__version__}"},
+            limits=httpx.Limits(
+                max_connections=pool_size,
+                max_keepalive_connections=pool_size,
+                keepalive_expiry=KEEP_ALIVE_SECONDS,
+            ),
+            transport=transport,
+        )
+        self._lay(
+            Wire(
+                client=client,
+                base_url=_checked(base_url),
+                credential=one_credential(api_key, user_token, credential),
+                retry=retry or RetryPolicy(),
+                timeout=timeout,
+            ),
+            file_field,
+        )
+
+    def _lay(self, wire: Wire, file_field: str) -> None:
+        self._wire = wire
+        self._file_field = file_field
+        self.folders = Folders(wire, file_field)
+        self.source_files = SourceFiles(wire)
+        self.upload_tasks = UploadTasks(wire)
+        self.conversion_tasks = ConversionTasks(wire)
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API, without a slash at its end."""
+        return self._wire.base_url
+
+    def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> "AssetApi":
+        """The same client, on the same connections, with another policy or timeout: for a single call that needs it."""
+        other = object.__new__(AssetApi)
+        wire = replace(self._wire, retry=retry or self._wire.retry, timeout=timeout or self._wire.timeout)
+        other._lay(wire, self._file_field)
+        return other
+
+    def close(self) -> None:
+        """Ends all connections, also those of the clients that :meth:`with_options` gave."""
+        self._wire.client.close()
+
+    def __enter__(self) -> "AssetApi":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"AssetApi({self.base_url!r})"
+
+
+def _checked(base_url: str) -> str:
+    """The address without a slash at its end. Raises ValueError for what is no address of an API."""
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, TypeError):
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+        raise ValueError(f"base_url must look like https://api.3dverse.com/app/v1, not {base_url!r}")
+    if url.userinfo:
+        raise ValueError("base_url must not hold a user name or password")
+    return base_url.rstrip("/")
