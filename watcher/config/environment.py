@@ -1,59 +1,66 @@
 """``WATCHER_*`` environment variables as settings: ``WATCHER_STATE_DIR``, ``WATCHER_<SECTION>__<KEY>``."""
 
+import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import TypeAdapter, ValidationError
 
+from watcher.config.errors import Problem
+from watcher.config.keys import KEYS, is_section
 from watcher.config.lines import Location
 
-PREFIX = "WATCHER_"
 NOT_SETTINGS = frozenset({"WATCHER_CONFIG"})
 """Variables with the prefix that are read elsewhere."""
+_PREFIX = "WATCHER_"
+_BY_NAME: dict[str, Location] = {
+    _PREFIX + "__".join(str(part).upper() for part in key): key
+    for key in KEYS
+    if key[0] != "drops" and not is_section(key)
+}
 
 
-def read_environment(environ: Mapping[str, str], model: type[BaseModel]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """The values as nested dicts and, for each, its variable. An empty variable counts as not set.
+@dataclass(slots=True)
+class Environment:
+    """What the variables say."""
 
-    Unknown names come along, so that validation rejects them. Text that is no number where ``model`` wants one stays
-    text, for the same reason.
-    """
-    values: dict[str, Any] = {}
-    names: dict[Location, str] = {}
+    values: dict[str, Any] = field(default_factory=dict)
+    """Sections as nested dicts. Text that is no number where one is wanted stays text: validation rejects it."""
+    origins: dict[Location, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    """Variables that mean nothing."""
+
+
+def read_environment(environ: Mapping[str, str]) -> Environment:
+    """The variables with our prefix. An empty one counts as not set."""
+    result = Environment()
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or name in NOT_SETTINGS or not text:
+        if not name.startswith(_PREFIX) or name in NOT_SETTINGS or not text:
             continue
-        location = tuple(name.removeprefix(PREFIX).lower().split("__"))
-        field = _field(model, location)
-        table = values
+        origin = f"environment variable {name}"
+        location = _BY_NAME.get(name)
+        if location is None:
+            result.problems.append(Problem(origin, "", _unknown(name)))
+            continue
+        table = result.values
         for part in location[:-1]:
-            inner = table.setdefault(part, {})
-            table = inner if isinstance(inner, dict) else {}
-        table[location[-1]] = _typed(text, field)
-        # A list of tables has no form here: whatever is set below drops, drops is what will be rejected.
-        names[location[:1] if location[0] == "drops" else location] = name
-    return values, names
+            table = table.setdefault(str(part), {})
+        table[str(location[-1])] = _typed(text, KEYS[location].annotation)
+        result.origins[location] = origin
+    return result
 
 
-def variable(location: Location) -> str:
-    """The name of the variable for a key."""
-    return PREFIX + "__".join(str(part).upper() for part in location)
+def _unknown(name: str) -> str:
+    if name.removeprefix(_PREFIX).split("__")[0] == "DROPS":
+        return "drops have no form as a variable; use [[drops]] tables in a file, or DROP arguments"
+    near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.7)
+    return (
+        f"sets no known key; did you mean {near[0]}?" if near else f"sets no known key; known are {', '.join(_BY_NAME)}"
+    )
 
 
-def _field(model: type[BaseModel], location: Location) -> FieldInfo | None:
-    field: FieldInfo | None = None
-    inner: object = model
-    for part in location:
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return None
-        field = inner.model_fields.get(str(part))
-        inner = field.annotation if field else None
-    return field
-
-
-def _typed(text: str, field: FieldInfo | None) -> object:
-    wanted = field.annotation if field else None
+def _typed(text: str, wanted: object) -> object:
     kind = next((kind for kind in (bool, int, float) if wanted is kind or kind in get_args(wanted)), None)
     if kind is None:
         return text

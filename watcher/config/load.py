@@ -10,14 +10,13 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from watcher import logs
 from watcher.config.arguments import read_arguments
 from watcher.config.document import Document, read_document
-from watcher.config.environment import read_environment, variable
+from watcher.config.environment import read_environment
 from watcher.config.errors import ConfigError, Problem
 from watcher.config.explain import explain, spelled
 from watcher.config.folders import check_folders
 from watcher.config.lines import Location
 from watcher.config.settings import Settings, default_state_dir
 
-VARIABLE = "environment variable"
 CREDENTIALS = ("api_key", "api_key_file", "user_token")
 """Keys of ``[api]`` of which one place may set one."""
 
@@ -39,19 +38,19 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     document = read_document(config, environ)
-    variables, names = read_environment(environ, Settings)
+    variables = read_environment(environ)
     flags = _flags(emulator, log_level, log_format)
 
     origins: dict[Location, str] = {key: f"{document.path}:{line}" for key, line in document.lines.items()}
-    origins |= {key: f"{VARIABLE} {name}" for key, name in names.items()}
+    origins |= variables.origins
     origins |= {key: origin for key, (_, origin) in flags.items()}
-    problems = [
+    problems = variables.problems + [
         _problem(location, message, origins, document)
-        for place in (document.values, variables)
+        for place in (document.values, variables.values)
         for location, message in _exclusive(place)
     ]
     values = _anchored(document.values, document.path.parent if document.path else Path())
-    _overlay(values, _anchored(variables, Path.cwd()))
+    _overlay(values, _anchored(variables.values, Path.cwd()))
     for (section, key), (value, _) in flags.items():
         _overlay(values, {section: {key: value}})
     if drops:
@@ -125,20 +124,14 @@ def _validated(
         return Settings.model_validate(values)
     except ValidationError as error:
         for fault in error.errors(include_url=False):
-            location: Location = tuple(fault["loc"])
-            spell = variable if _origin(location, origins).startswith(VARIABLE) else spelled
-            problems.append(_problem(location, explain(fault, Settings, spell), origins, document))
+            problems.append(_problem(tuple(fault["loc"]), explain(fault), origins, document))
         return None
 
 
 def _problem(location: Location, message: str, origins: Mapping[Location, str], document: Document) -> Problem:
-    origin = _origin(location, origins) or str(document.path or "")
-    return Problem(origin, "" if origin.startswith(VARIABLE) else spelled(location), message)
-
-
-def _origin(location: Location, origins: Mapping[Location, str]) -> str:
-    """Where the key stands, or the table around it when it is missing."""
-    return next((origins[location[:n]] for n in range(len(location), 0, -1) if location[:n] in origins), "")
+    # Where the key stands, or the table around it when it is missing.
+    known = (origins[location[:n]] for n in range(len(location), 0, -1) if location[:n] in origins)
+    return Problem(next(known, str(document.path or "")), spelled(location), message)
 
 
 def _remember(

@@ -1,6 +1,7 @@
 """The settings: every key, its type, its range and its default."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
@@ -51,7 +52,7 @@ def _lower(value: object) -> object:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or re.search(r"\s", value):
         raise ValueError("must be an http:// or https:// address")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user name or a password")
@@ -86,7 +87,7 @@ Patterns = Annotated[tuple[Annotated[str, Strict(), AfterValidator(check_pattern
 
 class _Section(BaseModel):
     # Strict: in the file, "4" is not a number. Inputs stay out of messages, since they may be secrets.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class ApiSettings(_Section):
