@@ -1,0 +1,120 @@
+"""A model in memory, between its reader and the assets that are made of it.
+
+Right-handed; positions in the file's own units; texture coordinates with the origin at the top left, as glTF has them.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.uint8]
+
+
+class TextureSlot(StrEnum):
+    """What a texture of a material is for; the value is its key in the material's data."""
+
+    ALBEDO = "albedoMap"
+    OPACITY = "opacityMap"
+    NORMAL = "normalMap"
+    METALLIC = "metallicMap"
+    ROUGHNESS = "roughnessMap"
+    METALLIC_ROUGHNESS = "metallicRoughnessMap"
+    SPECULAR = "specularMap"
+    OCCLUSION = "occlusionMap"
+    EMISSION = "emissionMap"
+    CLEARCOAT = "clearcoatMap"
+    CLEARCOAT_ROUGHNESS = "clearcoatRoughnessMap"
+    CLEARCOAT_NORMAL = "clearcoatNormalMap"
+
+
+@dataclass(slots=True)
+class Image:
+    """A picture that materials use: a blob on disk or bytes from inside the model."""
+
+    name: str
+    data: Path | bytes
+
+
+@dataclass(slots=True)
+class Material:
+    """Physically based; colours are 0..1, linear or not as the file has them."""
+
+    name: str
+    albedo: tuple[float, float, float] = (0.8, 0.8, 0.8)
+    opacity: float = 1.0
+    metallic: float = 0.0
+    roughness: float = 0.6
+    emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    double_sided: bool = False
+    textures: dict[TextureSlot, int] = field(default_factory=dict)
+    """Indices into the model's images."""
+
+
+@dataclass(slots=True)
+class Primitive:
+    """Triangles that share a material."""
+
+    positions: Floats
+    """(vertices, 3)"""
+    triangles: Indices
+    """(triangles, 3)"""
+    normals: Floats | None = None
+    """(vertices, 3), unit length"""
+    uvs: Floats | None = None
+    """(vertices, 2)"""
+    colors: Bytes | None = None
+    """(vertices, 4), RGBA"""
+    bones: npt.NDArray[np.uint16] | None = None
+    """(vertices, 4), joints of the skin"""
+    weights: Floats | None = None
+    """(vertices, 4)"""
+    material: int | None = None
+
+
+@dataclass(slots=True)
+class Mesh:
+    name: str
+    primitives: list[Primitive]
+
+
+@dataclass(slots=True)
+class Node:
+    """A place in the scene. ``matrix`` (4, 4) maps its space to its parent's, column vectors."""
+
+    name: str
+    matrix: Doubles = field(default_factory=lambda: np.eye(4))
+    mesh: int | None = None
+    children: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Model:
+    """Every node is reachable from exactly one of the roots, by one way."""
+
+    meshes: list[Mesh] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    roots: list[int] = field(default_factory=list)
+    materials: list[Material] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+
+    def add_mesh_node(self, mesh: Mesh) -> None:
+        """Add a mesh and a root node that shows it."""
+        self.roots.append(len(self.nodes))
+        self.nodes.append(Node(mesh.name, mesh=len(self.meshes)))
+        self.meshes.append(mesh)
+
+
+@dataclass(slots=True)
+class PointSet:
+    """Points without faces."""
+
+    positions: Doubles
+    """(points, 3)"""
+    colors: Bytes | None = None
+    """(points, 4), RGBA"""

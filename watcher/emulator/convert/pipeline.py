@@ -1,0 +1,61 @@
+"""Which converter takes which source format."""
+
+from collections.abc import Callable
+
+from watcher.emulator.convert.conversion import Conversion
+from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConversionResult
+from watcher.emulator.convert.model import Model, PointSet
+from watcher.emulator.convert.points import add_points
+from watcher.emulator.convert.readers.gltf import read_glb, read_gltf
+from watcher.emulator.convert.readers.obj import read_obj
+from watcher.emulator.convert.scene_assets import add_model
+from watcher.emulator.convert.texture import convert_texture
+from watcher.formats import Kind, extension_of, kind_of
+
+_READERS: dict[str, Callable[[Conversion], Model | PointSet]] = {
+    "obj": read_obj,
+    "gltf": read_gltf,
+    "glb": read_glb,
+}
+_TEXTURES = frozenset(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"))
+_SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))
+
+
+def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], None]) -> ConversionResult:
+    """Convert one job in this process. Raises ConversionFailed; ``log`` holds the lines in any case."""
+    conversion = Conversion(job, log, on_progress)
+    extension = extension_of(job.main_name)
+    if job.main_name not in job.files:
+        raise ConversionFailed(f"the main file {job.main_name} is not among the files")
+    if extension in _READERS:
+        conversion.stage(0.0, 0.35)
+        model = _READERS[extension](conversion)
+        if isinstance(model, PointSet):
+            add_points(conversion, model)
+            pipeline = "point-cloud"
+        else:
+            add_model(conversion, model)
+            pipeline = "scene"
+    elif extension in _TEXTURES:
+        convert_texture(conversion)
+        pipeline = "texture"
+    elif extension in _SOUNDS:
+        # The sound library is loaded by workers that meet a sound.
+        from watcher.emulator.convert.sound import convert_sound
+
+        convert_sound(conversion)
+        pipeline = "auto-detect"
+    else:
+        raise ConversionFailed(_no_converter(job.main_name, extension))
+    return ConversionResult(conversion.assets, pipeline, "\n".join(log))
+
+
+def _no_converter(name: str, extension: str) -> str:
+    kind = kind_of(name)
+    if kind is None:
+        return (
+            f"{'.' + extension if extension else 'a file without extension'} is not a format that the Asset API takes"
+        )
+    if kind is Kind.COMPANION:
+        return f".{extension} files only travel with the model that names them"
+    return f"no converter for .{extension} in this emulator; the real service takes this format"

@@ -1,0 +1,61 @@
+"""glTF materials, with the extensions that have a place in ours."""
+
+from typing import Any
+
+from watcher.emulator.convert.model import Material, TextureSlot
+
+
+def read_material(material: dict[str, Any], at: int, document: dict[str, Any]) -> Material:
+    """``at`` is its place in the validated document."""
+    surface = material.get("pbrMetallicRoughness", {})
+    red, green, blue, alpha = (float(value) for value in surface.get("baseColorFactor", (1, 1, 1, 1)))
+    emission = [float(value) for value in material.get("emissiveFactor", (0, 0, 0))]
+    made = Material(
+        name=material.get("name") or f"material {at}",
+        albedo=(_to_display(red), _to_display(green), _to_display(blue)),
+        opacity=alpha if material.get("alphaMode", "OPAQUE") != "OPAQUE" else 1.0,
+        metallic=float(surface.get("metallicFactor", 1)),
+        roughness=float(surface.get("roughnessFactor", 1)),
+        emission=(_to_display(emission[0]), _to_display(emission[1]), _to_display(emission[2])),
+        double_sided=material.get("doubleSided", False),
+    )
+    coat = _extension(material, "KHR_materials_clearcoat")
+    for slot, info in (
+        (TextureSlot.ALBEDO, surface.get("baseColorTexture")),
+        (TextureSlot.METALLIC_ROUGHNESS, surface.get("metallicRoughnessTexture")),
+        (TextureSlot.NORMAL, material.get("normalTexture")),
+        (TextureSlot.OCCLUSION, material.get("occlusionTexture")),
+        (TextureSlot.EMISSION, material.get("emissiveTexture")),
+        (TextureSlot.CLEARCOAT, coat.get("clearcoatTexture")),
+        (TextureSlot.CLEARCOAT_ROUGHNESS, coat.get("clearcoatRoughnessTexture")),
+        (TextureSlot.CLEARCOAT_NORMAL, coat.get("clearcoatNormalTexture")),
+    ):
+        image = _image_of(info, document)
+        if image is not None:
+            made.textures[slot] = image
+    return made
+
+
+def _extension(material: dict[str, Any], name: str) -> dict[str, Any]:
+    found = material.get("extensions", {}).get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _image_of(info: Any, document: dict[str, Any]) -> int | None:
+    """The image behind a texture reference; extensions were not validated, so nothing about it is taken for granted."""
+    textures, images = document.get("textures", []), document.get("images", [])
+    if not isinstance(info, dict):
+        return None
+    index = info.get("index")
+    if not isinstance(index, int) or not 0 <= index < len(textures):
+        return None
+    texture = textures[index]
+    webp = texture.get("extensions", {}).get("EXT_texture_webp", {}) if "source" not in texture else {}
+    source = texture.get("source", webp.get("source"))
+    return source if isinstance(source, int) and 0 <= source < len(images) else None
+
+
+def _to_display(linear: float) -> float:
+    """A linear colour value as a screen has it (sRGB): materials here hold screen colours, as MTL files do."""
+    linear = min(1.0, max(0.0, linear))
+    return linear * 12.92 if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055

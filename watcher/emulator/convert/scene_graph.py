@@ -1,0 +1,113 @@
+"""The nodes of a model: where its meshes stand, and the entities of its scene asset."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.model import Doubles, Model, Node
+from watcher.emulator.convert.transform import decompose
+
+_MOST_ENTITIES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A mesh at a place of the scene."""
+
+    mesh: int
+    matrix: Doubles
+    """From the mesh's space to the scene's."""
+
+
+def instances(model: Model) -> list[Instance]:
+    """All places where a mesh that has triangles stands, in the order of the entities."""
+    found = []
+    waiting = [(root, np.eye(4)) for root in reversed(model.roots)]
+    while waiting:
+        index, parent = waiting.pop()
+        node = model.nodes[index]
+        matrix = parent @ node.matrix
+        if node.mesh is not None and model.meshes[node.mesh].primitives:
+            found.append(Instance(node.mesh, matrix))
+        waiting += [(child, matrix) for child in reversed(node.children)]
+    return found
+
+
+def bounds(model: Model, placed: list[Instance]) -> dict[str, list[float]]:
+    """The box around all instances, as the contract's schema ``BoundingBox``.
+
+    Exact for meshes that are not turned; for turned ones the box around their turned box.
+    """
+    corners_of: dict[int, Doubles] = {}
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for instance in placed:
+        if instance.mesh not in corners_of:
+            primitives = model.meshes[instance.mesh].primitives
+            least = np.min([primitive.positions.min(axis=0) for primitive in primitives], axis=0).astype(np.float64)
+            most = np.max([primitive.positions.max(axis=0) for primitive in primitives], axis=0).astype(np.float64)
+            choice = np.array([[i >> axis & 1 for axis in range(3)] for i in range(8)], bool)
+            corners_of[instance.mesh] = np.where(choice, most, least)
+        corners = corners_of[instance.mesh] @ instance.matrix[:3, :3].T + instance.matrix[:3, 3]
+        low, high = np.minimum(low, corners.min(axis=0)), np.maximum(high, corners.max(axis=0))
+    return {"max": high.tolist(), "min": low.tolist()}
+
+
+def entities(model: Model) -> tuple[list[dict[str, Any]], int]:
+    """The entities of the scene, parents before their children, and how many of them lost a shear.
+
+    A mesh of several submeshes becomes one child entity for each. Raises ConversionFailed when there are too many.
+    """
+    made: list[dict[str, Any]] = []
+    sheared = 0
+    waiting: list[tuple[int, str | None, int]] = [(root, None, i) for i, root in reversed(list(enumerate(model.roots)))]
+    while waiting:
+        index, parent, ordinal = waiting.pop()
+        node = model.nodes[index]
+        transform = decompose(node.matrix)
+        sheared += not transform.exact
+        entity = _entity(node.name, parent, ordinal)
+        entity["local_transform"] = {
+            "position": transform.position,
+            "orientation": transform.orientation,
+            "scale": transform.scale,
+        }
+        made.append(entity)
+        shown = _shown(model, node)
+        if len(shown) == 1:
+            entity.update(shown[0])
+        own = entity["euid"]["value"]
+        if len(shown) > 1:
+            first = len(node.children)
+            for place, components in enumerate(shown):
+                made.append(_entity(f"{node.name} {place}", own, first + place) | components)
+        waiting += [(child, own, place) for place, child in reversed(list(enumerate(node.children)))]
+        if len(made) > _MOST_ENTITIES:
+            raise ConversionFailed(f"the scene has more than {_MOST_ENTITIES} entities")
+    return made, sheared
+
+
+def _entity(name: str, parent: str | None, ordinal: int) -> dict[str, Any]:
+    entity: dict[str, Any] = {
+        "euid": {"value": str(uuid.uuid4())},
+        "name": name,
+        "local_transform": {"position": [0.0] * 3, "orientation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0] * 3},
+    }
+    if parent is not None:
+        entity["lineage"] = {"parentUUID": parent, "ordinal": ordinal}
+    return entity
+
+
+def _shown(model: Model, node: Node) -> list[dict[str, Any]]:
+    """The components that show each submesh of a node's mesh."""
+    if node.mesh is None:
+        return []
+    return [
+        {
+            "mesh_ref": {"value": f"asset:mesh-{node.mesh}", "submeshIndex": place},
+            "material_ref": {"value": f"asset:material-{primitive.material}"},
+        }
+        for place, primitive in enumerate(model.meshes[node.mesh].primitives)
+    ]

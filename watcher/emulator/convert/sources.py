@@ -1,0 +1,70 @@
+"""The files of one job, and what a name written inside one of them means.
+
+References are looked up among the files of the job only, never on the disk.
+"""
+
+import posixpath
+import unicodedata
+from pathlib import Path
+from urllib.parse import unquote
+
+from watcher.emulator.convert.job import ConversionFailed
+
+_LARGEST_SOURCE = 1 << 30
+"""Bytes of a file that a converter reads whole."""
+
+
+class SourceFiles:
+    """Relative names to blobs."""
+
+    def __init__(self, files: dict[str, Path], main_name: str) -> None:
+        self._files = files
+        self._main_name = main_name
+        self._by_name: dict[str, str] = {}
+        self._by_basename: dict[str, str] = {}
+        for name in sorted(files):
+            key = _key(posixpath.normpath(name.replace("\\", "/")))
+            self._by_name.setdefault(key, name)
+            self._by_basename.setdefault(posixpath.basename(key), name)
+
+    def path(self, name: str) -> Path:
+        return self._files[name]
+
+    def read(self, name: str) -> bytes:
+        """The whole content. Raises ConversionFailed when it is empty or too large to be read whole."""
+        path = self._files[name]
+        size = path.stat().st_size
+        if size == 0:
+            raise ConversionFailed(f"the file {name} is empty")
+        if size > _LARGEST_SOURCE:
+            limit = _LARGEST_SOURCE >> 20
+            raise ConversionFailed(f"{name} has {size >> 20} MiB; this emulator converts models up to {limit} MiB")
+        return path.read_bytes()
+
+    def resolve(self, reference: str, written_in: str) -> str | None:
+        """The file that a reference names, or None when the job has no such file.
+
+        Tried in turn: the path relative to the file it is written in, relative to the main file, then the bare file
+        name anywhere; upper and lower case are the same. Backslashes, ``file://``, quotes and percent-encoding are
+        understood.
+        """
+        spelled = reference.strip().strip('"').strip()
+        if spelled.lower().startswith("file:"):
+            spelled = spelled[5:]
+        spelled = spelled.replace("\\", "/")
+        for name in dict.fromkeys((spelled, unquote(spelled))):
+            if not name or name.endswith("/"):
+                continue
+            for base in (written_in, self._main_name):
+                folder = posixpath.dirname(base.replace("\\", "/"))
+                found = self._by_name.get(_key(posixpath.normpath(posixpath.join(folder, name.lstrip("/")))))
+                if found is not None:
+                    return found
+            found = self._by_basename.get(_key(posixpath.basename(name)))
+            if found is not None:
+                return found
+        return None
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,167 @@
+"""Geometry that files leave out: triangles of polygons, shared vertices, normals."""
+
+import numpy as np
+import numpy.typing as npt
+
+from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.model import Doubles, Floats, Indices
+
+_SMOOTH_COSINE = 0.8
+"""A corner takes the vertex' mean normal when its face leans less than this away from it; a cube's corner does not."""
+_MOST_EAR_TESTS = 1_000_000
+"""Per polygon: ear clipping is cubic at worst, and what is left after so many tests is cut as a fan."""
+
+
+def require_finite(positions: npt.NDArray[np.floating]) -> None:
+    """Raises ConversionFailed when a coordinate is not a number or absurdly large."""
+    with np.errstate(invalid="ignore"):
+        well = np.abs(positions) < 1e15
+    if not well.all():
+        raise ConversionFailed("a vertex position is not a finite number, or absurdly large")
+
+
+def triangulate(sizes: npt.NDArray[np.int64], corners: Doubles | None) -> npt.NDArray[np.int64]:
+    """Triangles (n, 3) of polygons given by their corner counts, as indices into the run of all corners.
+
+    ``corners`` (all corners, 3): their positions; with them concave polygons are cut properly, without them as fans.
+    Polygons of less than three corners give nothing.
+    """
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1])) if len(sizes) else sizes
+    parts = []
+    for size in np.unique(sizes):
+        if size < 3:
+            continue
+        first = starts[sizes == size]
+        if size == 3:
+            parts.append((first, first[:, None] + np.arange(3)))
+            continue
+        fan = np.stack([np.zeros(size - 2, int), np.arange(1, size - 1), np.arange(2, size)], axis=1)
+        triangles = first[:, None, None] + fan
+        if corners is not None:
+            concave = _concave(corners[first[:, None] + np.arange(size)])
+            for polygon in np.flatnonzero(concave):
+                triangles[polygon] = first[polygon] + _clip_ears(corners[first[polygon] : first[polygon] + size])
+        parts.append((np.repeat(first, size - 2), triangles.reshape(-1, 3)))
+    if not parts:
+        return np.zeros((0, 3), np.int64)
+    if len(parts) == 1:
+        return np.ascontiguousarray(parts[0][1])
+    order = np.argsort(np.concatenate([first for first, _ in parts]), kind="stable")
+    return np.concatenate([triangles for _, triangles in parts])[order]
+
+
+def _concave(polygons: Doubles) -> npt.NDArray[np.bool_]:
+    """Which of the polygons (n, corners, 3) turn both ways."""
+    edges = np.roll(polygons, -1, axis=1) - polygons
+    turns = np.cross(edges, np.roll(edges, -1, axis=1))
+    whole = turns.sum(axis=1, keepdims=True)
+    result: npt.NDArray[np.bool_] = ((turns * whole).sum(axis=2) < 0).any(axis=1)
+    return result
+
+
+def _clip_ears(polygon: Doubles) -> npt.NDArray[np.int64]:
+    """Cut one simple polygon (corners, 3) into corners - 2 triangles by ear clipping in its main plane."""
+    count = len(polygon)
+    rolled = np.roll(polygon, -1, axis=0)
+    normal = np.cross(polygon, rolled).sum(axis=0)
+    drop = int(np.argmax(np.abs(normal)))
+    flat = np.delete(polygon, drop, axis=1)
+    x, y = flat[:, 0].tolist(), flat[:, 1].tolist()
+    area = sum(x[i - 1] * y[i] - x[i] * y[i - 1] for i in range(count))
+    sign = 1.0 if area >= 0 else -1.0
+
+    def turn(a: int, b: int, c: int) -> float:
+        return sign * ((x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a]))
+
+    def is_ear(a: int, b: int, c: int) -> bool:
+        if turn(a, b, c) <= 0:
+            return False
+        tips = {(x[a], y[a]), (x[b], y[b]), (x[c], y[c])}
+        return not any(
+            turn(a, b, p) >= 0 and turn(b, c, p) >= 0 and turn(c, a, p) >= 0 for p in left if (x[p], y[p]) not in tips
+        )
+
+    left = list(range(count))
+    triangles = []
+    patience = _MOST_EAR_TESTS
+    while len(left) > 3 and patience > 0:
+        # A polygon that crosses itself or is flat has no ear; any cut is as good as another.
+        cut = 0
+        for place in range(len(left)):
+            patience -= len(left)
+            if is_ear(left[place - 1], left[place], left[(place + 1) % len(left)]):
+                cut = place
+                break
+        triangles.append((left[cut - 1], left[cut], left[(cut + 1) % len(left)]))
+        del left[cut]
+    triangles += [(left[0], left[i], left[i + 1]) for i in range(1, len(left) - 1)]
+    return np.array(triangles, np.int64)
+
+
+def weld(*columns: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Find equal rows across columns of equal length.
+
+    Returns (first, inverse): the rows to keep, in order of first appearance, and for each row its place among them.
+    """
+    count = len(columns[0])
+    flat = [np.ascontiguousarray(column).reshape(count, -1) for column in columns]
+    row = np.concatenate([part.view(np.uint8).reshape(count, -1) for part in flat], axis=1)
+    padding = -row.shape[1] % 8
+    if padding:
+        row = np.concatenate([row, np.zeros((count, padding), np.uint8)], axis=1)
+    words = np.ascontiguousarray(row).view(np.uint64)
+    # Sort by a 64-bit hash of the row, then make sure that neighbours with equal hashes are equal.
+    key = np.full(count, 0x9E3779B97F4A7C15, np.uint64)
+    for word in words.T:
+        key ^= word
+        key *= np.uint64(0xFF51AFD7ED558CCD)
+        key ^= key >> np.uint64(32)
+    order = np.argsort(key, kind="stable")
+    rows = words[order]
+    differs = np.empty(count, bool)
+    differs[:1] = True
+    np.any(rows[1:] != rows[:-1], axis=1, out=differs[1:])
+    group = np.cumsum(differs) - 1
+    first = np.minimum.reduceat(order, np.flatnonzero(differs)) if count else order
+    rank = np.empty(len(first), np.int64)
+    appearance = np.argsort(first, kind="stable")
+    rank[appearance] = np.arange(len(first))
+    inverse = np.empty(count, np.int64)
+    inverse[order] = rank[group]
+    return first[appearance], inverse
+
+
+def face_normals(corners: Doubles) -> Doubles:
+    """Normals of triangles (n, 3, 3), their length twice the area."""
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def unit(vectors: Doubles) -> Doubles:
+    """Vectors (n, 3) at length one; those without a direction point up."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+        result = vectors / length
+    result[~np.isfinite(result).all(axis=1)] = (0.0, 1.0, 0.0)
+    return result
+
+
+def corner_normals(positions: Doubles, triangles: npt.NDArray[np.integer]) -> Floats:
+    """Normals for every corner of the triangles, (3 * triangles, 3).
+
+    Smooth where the surface is, hard at its edges. ``positions`` must be shared between neighbouring triangles.
+    """
+    faces = face_normals(positions[triangles])
+    corners = triangles.ravel()
+    mean = np.stack(
+        [np.bincount(corners, np.repeat(faces[:, axis], 3), minlength=len(positions)) for axis in range(3)], axis=1
+    )
+    smooth = unit(mean)[corners]
+    hard = np.repeat(unit(faces), 3, axis=0)
+    leaning = np.einsum("ij,ij->i", smooth, hard) < _SMOOTH_COSINE
+    smooth[leaning] = hard[leaning]
+    return smooth.astype(np.float32)
+
+
+def index_array(indices: npt.NDArray[np.integer]) -> Indices:
+    """Triangles (n, 3) as they are stored."""
+    return np.ascontiguousarray(indices, np.uint32).reshape(-1, 3)
