@@ -8,6 +8,7 @@
 It knows nothing of drops, ledgers or watching.
 """
 
+from watcher.api.body import FilePart, wire_name
 from watcher.api.client import AssetApi
 from watcher.api.credentials import Credential
 from watcher.api.download import Download, safe_file_name
@@ -24,7 +25,6 @@ from watcher.api.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from watcher.api.multipart import FilePart, wire_name
 from watcher.api.paging import AssetPage, SourceFilePage
 from watcher.api.retry import RetryPolicy
 

@@ -7,11 +7,16 @@ import httpx
 from pydantic import SecretStr
 
 from watcher import __version__
+from watcher.api.assets import Assets
 from watcher.api.credentials import Credential, one_credential
 from watcher.api.folders import Folders
+from watcher.api.groups import Groups
 from watcher.api.retry import RetryPolicy
+from watcher.api.scenes import Scenes
+from watcher.api.sessions import Sessions
 from watcher.api.source_files import SourceFiles
 from watcher.api.upload_tasks import ConversionTasks, UploadTasks
+from watcher.api.users import Users
 from watcher.api.wire import Wire
 
 # Less than the five seconds after which common servers close an idle connection: a request must not meet that moment.
@@ -70,10 +75,15 @@ class AssetApi:
     def _lay(self, wire: Wire, file_field: str) -> None:
         self._wire = wire
         self._file_field = file_field
+        self.users = Users(wire)
+        self.groups = Groups(wire)
         self.folders = Folders(wire, file_field)
         self.source_files = SourceFiles(wire)
         self.upload_tasks = UploadTasks(wire)
         self.conversion_tasks = ConversionTasks(wire)
+        self.assets = Assets(wire)
+        self.scenes = Scenes(wire)
+        self.sessions = Sessions(wire)
 
     @property
     def base_url(self) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from watcher.api.body import FilePart, Progress, multipart
 from watcher.api.models import (
     Access,
     AssetCount,
@@ -18,7 +19,6 @@ from watcher.api.models import (
     UploadAccepted,
     UploadTask,
 )
-from watcher.api.multipart import FilePart, MultipartBody, Progress
 from watcher.api.operation import Operation, operation
 from watcher.api.paging import DEFAULT_LIMIT, PAGE_SIZE, AssetPage, SourceFilePage, pages, total_of
 from watcher.api.wire import Wire
@@ -98,7 +98,7 @@ class Folders:
         """
         if not files:
             raise ValueError("an upload needs at least one file")
-        body = MultipartBody(files, self._file_field, on_progress)
+        body = multipart(files, self._file_field, on_progress)
         return self._wire.upload(op({"folder_id": folder_id}), body).model(UploadAccepted)
 
     def upload_tasks(self, folder_id: str, *, page_size: int = PAGE_SIZE) -> Iterator[UploadTask]:

@@ -10,10 +10,10 @@ import httpx
 
 from watcher.api.address import scalar_text
 from watcher.api.answers import Answer
+from watcher.api.body import UploadBody
 from watcher.api.credentials import Credential, check_sendable
 from watcher.api.download import Download
 from watcher.api.errors import ApiError, Unauthorized, UnexpectedAnswer
-from watcher.api.multipart import MultipartBody
 from watcher.api.network import unreachable
 from watcher.api.operation import Call
 from watcher.api.retry import RetryPolicy
@@ -55,7 +55,7 @@ class Wire:
         finally:
             response.close()
 
-    def upload(self, call: Call, body: MultipartBody) -> Answer:
+    def upload(self, call: Call, body: UploadBody) -> Answer:
         """Makes a call with this body, once.
 
         Raises what the body raises, unchanged. An ApiError tells in ``body_sent`` whether the server may have it all.
@@ -100,7 +100,7 @@ class Wire:
         self,
         call: Call,
         credential: Header,
-        body: MultipartBody | None = None,
+        body: UploadBody | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One attempt, with its answer read to the end."""
@@ -146,7 +146,7 @@ class Wire:
         url: str,
         headers: Mapping[str, str],
         credential: Header | None,
-        content: bytes | MultipartBody | None,
+        content: bytes | UploadBody | None,
         *,
         redirects: bool = False,
     ) -> httpx.Response:

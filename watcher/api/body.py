@@ -1,6 +1,6 @@
-"""The body of an upload: ``multipart/form-data``, made while it is sent, in chunks that suit a socket.
+"""The body of an upload, made while it is sent, in chunks that suit a socket.
 
-Memory stays constant for any size. The length is known beforehand, so that the server can refuse before it reads.
+Memory stays constant for any size. The length is known beforehand, so that a server can refuse before it reads.
 """
 
 import secrets
@@ -17,6 +17,8 @@ LARGEST = 512 * 1024
 Progress = Callable[[int, int], None]
 """Called with the bytes of content sent so far and those in total, after each chunk. What it raises ends the upload."""
 
+Chunk = bytes | bytearray | memoryview
+
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
@@ -29,7 +31,7 @@ class FilePart:
 
     name: str
     size: int
-    chunks: Callable[[], Iterable[bytes | bytearray | memoryview]]
+    chunks: Callable[[], Iterable[Chunk]]
 
 
 def wire_name(name: str) -> str:
@@ -41,32 +43,30 @@ def wire_name(name: str) -> str:
     return scalar_text(name)
 
 
-class MultipartBody:
-    """The body for these files, all under one field name; can be gone through once.
+class UploadBody:
+    """A body that can be gone through once; :func:`multipart` and :func:`single` make one.
 
-    Iterating raises what a part's ``chunks`` raises, unchanged, and :class:`SizeMismatch`; in both cases the closing
-    boundary has not been given out, so that no server can take the body for complete.
+    Iterating raises what a part's ``chunks`` raises, unchanged, and :class:`SizeMismatch`. The last chunk is held back
+    until every part has ended well, so that no server can take a body that failed for complete.
     """
 
-    def __init__(self, files: Sequence[FilePart], field: str, on_progress: Progress | None = None) -> None:
-        self._files = files
+    def __init__(
+        self, parts: Sequence[tuple[bytes, FilePart]], closing: bytes, content_type: str, on_progress: Progress | None
+    ) -> None:
+        """parts: each with the bytes that go before it."""
+        self._parts = parts
+        self._closing = closing
         self._on_progress = on_progress
-        self._boundary = f"watcher-{secrets.token_hex(16)}"
-        self._heads = [self._head(part, field, first=number == 0) for number, part in enumerate(files)]
-        self._closing = f"\r\n--{self._boundary}--\r\n".encode()
         self._generator: Generator[bytes, None, None] | None = None
-        self.content_length = sum(part.size for part in files)
+        self.content_type = content_type
+        self.content_length = sum(part.size for _, part in parts)
         """Bytes of the files."""
-        self.length = self.content_length + sum(map(len, self._heads)) + len(self._closing)
+        self.length = self.content_length + sum(len(head) for head, _ in parts) + len(closing)
         """Bytes of the whole body."""
         self.complete = False
-        """Whether everything, closing boundary included, has been handed out."""
+        """Whether everything has been handed out."""
         self.failure: BaseException | None = None
         """What a part, or ``on_progress``, raised."""
-
-    @property
-    def content_type(self) -> str:
-        return f"multipart/form-data; boundary={self._boundary}"
 
     def __iter__(self) -> Iterator[bytes]:
         if self._generator is not None:
@@ -81,22 +81,34 @@ class MultipartBody:
 
     def _guarded(self) -> Generator[bytes, None, None]:
         try:
-            yield from self._chunks()
+            yield from self._one_behind()
         except GeneratorExit:
             raise
         except BaseException as failure:
             self.failure = failure
             raise
 
-    def _chunks(self) -> Iterator[bytes]:
-        """The pieces, joined and cut to chunks between SMALLEST and LARGEST."""
+    def _one_behind(self) -> Iterator[bytes]:
+        """The chunks, each when it is known whether it is the last; tells the progress when it has been taken."""
+        held: tuple[bytes, int] | None = None
+        for following in self._chunks():
+            if held is not None:
+                yield held[0]
+                self._report(held[1])
+            held = following
+        self.complete = True
+        if held is not None:
+            yield held[0]
+            self._report(held[1])
+
+    def _chunks(self) -> Iterator[tuple[bytes, int]]:
+        """The pieces, joined and cut to chunks, each with the bytes of content up to its end."""
         held: list[bytes] = []
         size = sent = 0
         for piece, content in self._pieces():
             if not held and SMALLEST <= len(piece) <= LARGEST:
-                yield bytes(piece)  # no copy when it is bytes already
                 sent += content
-                self._report(sent)
+                yield bytes(piece), sent  # no copy when it is bytes already
                 continue
             rest = memoryview(piece)
             while rest:
@@ -105,18 +117,15 @@ class MultipartBody:
                 size += len(held[-1])
                 rest = rest[len(held[-1]) :]
                 if size >= SMALLEST:
-                    yield b"".join(held)
-                    self._report(sent + content - min(content, len(rest)))
+                    yield b"".join(held), sent + (content and content - len(rest))
                     held, size = [], 0
             sent += content
-        held.append(self._closing)
-        self.complete = True
-        yield b"".join(held)
-        self._report(sent)
+        if held:
+            yield b"".join(held), sent
 
-    def _pieces(self) -> Iterator[tuple[bytes | bytearray | memoryview, int]]:
-        """Heads and contents in turn, each with how many bytes of content it has."""
-        for part, head in zip(self._files, self._heads, strict=True):
+    def _pieces(self) -> Iterator[tuple[Chunk, int]]:
+        """What makes up the body, each piece with how many bytes of content it has: all or none."""
+        for head, part in self._parts:
             yield head, 0
             given = 0
             for chunk in part.chunks():
@@ -126,20 +135,32 @@ class MultipartBody:
                 yield chunk, len(chunk)
             if given != part.size:
                 raise SizeMismatch(part.name, part.size, given)
+        yield self._closing, 0
 
     def _report(self, sent: int) -> None:
         if self._on_progress is not None:
             self._on_progress(sent, self.content_length)
 
-    def _head(self, part: FilePart, field: str, *, first: bool) -> bytes:
-        return (
-            f"{'' if first else _NEWLINE}--{self._boundary}\r\n"
-            f'Content-Disposition: form-data; name="{_quotable(field)}"; filename="{_quotable(part.name)}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        ).encode()
+
+def multipart(files: Sequence[FilePart], field: str, on_progress: Progress | None = None) -> UploadBody:
+    """These files as ``multipart/form-data``, all under one field name."""
+    boundary = f"watcher-{secrets.token_hex(16)}"
+    parts = [(_head(boundary, field, part.name, first=number == 0), part) for number, part in enumerate(files)]
+    content_type = f"multipart/form-data; boundary={boundary}"
+    return UploadBody(parts, f"\r\n--{boundary}--\r\n".encode(), content_type, on_progress)
 
 
-_NEWLINE = "\r\n"
+def single(file: FilePart, content_type: str, on_progress: Progress | None = None) -> UploadBody:
+    """This file, and nothing else, as the body."""
+    return UploadBody([(b"", file)], b"", content_type, on_progress)
+
+
+def _head(boundary: str, field: str, name: str, *, first: bool) -> bytes:
+    return (
+        ("" if first else "\r\n") + f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="{_quotable(field)}"; filename="{_quotable(name)}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
 
 
 def _quotable(name: str) -> str:
