@@ -30,7 +30,7 @@ _WHOLE = {"accept": "application/json, */*;q=0.5"}
 _STREAM = {"accept": "*/*", "accept-encoding": "identity"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Wire:
     """Makes calls. Threads share it; all its variants share one connection pool."""
 
