@@ -164,7 +164,7 @@ _SENSITIVE = re.compile(r"(?:.*[_-])?(?:api[_-]?key|token|authorization|passw(?:
 """Names whose values are never shown."""
 _ASSIGNMENT = re.compile(
     r"""((?:api[_-]?key|user[_-]?token|password)(?:['"]\s*:\s*b?['"]|=['"]?)"""
-    r"""|authorization['"]?\s*[:=]\s*b?['"]?(?:bearer |basic )?)([^\s'",;&}]+)""",
+    r"""|authorization['"]?\s*[:=]\s*(?:b?['"])?(?:bearer |basic )?)([^\s'",;&}]+)""",
     re.IGNORECASE,
 )
 """The same names in running text: ``api_key=...``, ``{'api_key': '...'}``, ``Authorization: Bearer ...``."""
@@ -179,12 +179,12 @@ _secret_pattern: re.Pattern[str] | None = None
 
 
 def add_secret(value: str) -> None:
-    """Mask ``value`` from now on, wherever it appears; also percent-encoded and escaped as in JSON."""
+    """Mask ``value`` from now on, wherever it appears; also percent-encoded, or escaped as in JSON and Python."""
     global _secret_pattern  # noqa: PLW0603 - secrets belong to the process, as logging does
     if len(value) < _SHORTEST_SECRET:
         return
     with _lock:
-        _secrets.update({value, quote(value, safe=""), json.dumps(value)[1:-1]})
+        _secrets.update({value, quote(value, safe=""), json.dumps(value)[1:-1], repr(value)[1:-1]})
         longest_first = sorted(_secrets, key=len, reverse=True)
         _secret_pattern = re.compile("|".join(map(re.escape, longest_first)))
 
