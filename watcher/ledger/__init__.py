@@ -35,6 +35,10 @@ class Ledger:
         self.report = ReportLedger(self._connection)
         self.upkeep = UpkeepLedger(self._connection)
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the ledger as it is at this moment."""
+        self._connection.copy_to(path)
+
     def close(self) -> None:
         self._connection.close()
 

@@ -70,6 +70,11 @@ class Connection:
             raise LedgerError(f"the ledger {self.path} is of an older program: start `run` or `scan` once to update it")
         self.schema = VERSION
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the database as it is at this moment."""
+        with self._lock, contextlib.closing(sqlite3.connect(path)) as target:
+            self._sqlite.backup(target)
+
     def close(self) -> None:
         with self._lock:
             self._sqlite.close()

@@ -17,6 +17,8 @@ class Observation:
     signature: Signature
     refers: bool = False
     """Whether its format can name other files."""
+    companion: bool = False
+    """Whether it was looked at because a model names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +97,25 @@ class IntakeLedger:
         dir_id = self._dir_id(sql, drop, directory)
         sql.execute(
             "INSERT INTO files"
-            " (dir_id, name, state, dev, ino, size, mtime_ns, ctime_ns, refers, observed_at, updated_at)"
-            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (dir_id, name, state, role, dev, ino, size, mtime_ns, ctime_ns, refers, observed_at, updated_at)"
+            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (dir_id, name) DO UPDATE SET"
             "  observed_at = CASE WHEN settled_at IS NULL AND state != 'gone' THEN observed_at"
             "                     ELSE excluded.observed_at END,"
-            "  role = CASE WHEN state = 'gone' THEN 'main' ELSE role END,"
+            "  role = CASE WHEN state = 'gone' THEN excluded.role ELSE role END,"
             "  state = 'pending', generation = generation + 1, settled_at = NULL, refs = NULL, wake_at = NULL,"
             "  due_at = NULL, attempts = 0, digest = NULL, error = NULL, dev = excluded.dev, ino = excluded.ino,"
             "  size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
             "  updated_at = excluded.updated_at",
-            (dir_id, os.fsencode(name), *_columns(file.signature), int(file.refers), now, now),
+            (
+                dir_id,
+                os.fsencode(name),
+                Role.COMPANION if file.companion else Role.MAIN,
+                *_columns(file.signature),
+                int(file.refers),
+                now,
+                now,
+            ),
         )
 
     def settled(self, drop: str, files: Iterable[tuple[str, Signature]], now: float) -> None:

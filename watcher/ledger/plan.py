@@ -43,7 +43,7 @@ class CompanionState:
     """What the ledger knows of a file that a model names."""
 
     file_id: int
-    settled: bool
+    settled_at: float | None
 
 
 class PlanLedger:
@@ -110,7 +110,7 @@ class PlanLedger:
                 signature.ctime_ns,
             ),
         )
-        return None if row is None else CompanionState(row["id"], row["settled_at"] is not None)
+        return None if row is None else CompanionState(row["id"], row["settled_at"])
 
     def read(self, file_id: int, generation: int, references: Sequence[str]) -> None:
         """What this version of a file names."""
@@ -159,6 +159,16 @@ class PlanLedger:
                 (now, candidate.file_id, candidate.generation),
             )
             _follow(sql, candidate.file_id)
+
+    def release_unlinked(self, settled_before: float, now: float) -> None:
+        """Files that were followed for a model that names them no more (or never came to it) stand for themselves."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
+                " WHERE role = 'companion' AND state IN ('pending', 'waiting') AND settled_at < ?"
+                " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+                (now, settled_before),
+            )
 
     def failed(self, candidate: Candidate, reason: str, now: float) -> None:
         """A file cannot be planned (it cannot be read)."""

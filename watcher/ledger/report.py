@@ -99,12 +99,14 @@ class ReportLedger:
         *,
         states: Sequence[FileState] | None = None,
         drops: Sequence[str] | None = None,
+        updated_since: float | None = None,
     ) -> Iterator[FileReport]:
         """Reports on the files at or below ``paths`` (all files without), in path order.
 
         Args:
             states: only files in these states.
             drops: only files of these drops.
+            updated_since: only files whose row changed at or after this time, Unix seconds.
         """
         where, parameters = _of_drops(drops)
         conditions = [where.removeprefix(" WHERE ")] if where else []
@@ -119,9 +121,33 @@ class ReportLedger:
         if states is not None:
             conditions.append(f"f.state IN ({', '.join('?' * len(states))})")
             parameters += [str(state) for state in states]
+        if updated_since is not None:
+            conditions.append("f.updated_at >= ?")
+            parameters.append(updated_since)
         sql = _FILES + (" WHERE " + " AND ".join(conditions) if conditions else "") + " ORDER BY d.path, f.name"
         for row in self._connection.rows(sql, parameters):
             yield self._report(row)
+
+    def at_work(self, drops: Sequence[str]) -> bool:
+        """Whether any file of these drops is still on its way."""
+        where, parameters = _of_drops(drops)
+        sql = (
+            "SELECT 1 FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            + where
+            + " AND f.role = 'main' AND f.state IN ('pending', 'waiting', 'uploading', 'converting') LIMIT 1"
+        )
+        return self._connection.row(sql, parameters) is not None
+
+    def unplanned(self, drops: Sequence[str]) -> bool:
+        """Whether any file of these drops has no plan yet."""
+        where, parameters = _of_drops(drops)
+        sql = (
+            "SELECT 1 FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            + where
+            + " AND f.role = 'main' AND f.due_at IS NULL"
+            " AND (f.state = 'pending' OR (f.state = 'waiting' AND f.wake_at IS NOT NULL)) LIMIT 1"
+        )
+        return self._connection.row(sql, parameters) is not None
 
     def meta(self, key: str) -> str | None:
         """A remembered fact of the installation, such as ``last_scan_at``."""
@@ -179,7 +205,7 @@ class ReportLedger:
         )
 
 
-def _of_drops(drops: Sequence[str] | None) -> tuple[str, list[bytes | str]]:
+def _of_drops(drops: Sequence[str] | None) -> tuple[str, list[bytes | str | float]]:
     if drops is None:
         return "", []
     return f" WHERE p.path IN ({', '.join('?' * len(drops))})", [os.fsencode(drop) for drop in drops]

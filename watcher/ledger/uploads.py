@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +50,8 @@ class Job:
     members: tuple[JobMember, ...]
     attempts: int
     """How many tries failed before."""
+    error: str | None
+    """Why the last one failed."""
 
     @property
     def main(self) -> JobMember:
@@ -204,29 +206,66 @@ class UploadLedger:
                 (error, now, job.main.file_id, job.main.generation),
             )
 
-    def void(self, upload_id: int, now: float, *, refund: bool = False) -> None:
+    def void(
+        self,
+        upload_id: int,
+        now: float,
+        *,
+        refund: bool = False,
+        backoff: Callable[[int], float] | None = None,
+    ) -> None:
         """The server does not have this attempt: whoever waits for it may send its content.
 
-        ``refund`` takes the try off the count: it was an outage, not a fault of the set.
+        Args:
+            refund: take the try off the count: it was an outage, not a fault of the set.
+            backoff: the seconds that a set waits after so many attempts.
         """
         with self._connection.transaction() as sql:
             sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
-            sql.execute(
-                "UPDATE files SET attempts = max(0, attempts - ?)"
-                " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?",
-                (int(refund), upload_id, upload_id),
-            )
-            sql.execute(
-                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
-                " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
-                (now, now, upload_id),
-            )
+            for row in sql.execute(
+                "SELECT id, attempts FROM files WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
+                (upload_id,),
+            ).fetchall():
+                sql.execute(
+                    "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ?",
+                    (now + (backoff(max(1, row["attempts"])) if backoff else 0.0), now, row["id"]),
+                )
+            if refund:
+                _refund(sql, upload_id)
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
 
-    def unknown(self, upload_id: int, error: str, now: float) -> None:
-        """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated."""
+    def unknown(self, upload_id: int, error: str, now: float, *, refund: bool = False) -> None:
+        """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated.
+
+        Args:
+            refund: take the try off the count: it was an outage, not a fault of the set.
+        """
         with self._connection.transaction() as sql:
             _doubt(sql, upload_id, error, now)
+            if refund:
+                _refund(sql, upload_id)
+
+    def abandoned(self, job: Job, upload_id: int | None, now: float) -> None:
+        """The outcome of an upload could not be recorded: it may have arrived if it had been claimed."""
+        with self._connection.transaction() as sql:
+            open_still = (
+                upload_id is not None
+                and sql.execute("SELECT 1 FROM uploads WHERE id = ? AND state = 'sending'", (upload_id,)).fetchone()
+            )
+            if open_still:
+                assert upload_id is not None
+                _doubt(sql, upload_id, "the outcome of the upload could not be recorded", now)
+            sql.execute(
+                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ? AND state = 'uploading'",
+                (now, now, job.main.file_id),
+            )
+
+    def folder_of(self, upload_id: int) -> str:
+        """The remote folder that an attempt goes to."""
+        row = self._connection.row("SELECT folder_id FROM uploads WHERE id = ?", (upload_id,))
+        assert row is not None
+        folder_id: str = row["folder_id"]
+        return folder_id
 
     def removed(self, upload_id: int, now: float) -> None:
         """What a failed conversion had left on the server is gone."""
@@ -293,6 +332,14 @@ class UploadLedger:
             )
 
 
+def _refund(sql: sqlite3.Connection, upload_id: int) -> None:
+    sql.execute(
+        "UPDATE files SET attempts = max(0, attempts - 1)"
+        " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?",
+        (upload_id, upload_id),
+    )
+
+
 def _doubt(sql: sqlite3.Connection, upload_id: int, error: str, now: float) -> None:
     sql.execute("UPDATE uploads SET state = 'unknown', error = ? WHERE id = ?", (error, upload_id))
     sql.execute(
@@ -316,7 +363,7 @@ def _job(sql: sqlite3.Connection, main: sqlite3.Row) -> Job:
     ):
         companion = os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"]))
         members.append(_member(row, companion, blob_text(row["upload_name"])))
-    return Job(os.fsdecode(place["drop_path"]), tuple(members), main["attempts"])
+    return Job(os.fsdecode(place["drop_path"]), tuple(members), main["attempts"], main["error"])
 
 
 def _member(row: sqlite3.Row, path: str, name: str) -> JobMember:

@@ -1,0 +1,97 @@
+"""The command line: each command in a file of its own, imported when it is called."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from watcher import __version__
+
+_COMMANDS = {
+    "run": "the daemon, in the foreground",
+    "scan": "one pass over the drops, to its end",
+    "status": "what became of everything, or of the named files",
+    "retry": "try failed files again",
+    "forget": "lose all memory of files",
+    "config": "the effective settings, secrets masked",
+    "emulator": "an Asset API server of our own",
+    "demo": "see the main job done, on samples",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stands before the command."""
+
+    config: Path | None
+    log_level: str | None
+    log_format: str | None
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are needed, so that ``status`` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"watcher.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="How much is logged.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    help="How it is logged; auto is console on a terminal and JSON otherwise.",
+)
+@click.version_option(__version__, prog_name="3dverse-watcher")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None, log_level: str | None, log_format: str | None) -> None:
+    """A drop folder for 3dverse: files dropped into a local folder become assets, exactly once.
+
+    Try it without an account: 3dverse-watcher demo
+    """
+    ctx.obj = Options(config, log_level, log_format)
+
+
+def main() -> None:
+    """The command ``3dverse-watcher``."""
+    from watcher.cli.outcome import exit_code_of
+
+    try:
+        code = cli.main(prog_name="3dverse-watcher", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        code = 130
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`).
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        click.echo(f"error: {error}", err=True)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,30 @@
+"""``forget``: lose all memory of files."""
+
+import click
+
+from watcher.cli import Options
+from watcher.cli.places import ledger_for_writing, resolve
+from watcher.cli.settings import load
+
+
+@click.command("forget")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def command(options: Options, paths: tuple[str, ...], yes: bool) -> None:
+    """Lose all memory of files. What they made on the server stays there.
+
+    A forgotten file that still lies in a drop folder is new to the next scan, and is uploaded once more.
+    """
+    settings = load(options, folders_must_exist=False)
+    with ledger_for_writing(settings) as ledger:
+        reports = list(ledger.report.files(resolve(paths)))
+        if not reports:
+            click.echo("the ledger knows no such file")
+            return
+        if not yes:
+            shown = "\n".join(f"  {click.format_filename(report.path)}" for report in reports[:20])
+            more = f"\n  and {len(reports) - 20} more" if len(reports) > 20 else ""
+            click.confirm(f"Forget these files?\n{shown}{more}\n", abort=True)
+        forgotten = ledger.upkeep.forget([report.path for report in reports])
+    click.echo(f"{forgotten} file{'s' if forgotten != 1 else ''} forgotten")

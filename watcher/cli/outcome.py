@@ -1,0 +1,33 @@
+"""Exit codes, and which error means which."""
+
+from enum import IntEnum
+
+from watcher.api import ApiError
+from watcher.config import ConfigError
+from watcher.emulator import MissingExtra
+from watcher.ledger import LedgerError
+from watcher.state import StateInUse, WrongServer
+
+
+class ExitCode(IntEnum):
+    """Of every command."""
+
+    GOOD = 0
+    FAILED = 1
+    """A file failed."""
+    USAGE = 2
+    """The command line or the configuration is wrong."""
+    UNREACHABLE = 3
+    """The API cannot be reached, or refuses the credentials."""
+    TIMEOUT = 4
+    """The time was up with work left."""
+    INTERRUPTED = 130
+
+
+def exit_code_of(error: Exception) -> ExitCode | None:
+    """The exit code for an error that a person can act on; None for one that is a fault of the program."""
+    if isinstance(error, ApiError):
+        return ExitCode.UNREACHABLE
+    if isinstance(error, ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra):
+        return ExitCode.USAGE
+    return None

@@ -1,0 +1,135 @@
+"""``status``: what became of everything, or of the named files."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from watcher.cli import Options
+from watcher.cli.outcome import ExitCode
+from watcher.cli.places import resolve
+from watcher.cli.settings import load
+from watcher.cli.table import in_order, output, print_counts, print_files
+from watcher.ledger import Counts, FileReport, Ledger, LedgerError
+from watcher.model import FileState
+from watcher.state import LEDGER
+from watcher.status import daemon_facts, document
+
+NOT_AT_REST = [
+    FileState.PENDING,
+    FileState.WAITING,
+    FileState.UPLOADING,
+    FileState.CONVERTING,
+    FileState.FAILED,
+]
+WATCH_INTERVAL = 1.0
+
+
+@click.command("status")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All files, not just those at work and those that failed.")
+@click.option("--failed", is_flag=True, help="Only files that failed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Keep showing, until Ctrl-C.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="For monitors: exit 0 well, 1 a file failed, 2 the daemon does not run or the ledger cannot be read.",
+)
+@click.pass_obj
+def command(
+    options: Options, paths: tuple[str, ...], everything: bool, failed: bool, as_json: bool, watch: bool, check: bool
+) -> int:
+    """Say where files stand. A PATH is a file or a folder; without, what is at work and what failed."""
+    settings = load(options, folders_must_exist=False)
+    if check:
+        return _check(settings.state_dir)
+    selected = [FileState.FAILED] if failed else (None if everything or paths else NOT_AT_REST)
+    while True:
+        answer = _Answer(settings.state_dir, resolve(paths), selected)
+        if as_json:
+            click.echo(json.dumps(answer.document(), indent=None if watch else 2))
+        elif watch and output().is_terminal:
+            _live(settings.state_dir, resolve(paths), selected)
+            return ExitCode.GOOD
+        else:
+            answer.show(output())
+        if not watch:
+            return ExitCode.GOOD
+        time.sleep(WATCH_INTERVAL)
+
+
+class _Answer:
+    """One look at the ledger."""
+
+    def __init__(self, state_dir: Path, paths: Sequence[str], states: Sequence[FileState] | None) -> None:
+        self._state_dir = state_dir
+        self.counts = Counts(states=dict.fromkeys(FileState, 0))
+        self.files: Sequence[FileReport] = []
+        self.unknown: list[str] = list(paths)
+        self._ledger: Ledger | None = None
+        if not (state_dir / LEDGER).exists():
+            self.daemon = daemon_facts(None, state_dir)
+            return
+        with Ledger(state_dir / LEDGER, read_only=True) as ledger:
+            self.counts = ledger.report.counts()
+            self.files = in_order(ledger.report.files(paths, states=states))
+            self.unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in self.files)]
+            self.daemon = daemon_facts(ledger, state_dir)
+            self._document = document(state_dir, ledger, self.counts, self.files)
+
+    def document(self) -> dict[str, object]:
+        if hasattr(self, "_document"):
+            return self._document
+        return document(self._state_dir, None, self.counts, [])
+
+    def show(self, console: Console) -> None:
+        print_files(console, self.files)
+        for path in self.unknown:
+            console.print(Text(f"{path}: the ledger knows no such file (is it below a drop folder?)", "yellow"))
+        if self.files:
+            console.print()
+        print_counts(console, self.counts)
+        console.print(self.daemon_line(), soft_wrap=True)
+
+    def daemon_line(self) -> Text:
+        facts = self.daemon
+        if facts["trouble"]:
+            return Text(f"the daemon runs (process {facts['pid']}), but {facts['trouble']}", "red")
+        if facts["running"]:
+            return Text(f"the daemon runs (process {facts['pid']}, since {facts['started_at']})", "dim")
+        return Text("the daemon does not run", "dim")
+
+
+def _live(state_dir: Path, paths: Sequence[str], states: Sequence[FileState] | None) -> None:
+    """The same, kept up to date on a terminal."""
+    console = output()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            with console.capture() as captured:
+                _Answer(state_dir, paths, states).show(console)
+            lines = Text.from_ansi(captured.get()).split("\n")
+            live.update(Group(*lines[: max(1, console.height - 1)]), refresh=True)
+            time.sleep(WATCH_INTERVAL)
+
+
+def _check(state_dir: Path) -> int:
+    try:
+        answer = _Answer(state_dir, (), [FileState.FAILED])
+    except LedgerError as error:
+        click.echo(f"CRITICAL: {error}")
+        return ExitCode.USAGE
+    if not answer.daemon["running"]:
+        click.echo("CRITICAL: the daemon does not run")
+        return ExitCode.USAGE
+    failed = answer.counts.states[FileState.FAILED]
+    if failed:
+        click.echo(f"WARNING: {failed} file{'s' if failed > 1 else ''} failed: see `3dverse-watcher status --failed`")
+        return ExitCode.FAILED
+    click.echo("OK: " + (answer.daemon["trouble"] or "all is well"))
+    return ExitCode.GOOD

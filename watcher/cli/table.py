@@ -1,0 +1,105 @@
+"""Files and where they stand, as a table for people."""
+
+import os
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from watcher.ledger import Counts, FileReport
+from watcher.model import FileState, Role
+from watcher.status import iso
+
+STYLES = {
+    FileState.DONE: "green",
+    FileState.DUPLICATE: "cyan",
+    FileState.FAILED: "bold red",
+    FileState.UPLOADING: "yellow",
+    FileState.CONVERTING: "yellow",
+    FileState.WAITING: "yellow",
+    FileState.PENDING: "",
+    FileState.GONE: "dim",
+    FileState.SKIPPED: "dim",
+}
+
+
+def shown(path: str) -> str:
+    """A path that any terminal can show: what is no text, or would move the cursor, is spelled out."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def relative(path: str, drop: str) -> str:
+    """A file by the drop folder's name and its path in it."""
+    return shown(os.path.join(os.path.basename(drop) or drop, os.path.relpath(path, drop)))
+
+
+def remark(file: FileReport) -> list[tuple[str, str]]:
+    """What there is to say of a file, as (text, style) lines: its asset ids, or what is the matter."""
+    lines: list[tuple[str, str]] = []
+    if file.assets:
+        first, *others = file.assets
+        lines.append((f"{first.asset_id} {first.type}" + (f" +{len(others)}" if others else ""), ""))
+    if file.role is Role.COMPANION and file.mains:
+        names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:3])
+        lines.append((f"travels with {names}" + (", ..." if len(file.mains) > 3 else ""), "dim"))
+    elif file.error:
+        lines.append((shown(file.error), "red" if file.state is FileState.FAILED else "yellow"))
+    elif file.state is FileState.CONVERTING and file.progress:
+        lines.append((f"{file.progress:.0%}", "yellow"))
+    if file.state is FileState.PENDING and file.attempts:
+        lines.append((f"next try {iso(file.uploads_again_at) or 'soon'} (after {file.attempts})", "dim"))
+    if file.missing:
+        names = ", ".join(shown(name) for name in file.missing)
+        lines.append((f"missing: {names}", "yellow"))
+    return lines
+
+
+def print_files(console: Console, files: Iterable[FileReport]) -> None:
+    """A table on a terminal; elsewhere a line a file: state, path and remarks between tabs."""
+    if not console.is_terminal:
+        for file in files:
+            remarks = "; ".join(text for text, _ in remark(file))
+            console.out("\t".join([str(file.state), shown(file.path), remarks]), highlight=False)
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("File", overflow="fold", ratio=2)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Asset id and type, or what is the matter", overflow="fold", ratio=3)
+    for file in files:
+        lines = Text()
+        for index, (text, style) in enumerate(remark(file)):
+            lines.append(("\n" if index else "") + text, style)
+        table.add_row(Text(relative(file.path, file.drop)), Text(str(file.state), STYLES[file.state]), lines)
+    if table.row_count:
+        console.print(table)
+
+
+def print_counts(console: Console, counts: Counts) -> None:
+    """One line of totals, and what was passed over or cannot be read."""
+    parts = [Text(f"{counts.states[state]} {state}", STYLES[state]) for state in counts.states if counts.states[state]]
+    console.print(Text(", ").join(parts) if parts else Text("nothing was dropped yet"), soft_wrap=True)
+    if counts.passed_over:
+        listed = ", ".join(
+            f"{shown(extension) or 'without extension'} {files}" for extension, files in counts.passed_over.items()
+        )
+        total = sum(counts.passed_over.values())
+        console.print(Text(f"passed over: {total} ({listed})", "dim"), soft_wrap=True)
+    for path, error in counts.problems.items():
+        console.print(Text(f"{shown(path)}: {error}", "red"), soft_wrap=True)
+
+
+def output(width: int | None = None) -> Console:
+    """Where results go: stdout."""
+    return Console(width=width, highlight=False)
+
+
+def errors() -> Console:
+    """Where everything else goes: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def in_order(files: Iterable[FileReport]) -> Sequence[FileReport]:
+    """By folder, the mains before their companions."""
+    return sorted(files, key=lambda file: (os.path.dirname(file.path), file.role is Role.COMPANION, file.path))

@@ -1,0 +1,21 @@
+"""The daemon's clock: Unix seconds that never jump while the program runs."""
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _elapsed() -> float:
+    # CLOCK_BOOTTIME also counts the time that the machine was suspended.
+    return time.clock_gettime(_ELAPSED) if _ELAPSED is not None else time.monotonic()
+
+
+_ORIGIN = time.time() - _elapsed()
+
+
+def now() -> float:
+    """Unix seconds at the program's start plus the time since: a corrected system clock moves no timer."""
+    return _ORIGIN + _elapsed()

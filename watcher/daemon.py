@@ -1,0 +1,217 @@
+"""Builds the parts of the daemon, and runs them: for ever (``run``) or until all is at rest (``scan``)."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from watcher import clock
+from watcher.api import AssetApi, RetryPolicy
+from watcher.config import CredentialKind, Settings
+from watcher.gate import Gate
+from watcher.intake import Intake
+from watcher.ledger import Ledger
+from watcher.logs import add_secret
+from watcher.model import FileState
+from watcher.planner import Planner
+from watcher.reconcile import Reconciler
+from watcher.remote import RemoteFolders
+from watcher.runner import Loop, Runner
+from watcher.state import EMULATOR, EMULATOR_DATA, LEDGER, StateLock, claim_for_server
+from watcher.track import Tracker
+from watcher.upload import Backoff, Progress, Uploader
+
+_log = structlog.get_logger(__name__)
+
+SHUTDOWN_GRACE = 20.0
+"""Seconds that running work has to come to a safe stop."""
+STALLED_SECONDS = 120.0
+"""A loop that has not come back for so long is not well (an upload worker may: a large file takes its time)."""
+AT_WORK = (FileState.PENDING, FileState.WAITING, FileState.UPLOADING, FileState.CONVERTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The Asset API server that the daemon works with."""
+
+    api: AssetApi
+    identity: str
+    """Its address, or :data:`watcher.state.EMULATOR`: the ledger is bound to it."""
+
+
+@contextlib.contextmanager
+def connect(settings: Settings, stop: threading.Event) -> Iterator[Server]:
+    """The API client for the configured server; with ``emulator`` the embedded server is started for it.
+
+    Raises:
+        ConfigError: there are no credentials.
+        MissingExtra: the emulator is not installed.
+    """
+    # A stop ends the client's pauses between two tries at once.
+    retry = RetryPolicy(sleep=stop.wait)
+    pool_size = settings.upload.workers + 4
+    if settings.api.emulator:
+        from watcher.emulator import Emulator
+
+        with Emulator(settings.state_dir / EMULATOR_DATA) as emulator:
+            add_secret(emulator.api_key)
+            with AssetApi(
+                emulator.base_url,
+                api_key=emulator.api_key,
+                timeout=settings.api.timeout,
+                pool_size=pool_size,
+                retry=retry,
+            ) as api:
+                yield Server(api, EMULATOR)
+        return
+    credential = settings.api.require_credential()
+    is_key = credential.kind is CredentialKind.API_KEY
+    with AssetApi(
+        settings.api.base_url,
+        api_key=credential.secret if is_key else None,
+        user_token=None if is_key else credential.secret,
+        timeout=settings.api.timeout,
+        file_field=settings.api.file_field,
+        pool_size=pool_size,
+        retry=retry,
+    ) as api:
+        yield Server(api, settings.api.base_url)
+
+
+class Daemon:
+    """All parts at work on one state directory. A context manager: entering locks the state and opens the ledger."""
+
+    def __init__(self, settings: Settings, server: Server, stop: threading.Event, *, watch: bool) -> None:
+        """
+        Args:
+            stop: set by whoever wants the daemon to stop; it cuts uploads off at the next chunk.
+            watch: keep watching, and wait for companions that may still come; without, take the folders as they are.
+        """
+        self._settings = settings
+        self._server = server
+        self._stop = stop
+        self._watch = watch
+        self._exits = contextlib.ExitStack()
+        self.gate = Gate()
+        self.progress = Progress()
+
+    def __enter__(self) -> "Daemon":
+        """
+        Raises:
+            StateInUse: another process works on this state directory.
+            WrongServer: its ledger belongs to another server.
+            LedgerError: the ledger cannot be used.
+        """
+        with contextlib.ExitStack() as exits:
+            exits.enter_context(StateLock(self._settings.state_dir))
+            self.ledger = exits.enter_context(Ledger(self._settings.state_dir / LEDGER))
+            claim_for_server(self.ledger, self._server.identity)
+            self._build()
+            exits.callback(self.intake.close)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        left = self._runner.stop(SHUTDOWN_GRACE) if self._started else []
+        if left:
+            _log.error("some work did not stop in time", loops=left)
+        self._exits.close()
+
+    def _build(self) -> None:
+        settings, drops = self._settings, self._settings.drops
+        now = clock.now()
+        in_doubt = self.ledger.uploads.recover(now)
+        if in_doubt:
+            _log.warning("uploads were cut off; the server is asked whether they arrived", uploads=in_doubt)
+        self.ledger.upkeep.remember("started_at", str(now))
+        self.ledger.upkeep.remember("trouble", "")
+        self._trouble: str | None = None
+        backoff = Backoff(settings.upload.max_attempts, settings.upload.backoff_base, settings.upload.backoff_max)
+        wake = self._wake
+        self.intake = Intake(
+            drops,
+            self.ledger,
+            watch=self._watch,
+            rescan_interval=settings.rescan_interval,
+            on_settled=lambda: wake("planner"),
+        )
+        planner = Planner(
+            drops,
+            self.ledger,
+            self.intake.hints,
+            patient=self._watch,
+            scanned=self.intake.scanned,
+            on_ready=lambda: wake("upload"),
+        )
+        folders = RemoteFolders(self._server.api, self.ledger)
+        uploaders = [
+            Uploader(
+                number + 1,
+                drops,
+                self.ledger,
+                self._server.api,
+                folders,
+                self.gate,
+                self.intake.hints,
+                self._stop,
+                backoff=backoff,
+                progress=self.progress,
+                on_sent=lambda: wake("tracker", "reconcile"),
+            )
+            for number in range(settings.upload.workers)
+        ]
+        tracker = Tracker(
+            self.ledger,
+            self._server.api,
+            self.gate,
+            interval_min=settings.track.interval_min,
+            interval_max=settings.track.interval_max,
+        )
+        reconciler = Reconciler(
+            self.ledger,
+            self._server.api,
+            self.gate,
+            backoff=backoff,
+            on_change=lambda: wake("tracker", "upload"),
+        )
+        loops: Sequence[Loop] = [self.intake, planner, *uploaders, tracker, reconciler]
+        self._runner = Runner(loops, self._stop)
+        self._started = False
+
+    def _wake(self, *names: str) -> None:
+        for name in names:
+            self._runner.wake(name)
+
+    def start(self) -> None:
+        """Let all loops run."""
+        self._runner.start()
+        self._started = True
+
+    def stalled(self) -> list[str]:
+        """Loops that do not come back, those apart that may be at a long upload."""
+        return [name for name in self._runner.stalled(STALLED_SECONDS) if not name.startswith("upload")]
+
+    def trouble(self) -> str | None:
+        """What keeps the daemon from its work now, for a person; None when all is well."""
+        problems = [f"the server does not answer: {self.gate.reason}"] if self.gate.reason else []
+        problems += [f"{path}: {reason}" for path, reason in self.intake.unwatched().items()]
+        return "; ".join(problems) or None
+
+    def remember_trouble(self, trouble: str | None) -> None:
+        """Let ``status`` know what keeps the daemon from its work."""
+        if trouble != self._trouble:
+            self.ledger.upkeep.remember("trouble", trouble or "")
+            self._trouble = trouble
+
+    def at_rest(self) -> bool:
+        """Whether every drop was scanned and every file of them came to rest."""
+        drops = [drop.path for drop in self._settings.drops]
+        return self.intake.idle and not self.ledger.report.at_work(drops)
+
+    def run(self, tick: Callable[["Daemon"], bool], interval: float = 1.0) -> None:
+        """Start, and call ``tick`` every ``interval`` seconds until it answers False or the stop event is set."""
+        self.start()
+        while not self._stop.is_set() and tick(self):
+            self._stop.wait(interval)

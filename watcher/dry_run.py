@@ -1,0 +1,57 @@
+"""A plan without an upload: the intake and the plan stage at work on a copy of the ledger."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from watcher import clock
+from watcher.intake import Intake
+from watcher.intake.rules import PassedOver
+from watcher.ledger import Counts, FileReport, Ledger
+from watcher.model import Drop, FileState
+from watcher.planner import Planner
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a scan would do."""
+
+    ledger: Ledger
+    """A copy, with the plan in it."""
+    counts: Counts
+    files: Sequence[FileReport]
+    """Every file of the drops; those that are passed over have state ``skipped`` and the reason as ``error``."""
+
+
+@contextlib.contextmanager
+def dry_run(drops: Sequence[Drop], ledger_path: Path) -> Iterator[Plan]:
+    """Plan the drops as they are now. Neither the ledger nor a server is touched."""
+    with tempfile.TemporaryDirectory(prefix="3dverse-watcher-plan-") as folder:
+        copy = Path(folder) / "ledger.db"
+        if ledger_path.exists():
+            with Ledger(ledger_path, read_only=True) as original:
+                original.copy_to(copy)
+        with Ledger(copy) as ledger:
+            yield _plan([replace(drop, writer_wait_seconds=0.0) for drop in drops], ledger)
+
+
+def _plan(drops: Sequence[Drop], ledger: Ledger) -> Plan:
+    skipped: dict[str, FileReport] = {}
+
+    def passed_over(drop: str, path: str, verdict: PassedOver) -> None:
+        skipped[path] = FileReport(path, drop, FileState.SKIPPED, error=f"{verdict.reason}: {verdict.detail}")
+
+    intake = Intake(drops, ledger, watch=False, as_found=True)
+    intake.on_passed_over = passed_over
+    planner = Planner(drops, ledger, intake.hints, patient=False, scanned=intake.scanned)
+    ledger.uploads.recover(clock.now())
+    paths = [drop.path for drop in drops]
+    while not intake.idle or ledger.report.unplanned(paths):
+        intake.step(clock.now())
+        planner.step(clock.now())
+    files = list(ledger.report.files(drops=paths))
+    known = {file.path for file in files if file.state is not FileState.GONE}
+    files += [file for path, file in skipped.items() if path not in known]
+    return Plan(ledger, ledger.report.counts(paths), files)

@@ -1,0 +1,102 @@
+"""The one place that owns threads, sleeping, waking, errors and shutdown.
+
+A loop is an object with ``step(now)``, which does one bounded piece of work and says in how many seconds it wants to be
+called again. Tests call ``step`` themselves and never sleep.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from watcher import clock
+
+_log = structlog.get_logger(__name__)
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+
+
+class Loop(Protocol):
+    """One job of the daemon."""
+
+    name: str
+
+    def step(self, now: float) -> float:
+        """Do one bounded piece of work; returns the seconds until the next."""
+
+
+class _Thread:
+    def __init__(self, loop: Loop, stop: threading.Event, on_error: Callable[[str, Exception], None]) -> None:
+        self.loop = loop
+        self._stop = stop
+        self._on_error = on_error
+        self._wake = threading.Event()
+        self.last_step = clock.now()
+        self.thread = threading.Thread(target=self._run, name=loop.name, daemon=True)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                wait = self.loop.step(clock.now())
+                pause = FIRST_PAUSE
+            except Exception as error:  # noqa: BLE001
+                # A loop never dies: what cannot be done now is tried again, and said.
+                self._on_error(self.loop.name, error)
+                wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
+            self.last_step = clock.now()
+            if wait > 0 and not self._stop.is_set():
+                self._wake.wait(wait)
+
+
+def log_error(name: str, error: Exception) -> None:
+    """The default for what a step raised: the log, with the traceback."""
+    _log.error("a loop failed and will be tried again", loop=name, error=str(error), exc_info=error)
+
+
+class Runner:
+    """Runs each loop in a thread of its own until it is stopped."""
+
+    def __init__(
+        self,
+        loops: Sequence[Loop],
+        stop: threading.Event,
+        on_error: Callable[[str, Exception], None] = log_error,
+    ) -> None:
+        self._stop = stop
+        self._threads = [_Thread(loop, stop, on_error) for loop in loops]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.thread.start()
+
+    def wake(self, prefix: str) -> None:
+        """Let the loops whose names begin with ``prefix`` step at once."""
+        for thread in self._threads:
+            if thread.loop.name.startswith(prefix):
+                thread.wake()
+
+    def stalled(self, seconds: float) -> list[str]:
+        """The loops that did not come back from a step for so long, or whose thread died."""
+        oldest = clock.now() - seconds
+        return [t.loop.name for t in self._threads if t.last_step < oldest or not t.thread.is_alive()]
+
+    def stop(self, grace: float) -> list[str]:
+        """End all loops after their current step.
+
+        Returns:
+            The loops that did not end within ``grace`` seconds.
+        """
+        self._stop.set()
+        for thread in self._threads:
+            thread.wake()
+        deadline = clock.now() + grace
+        for thread in self._threads:
+            thread.thread.join(max(0.0, deadline - clock.now()))
+        return [thread.loop.name for thread in self._threads if thread.thread.is_alive()]

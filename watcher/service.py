@@ -1,0 +1,131 @@
+"""The daemon as a long-running process: signals, systemd, reload."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import structlog
+
+from watcher import clock
+from watcher.config import ConfigError, Settings
+from watcher.daemon import Daemon, connect
+from watcher.intake.writer import ignore_lease_signals
+from watcher.model import FileState
+from watcher.notify import Notifier
+
+_log = structlog.get_logger(__name__)
+
+TICK = 0.25
+"""Seconds between looks at what signals asked for."""
+STATUS_INTERVAL = 5.0
+"""Seconds between status texts for systemd."""
+
+
+class Service:
+    """Runs daemons one after the other: a new one with each reload of the configuration."""
+
+    def __init__(self, load: Callable[[], Settings], notifier: Notifier | None = None) -> None:
+        """
+        Args:
+            load: reads the settings; called at the start and for each SIGHUP.
+        """
+        self._load = load
+        self._notifier = notifier or Notifier()
+        self._stop_requested = False
+        self._reload_requested = False
+        self._next_watchdog = 0.0
+        self._next_status = 0.0
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code.
+
+        Raises:
+            ConfigError: the settings at the start are wrong.
+        """
+        settings = self._load()
+        settings.require_drops()
+        ignore_lease_signals()
+        with self._signals():
+            while not self._stop_requested:
+                self._serve(settings)
+                if self._reload_requested and not self._stop_requested:
+                    self._reload_requested = False
+                    settings = self._reloaded(settings)
+        self._notifier.stopping()
+        return 0
+
+    def _serve(self, settings: Settings) -> None:
+        """One daemon, until it is to stop or to reload."""
+        stop = threading.Event()
+        with connect(settings, stop) as server, Daemon(settings, server, stop, watch=True) as daemon:
+            daemon.start()
+            _log.info("watching", drops={drop.path: drop.folder for drop in settings.drops}, server=server.api.base_url)
+            self._notifier.ready()
+            while not (self._stop_requested or self._reload_requested):
+                self._tell(daemon)
+                time.sleep(TICK)
+            self._notifier.status("reloading" if self._reload_requested else "stopping")
+            if self._stop_requested:
+                self._notifier.stopping()
+        _log.info("stopped", left_at_work=self._left)
+
+    def _tell(self, daemon: Daemon) -> None:
+        now = clock.now()
+        interval = self._notifier.watchdog_interval
+        if interval is not None and now >= self._next_watchdog:
+            self._next_watchdog = now + interval / 3
+            stalled = daemon.stalled()
+            if stalled:
+                _log.error("a loop does not come back; systemd is not told that all is well", loops=stalled)
+            else:
+                self._notifier.watchdog()
+        if now >= self._next_status:
+            self._next_status = now + STATUS_INTERVAL
+            counts = daemon.ledger.report.counts().states
+            self._left = sum(
+                counts[state]
+                for state in (FileState.PENDING, FileState.WAITING, FileState.UPLOADING, FileState.CONVERTING)
+            )
+            trouble = daemon.trouble()
+            daemon.remember_trouble(trouble)
+            shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing dropped yet"
+            self._notifier.status(f"{shown}; {trouble}" if trouble else shown)
+
+    _left = 0
+
+    def _reloaded(self, settings: Settings) -> Settings:
+        self._notifier.reloading()
+        try:
+            fresh = self._load()
+            fresh.require_drops()
+        except ConfigError as error:
+            _log.error("the configuration is wrong, the one before stays in force", error=str(error))
+            return settings
+        _log.info("the configuration was read anew", source=str(fresh.source))
+        return fresh
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, _frame: FrameType | None) -> None:
+            if self._stop_requested:  # the second one means: at once
+                os._exit(128 + number)
+            self._stop_requested = True
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            self._reload_requested = True
+
+        before = {
+            signal.SIGTERM: signal.signal(signal.SIGTERM, stop),
+            signal.SIGINT: signal.signal(signal.SIGINT, stop),
+        }
+        if hasattr(signal, "SIGHUP"):
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, reload)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,73 @@
+"""The answer to "where does my file stand?", as plain values: what ``status --json`` and ``scan --json`` print."""
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from watcher.ledger import Counts, FileReport, Ledger
+from watcher.ledger.schema import VERSION
+from watcher.model import FileState
+from watcher.state import LEDGER, owner
+
+SHOWN_STATES = tuple(state for state in FileState if state is not FileState.SKIPPED)
+
+
+def iso(seconds: float | str | None) -> str | None:
+    """Unix seconds as ``2026-11-24T12:00:00Z``."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def daemon_facts(ledger: Ledger | None, state_dir: Path) -> dict[str, Any]:
+    """Whether a daemon works on this state directory now, and since when."""
+    process = owner(state_dir)
+    running = process is not None and process.pid != os.getpid()
+    return {
+        "running": running,
+        "pid": process.pid if running and process is not None else None,
+        "started_at": iso(ledger.report.meta("started_at")) if running and ledger is not None else None,
+        "last_scan_at": iso(ledger.report.meta("last_scan_at")) if ledger is not None else None,
+        "server": ledger.report.meta("server") if ledger is not None else None,
+        "trouble": (ledger.report.meta("trouble") or None) if running and ledger is not None else None,
+    }
+
+
+def document(state_dir: Path, ledger: Ledger | None, counts: Counts, files: Iterable[FileReport]) -> dict[str, Any]:
+    """The whole answer; see the README for its keys."""
+    return {
+        "daemon": daemon_facts(ledger, state_dir),
+        "ledger": {
+            "path": str(state_dir / LEDGER),
+            "schema": ledger.schema if ledger is not None else VERSION,
+        },
+        "counts": {str(state): counts.states.get(state, 0) for state in SHOWN_STATES},
+        "passed_over": counts.passed_over,
+        "problems": [{"path": path, "error": error} for path, error in counts.problems.items()],
+        "files": [file_facts(file) for file in files],
+    }
+
+
+def file_facts(file: FileReport) -> dict[str, Any]:
+    """One file of the answer."""
+    return {
+        "path": file.path,
+        "drop": file.drop,
+        "state": str(file.state),
+        "role": str(file.role),
+        "mains": list(file.mains),
+        "size": file.size,
+        "digest": file.digest,
+        "folder_id": file.folder_id,
+        "upload_task_id": file.upload_task_id,
+        "source_file_id": file.source_file_id,
+        "progress": 1.0 if file.state in {FileState.DONE, FileState.DUPLICATE} else round(file.progress, 4),
+        "assets": [{"asset_id": a.asset_id, "type": a.type, "name": a.name} for a in file.assets],
+        "missing": list(file.missing),
+        "error": file.error,
+        "attempts": file.attempts,
+        "updated_at": iso(file.updated_at),
+        "next_attempt_at": iso(file.uploads_again_at),
+    }

@@ -1,0 +1,230 @@
+"""The tracker: follows uploads to the end of their conversions, and collects the assets they made."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from watcher.api import ApiError, AssetApi, NotFound, Unauthorized, Unreachable
+from watcher.api.models import ConversionTask, UploadTask
+from watcher.gate import Gate
+from watcher.ledger import ConversionRecord, Following, Ledger
+from watcher.model import Asset
+
+_log = structlog.get_logger(__name__)
+
+STRETCH = 1.5
+"""How much longer the next wait is after a look at which nothing moved."""
+FEW = 3
+"""So few conversions are asked for one by one when the folder's list is long."""
+VANISHED_SECONDS = 60.0
+"""An upload task that the server does not know for so long after it was sent is taken as lost."""
+NO_ASSETS_SECONDS = 30.0
+"""How long the list of assets may stay empty after a conversion's success."""
+
+
+@dataclass(slots=True)
+class _Pace:
+    next_look: float
+    interval: float
+    newest: float
+    """When the newest upload of this folder was sent."""
+    pages: int = 1
+    """How many pages of the folder's list it took to find everything last time."""
+
+
+class Tracker:
+    """Follows the conversions of all folders, each at a pace of its own."""
+
+    name = "tracker"
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        api: AssetApi,
+        gate: Gate,
+        *,
+        interval_min: float = 0.5,
+        interval_max: float = 30.0,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            interval_min: seconds between two looks at a folder in which conversions move.
+            interval_max: seconds between two looks at a folder in which nothing moves.
+            on_change: called when files came to rest.
+        """
+        self._ledger = ledger
+        self._api = api
+        self._gate = gate
+        self._min = interval_min
+        self._max = interval_max
+        self._on_change = on_change
+        self._paces: dict[str, _Pace] = {}
+
+    def step(self, now: float) -> float:
+        """Look at every folder whose time has come."""
+        folders = self._ledger.conversions.folders()
+        self._paces = {folder: pace for folder, pace in self._paces.items() if folder in folders}
+        for folder, newest in folders.items():
+            pace = self._paces.setdefault(folder, _Pace(now, self._min, newest))
+            if newest > pace.newest:  # something new was sent: it is worth a look soon
+                pace.newest, pace.interval = newest, self._min
+                pace.next_look = min(pace.next_look, now + self._min)
+        for folder, pace in self._paces.items():
+            if now < pace.next_look:
+                continue
+            if (wait := self._gate.wait(now)) > 0:
+                return wait
+            try:
+                moved = self._look(folder, pace, now)
+            except ApiError as error:
+                self._failed(pace, error, now)
+                continue
+            self._gate.open()
+            pace.interval = self._min if moved else min(self._max, pace.interval * STRETCH)
+            pace.next_look = now + pace.interval
+        return min((pace.next_look - now for pace in self._paces.values()), default=1.0)
+
+    def _failed(self, pace: _Pace, error: ApiError, now: float) -> None:
+        if isinstance(error, Unreachable | Unauthorized):
+            self._gate.close(
+                str(error), now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0
+            )
+        _log.warning("conversions cannot be followed now", error=str(error))
+        pace.interval = min(self._max, pace.interval * 2)
+        pace.next_look = now + max(pace.interval, error.retry_after or 0.0)
+
+    def _look(self, folder: str, pace: _Pace, now: float) -> bool:
+        """Ask for everything followed in one folder. Returns whether anything moved."""
+        open_tasks = {following.upload_task_id: following for following in self._ledger.conversions.following(folder)}
+        moved = False
+        if len(open_tasks) <= FEW < pace.pages:
+            listed: Iterable[UploadTask] = ()
+        else:
+            listed = self._list(folder, pace, open_tasks)
+        for task in listed:
+            following = open_tasks.pop(task.upload_task_id)
+            moved |= self._update(following, task, now)
+        for following in open_tasks.values():
+            moved |= self._ask(following, now)
+        return moved
+
+    def _list(self, folder: str, pace: _Pace, open_tasks: dict[str, Following]) -> Iterable[UploadTask]:
+        """The followed tasks in the folder's list, from as many pages as it takes."""
+        wanted = set(open_tasks)
+        seen = 0
+        found = []
+        for task in self._api.folders.upload_tasks(folder, page_size=100):
+            seen += 1
+            if task.upload_task_id in wanted:
+                wanted.discard(task.upload_task_id)
+                found.append(task)
+                if not wanted:
+                    break
+        pace.pages = 1 + seen // 100
+        return found
+
+    def _ask(self, following: Following, now: float) -> bool:
+        """Ask for one upload task by its id."""
+        try:
+            task = self._api.upload_tasks.get(following.upload_task_id)
+        except NotFound:
+            if now - following.sent_at < VANISHED_SECONDS:
+                return False
+            reason = f"the server no longer knows the upload task {following.upload_task_id}; `retry` uploads it again"
+            self._ledger.conversions.failed(following.upload_id, (), None, reason, now)
+            self._on_change()
+            return True
+        return self._update(following, task, now)
+
+    def _update(self, following: Following, task: UploadTask, now: float) -> bool:
+        """Bring what the server says of one upload into the ledger."""
+        records = [_record(conversion) for conversion in task.conversion_tasks]
+        main = main_conversion(task, following.main_name)
+        source_file_id = main.source_file_id if main is not None else None
+        match str(task.status):
+            case "success":
+                assets = self._assets(task)
+                if not assets and now - following.sent_at < NO_ASSETS_SECONDS:
+                    return False
+                self._ledger.conversions.succeeded(following.upload_id, records, source_file_id, assets, now)
+                _log.info("converted", name=following.main_name, assets=len(assets))
+                self._on_change()
+                return True
+            case "error" | "rejected" as status:
+                reason = failure_reason(task, status)
+                self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
+                _log.error("a conversion failed", name=following.main_name, reason=reason)
+                self._on_change()
+                return True
+            case _:  # also every status that is not known yet: it is still running
+                progress = fraction(task.progress)
+                if progress == following.progress:
+                    return False
+                self._ledger.conversions.progressed(following.upload_id, progress, records, now)
+                return True
+
+    def _assets(self, task: UploadTask) -> list[Asset]:
+        """Every asset that the conversions of this upload made, the main one of each first."""
+        assets: dict[str, Asset] = {}
+        for conversion in task.conversion_tasks:
+            if conversion.source_file_id is None:
+                continue
+            listed = [
+                Asset(asset_id, kind, name)
+                for kind, asset_id, name in self._api.source_files.assets(conversion.source_file_id).refs()
+            ]
+            listed.sort(key=lambda asset: asset.asset_id != conversion.asset_id)
+            assets.update((asset.asset_id, asset) for asset in listed)
+        return list(assets.values())
+
+
+def main_conversion(task: UploadTask, main_name: str) -> ConversionTask | None:
+    """The conversion of the main file: the one that bears its name, or the only one."""
+    named = [c for c in task.conversion_tasks if (c.source_file_name or "").rsplit("/", 1)[-1] == main_name]
+    if named:
+        return named[0]
+    return task.conversion_tasks[0] if len(task.conversion_tasks) == 1 else None
+
+
+def failure_reason(task: UploadTask, status: str) -> str:
+    """Why an upload task ended badly, in the server's words where it gives any."""
+    if status == "rejected":
+        said = _said(task)
+        return f"the server rejected the upload: {said}" if said else "the server rejected the upload, without a reason"
+    reasons = []
+    for conversion in task.conversion_tasks:
+        if str(conversion.status) == "error":
+            said = _said(conversion) or f"no reason was given (pipeline {conversion.conversion_pipeline})"
+            reasons.append(f"conversion of {conversion.source_file_name} failed: {said}")
+    return "; ".join(reasons) or f"the conversion failed: {_said(task) or 'no reason was given'}"
+
+
+def _said(task: UploadTask | ConversionTask) -> str | None:
+    """The server's words. The contract has no field for them: those that servers use for it are tried."""
+    extra = task.model_extra or {}
+    for key in ("message", "error", "error_message", "reason"):
+        value = extra.get(key)
+        if isinstance(value, dict):
+            value = value.get("message")
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+    return None
+
+
+def fraction(progress: float | None) -> float:
+    """Progress as 0 to 1. Servers count to 1 or to 100; which is not documented."""
+    value = progress or 0.0
+    return min(1.0, max(0.0, value / 100 if value > 1 else value))
+
+
+def _record(conversion: ConversionTask) -> ConversionRecord:
+    return ConversionRecord(
+        source_file_id=conversion.source_file_id or "",
+        source_file_name=conversion.source_file_name or "",
+        asset_id=conversion.asset_id or "",
+        pipeline=str(conversion.conversion_pipeline),
+        status=str(conversion.status),
+        progress=fraction(conversion.progress),
+    )

@@ -1,0 +1,260 @@
+"""The queue worker: takes the next upload set from the ledger, proves it, sends it, records what the server said."""
+
+import errno
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from watcher import clock
+from watcher.api import (
+    ApiError,
+    AssetApi,
+    FilePart,
+    NotFound,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    Unauthorized,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from watcher.digest import set_digest
+from watcher.gate import Gate
+from watcher.intake.observe import Hint, Hints
+from watcher.ledger import Job, Ledger, Verdict
+from watcher.model import Drop
+from watcher.remote import RemoteFolders
+from watcher.source import Changed, SourceFiles, Stopped, Unreadable
+
+_log = structlog.get_logger(__name__)
+
+IDLE = 1.0
+"""Seconds between looks at an empty queue (it is woken when something comes)."""
+PATIENT_ERRORS = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a set waits after its n-th failed attempt, and how many there are."""
+
+    max_attempts: int = 8
+    base: float = 1.0
+    """Seconds."""
+    longest: float = 300.0
+
+    def delay(self, attempts: int, retry_after: float | None = None) -> float:
+        """Seconds until the next attempt after ``attempts`` failed ones: exponential, with jitter so that many sets do
+        not come back at once, and never sooner than the server asked for."""
+        ceiling = min(self.longest, self.base * 2.0 ** min(attempts - 1, 32))
+        return max(ceiling * (0.5 + random.random() / 2), retry_after or 0.0)  # noqa: S311
+
+
+class Progress:
+    """How far the uploads under way are, for a display. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sent: dict[str, tuple[int, int]] = {}
+
+    def update(self, path: str, sent: int, total: int) -> None:
+        with self._lock:
+            self._sent[path] = (sent, total)
+
+    def end(self, path: str) -> None:
+        with self._lock:
+            self._sent.pop(path, None)
+
+    def snapshot(self) -> dict[str, tuple[int, int]]:
+        """Bytes sent and in all, by path of the main file."""
+        with self._lock:
+            return dict(self._sent)
+
+
+class Uploader:
+    """One upload worker; N of them share the API client, the ledger and the gate."""
+
+    def __init__(
+        self,
+        number: int,
+        drops: Sequence[Drop],
+        ledger: Ledger,
+        api: AssetApi,
+        folders: RemoteFolders,
+        gate: Gate,
+        hints: Hints,
+        stop: threading.Event,
+        *,
+        backoff: Backoff,
+        progress: Progress,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            hints: where to tell the intake that a file changed under our hands.
+            stop: cuts off hashing and sending at the next chunk.
+            on_sent: called when an upload was taken by the server, or may have been.
+        """
+        self.name = f"upload-{number}"
+        self._drops = {drop.path: drop for drop in drops}
+        self._ledger = ledger
+        self._api = api
+        self._folders = folders
+        self._gate = gate
+        self._hints = hints
+        self._stop = stop
+        self._backoff = backoff
+        self._progress = progress
+        self._on_sent = on_sent
+        self._unfinished: tuple[Job, int | None] | None = None
+
+    def step(self, now: float) -> float:
+        """Upload one set, or say when to look again."""
+        if self._unfinished is not None:
+            # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
+            self._ledger.uploads.abandoned(*self._unfinished, now)
+            self._unfinished = None
+        if (wait := self._gate.wait(now)) > 0:
+            return wait
+        job = self._ledger.uploads.take(now)
+        if job is None:
+            due = self._ledger.uploads.next_due()
+            return IDLE if due is None else min(IDLE, max(0.02, due - now))
+        self._unfinished = (job, None)
+        try:
+            if job.attempts >= self._backoff.max_attempts:
+                self._fail(job, f"given up after {job.attempts} attempts: {job.error}")
+            else:
+                self._upload(job)
+        except Changed as change:
+            self._void(refund=True)
+            self._ledger.uploads.replan(job, clock.now())
+            self._hints.put(Hint(job.drop, change.path, is_folder=False, companion=change.path != job.main.path))
+        except Stopped:
+            self._void(refund=True)
+            self._ledger.uploads.put_back(job, clock.now(), None, clock.now())
+        except Unreadable as error:
+            self._fail(job, str(error))
+        except OSError as error:
+            self._local_fault(
+                job, f"{error.filename or job.main.path} cannot be read: {error.strerror or error}", error
+            )
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001
+            _log.exception("an upload broke off", path=job.main.path)
+            self._local_fault(job, f"{type(error).__name__}: {error}", None)
+        self._unfinished = None
+        return 0.0
+
+    def _upload(self, job: Job) -> None:
+        drop = self._drops[job.drop]
+        with SourceFiles(job.members, self._stop.is_set) as sources:
+            for source in sources.files:
+                if source.digest is None:
+                    self._ledger.uploads.hashed(source.member, source.hash())
+            digests = [source.hash() for source in sources.files]
+            try:
+                folder_id = self._folders.folder_for(drop, job.main.path)
+                if not self._claim(job, folder_id, digests):
+                    return
+                parts = [FilePart(s.member.name, s.member.signature.size, s.chunks) for s in sources.files]
+                answer = self._api.folders.upload(
+                    folder_id,
+                    parts,
+                    on_progress=lambda sent, total: self._progress.update(job.main.path, sent, total),
+                )
+            except ApiError as error:
+                self._refused(job, error)
+            else:
+                self._ledger.uploads.sent(self._upload_id(), answer.upload_task_id, clock.now())
+                self._gate.open()
+                _log.info("uploaded", path=job.main.path, files=len(parts), upload_task_id=answer.upload_task_id)
+                self._on_sent()
+            finally:
+                self._progress.end(job.main.path)
+
+    def _claim(self, job: Job, folder_id: str, digests: Sequence[str]) -> bool:
+        """Whether the set is ours to send; if not, the ledger says already where its content is."""
+        digest = set_digest([(m.name, d) for m, d in zip(job.members, digests, strict=True)])
+        claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
+        if claim.verdict is Verdict.REMOVE_FIRST:
+            try:
+                if claim.source_file_ids:
+                    self._api.source_files.delete(list(claim.source_file_ids), delete_assets=True)
+            except NotFound:
+                pass
+            self._ledger.uploads.removed(claim.upload_id, clock.now())
+            claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
+        if claim.verdict is not Verdict.SEND:
+            _log.info("content is known already", path=job.main.path, digest=digest)
+            return False
+        self._unfinished = (job, claim.upload_id)
+        return True
+
+    # -- what went wrong ---------------------------------------------------------------------------------------------
+
+    def _refused(self, job: Job, error: ApiError) -> None:
+        """The API said no, or nothing. Decides between: never again, again later, and ask whether it arrived."""
+        now = clock.now()
+        attempts = job.attempts + 1
+        sentence = str(error)
+        _log.warning("an upload did not succeed", path=job.main.path, error=sentence, attempt=attempts)
+        outage = isinstance(error, Unreachable | Unauthorized | RateLimited)
+        if outage:
+            due = self._gate.close(
+                sentence, now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0
+            )
+        else:
+            self._gate.open()
+            due = now + self._backoff.delay(attempts, error.retry_after)
+        may_have_arrived = error.body_sent and isinstance(error, Unreachable | ServerFault | UnexpectedAnswer)
+        if may_have_arrived and self._unfinished is not None and self._unfinished[1] is not None:
+            self._ledger.uploads.unknown(self._unfinished[1], sentence, now, refund=outage)
+            self._on_sent()
+            return
+        if isinstance(error, NotFound):
+            self._forget_folder(job)
+        hopeless = isinstance(error, Rejected) or (not outage and attempts >= self._backoff.max_attempts)
+        if hopeless:
+            patience = "" if isinstance(error, Rejected) else f"given up after {attempts} attempts: "
+            self._fail(job, patience + sentence)
+            return
+        claimed = self._void(refund=outage)
+        self._ledger.uploads.put_back(job, due, sentence, now, counts=not outage and not claimed)
+
+    def _forget_folder(self, job: Job) -> None:
+        if isinstance(self._unfinished, tuple) and self._unfinished[1] is not None:
+            self._folders.forget(self._ledger.uploads.folder_of(self._unfinished[1]))
+        _log.info("the remote folder is looked for anew", path=job.main.path)
+
+    def _local_fault(self, job: Job, sentence: str, error: OSError | None) -> None:
+        """Something on this side failed. What may pass is tried again; the reason is kept either way."""
+        attempts = job.attempts + 1
+        hopeless = error is not None and error.errno not in PATIENT_ERRORS
+        if hopeless or attempts >= self._backoff.max_attempts:
+            self._fail(job, sentence)
+            return
+        claimed = self._void()
+        now = clock.now()
+        self._ledger.uploads.put_back(job, now + self._backoff.delay(attempts), sentence, now, counts=not claimed)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        self._void()
+        self._ledger.uploads.failed(job, reason, clock.now())
+        _log.error("a file failed", path=job.main.path, reason=reason)
+
+    def _void(self, *, refund: bool = False) -> bool:
+        """Take back the claim, if there was one: nothing of this attempt is on the server."""
+        upload_id = None if self._unfinished is None else self._unfinished[1]
+        if upload_id is None:
+            return False
+        self._ledger.uploads.void(upload_id, clock.now(), refund=refund)
+        return True
+
+    def _upload_id(self) -> int:
+        assert self._unfinished is not None and self._unfinished[1] is not None
+        return self._unfinished[1]
