@@ -249,17 +249,21 @@ def assert_query(query: str, spec: dict[str, Any]) -> None:
     wanted = {p["name"]: p["schema"] for p in spec.get("parameters", ()) if p["in"] == "query"}
     sent: dict[str, Any] = {}
     for key, text in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
-        name, *inner = re.findall(r"[^\[\]]+", key)
-        is_list = key.endswith("[]")
-        holder = sent
-        if inner:
-            holder = sent.setdefault(name, {})
-            (name,) = inner
-        if is_list:
-            holder.setdefault(name, []).append(text)
+        name, *inner = re.findall(r"\[?([^\[\]]*)\]?", key)[:-1]
+        if not inner:
+            assert name not in sent, f"{key} twice"
+            sent[name] = text
+        elif inner == [""]:
+            sent.setdefault(name, []).append(text)
         else:
-            assert name not in holder, f"{key} twice"
-            holder[name] = text
+            field, *index = inner
+            holder = sent.setdefault(name, {})
+            if index:
+                items = holder.setdefault(field, [])
+                assert index == [str(len(items))], f"{key} out of order"
+                items.append(text)
+            else:
+                holder[field] = text
     assert set(sent) == set(wanted)
     for name, reference in wanted.items():
         schema = resolve(reference)

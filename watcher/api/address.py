@@ -1,7 +1,7 @@
 """Paths and queries of requests, written as the official client (axios) writes them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -31,30 +31,36 @@ def path_of(template: str, ids: Mapping[str, str]) -> str:
 
 
 def query_of(parameters: Mapping[str, Any]) -> str:
-    """A query string with nested objects as ``a[b]=c`` and arrays as ``a[]=b``; members that are None are left out.
+    """A query string; members that are None are left out.
 
-    Source: buildURL, toFormData and AxiosURLSearchParams of axios 1.
+    A nested object is written as ``a[b]=c``, an array as ``a[]=b`` and, within an object, as ``a[b][0]=c&a[b][1]=d``.
+    Source: what axios 1.21 makes of such parameters; the contract's ``a[b][]=c`` is not what it sends.
     """
-    return "&".join(f"{_component(key)}={_component(value)}" for key, value in _pairs(parameters))
-
-
-def _pairs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
     for key, value in parameters.items():
-        yield from _flat(key, value)
+        if isinstance(value, _ARRAYS):
+            pairs += [pair for member in value for pair in _flat(f"{key}[]", member)]
+        else:
+            pairs += _flat(key, value)
+    return "&".join(f"{_component(key)}={_component(value)}" for key, value in pairs)
+
+
+_ARRAYS = (list, tuple)
 
 
 def _flat(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    match value:
-        case None:
-            return
-        case Mapping():
-            for name, member in value.items():
-                yield from _flat(f"{key}[{name}]", member)
-        case list() | tuple() | set() | frozenset():
-            for member in value:
-                yield from _flat(f"{key}[]", member)
-        case _:
-            yield key, _text(value)
+    members: Iterable[tuple[object, Any]]
+    if value is None:
+        return
+    if isinstance(value, Mapping):
+        members = value.items()
+    elif isinstance(value, _ARRAYS):
+        members = enumerate(value)
+    else:
+        yield key, _text(value)
+        return
+    for name, member in members:
+        yield from _flat(f"{key}[{name}]", member)
 
 
 def _text(value: Any) -> str:
@@ -71,7 +77,7 @@ def _text(value: Any) -> str:
 
 def _number(value: float) -> str:
     """A float as JavaScript prints it: ``1`` for 1.0, no exponent between 1e-6 and 1e21."""
-    if value == int(value) if abs(value) < 1e21 else False:
+    if abs(value) < 1e21 and value == int(value):
         return str(int(value))
     if 1e-6 <= abs(value) < 1e21:
         return format(Decimal(repr(value)), "f")

@@ -58,6 +58,7 @@ class UploadBody:
         self._closing = closing
         self._on_progress = on_progress
         self._generator: Generator[bytes, None, None] | None = None
+        self._reported = -1
         self.content_type = content_type
         self.content_length = sum(part.size for _, part in parts)
         """Bytes of the files."""
@@ -138,7 +139,8 @@ class UploadBody:
         yield self._closing, 0
 
     def _report(self, sent: int) -> None:
-        if self._on_progress is not None:
+        if self._on_progress is not None and sent != self._reported:
+            self._reported = sent
             self._on_progress(sent, self.content_length)
 
 

@@ -51,12 +51,13 @@ class SourceFiles:
         return self._wire.download(op({"source_file_id": source_file_id}))
 
     def download_to(self, source_file_id: str, target: Path, on_progress: Progress | None = None) -> Path:
-        """Downloads a source file to the file ``target``, or under its own name into the folder ``target``.
+        """Downloads a source file to the file ``target``, or under its original name into the folder ``target``.
 
         Returns the file, which is there only when it is whole; see :meth:`Download.save`.
         """
         if target.is_dir():
-            target = target / safe_file_name(self.details(source_file_id).name)
+            file = self.details(source_file_id)
+            target = target / safe_file_name(file.source_file_original_name or file.name)
         with self.download(source_file_id) as content:
             return content.save(target, on_progress)
 
