@@ -14,8 +14,13 @@ from watcher.emulator.operation import Operation, Services, error_response
 from watcher.emulator.resources import (
     asset_content,
     assets,
+    creation,
+    dependencies,
+    exports,
     folders,
     groups,
+    packages,
+    scenes,
     sessions,
     source_files,
     upload_tasks,
@@ -24,7 +29,22 @@ from watcher.emulator.resources import (
 )
 
 BASE_PATH = "/app/v1"
-_RESOURCES = (users, groups, folders, uploads, source_files, upload_tasks, sessions, assets, asset_content)
+_RESOURCES = (
+    users,
+    groups,
+    folders,
+    uploads,
+    source_files,
+    upload_tasks,
+    assets,
+    asset_content,
+    creation,
+    dependencies,
+    packages,
+    exports,
+    scenes,
+    sessions,
+)
 
 
 def all_operations() -> list[Operation]:

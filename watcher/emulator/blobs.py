@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from blake3 import blake3
 
@@ -73,6 +74,10 @@ class Blobs:
             raise
         path.unlink()
         return blob
+
+    def temporary(self) -> BinaryIO:
+        """A file without a name, gone from the disk as soon as it is closed."""
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=self.incoming))
 
     def path(self, digest: str) -> Path:
         return self._complete / digest

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from starlette.responses import StreamingResponse
@@ -12,53 +13,72 @@ from starlette.types import Receive, Scope, Send
 from watcher.emulator.faults import NotFound
 
 _CHUNK = 256 << 10
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-class BlobResponse(StreamingResponse):
-    """A content as a download. The file is opened at once, so that a deletion meanwhile does no harm."""
+class FileDownload(StreamingResponse):
+    """Bytes of an open file, which is closed when they are sent."""
 
     def __init__(
         self,
-        path: Path,
+        file: BinaryIO,
         *,
-        digest: str,
-        range_header: str | None = None,
-        name: str | None = None,
+        start: int = 0,
+        end: int | None = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
         media_type: str = "application/octet-stream",
     ) -> None:
-        """Raises NotFound when the content was deleted since its name was read."""
-        try:
-            self._fd = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            raise NotFound("The content was deleted just now.") from None
-        size = os.fstat(self._fd).st_size
-        start, end = requested_range(range_header, size) or (0, size)
-        headers = {"content-length": str(end - start), "accept-ranges": "bytes", "etag": f'"{digest}"'}
-        partial = (start, end) != (0, size)
-        if partial:
-            headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-        if name is not None:
-            headers["content-disposition"] = content_disposition(name)
-        super().__init__(self._chunks(start, end), 206 if partial else 200, headers=headers, media_type=media_type)
+        """From ``start`` to before ``end`` (default: the file's end)."""
+        self._file = file
+        if end is None:
+            end = os.fstat(file.fileno()).st_size
+        super().__init__(
+            self._chunks(start, end),
+            status,
+            headers={"content-length": str(end - start), **(headers or {})},
+            media_type=media_type,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["method"] == "HEAD":
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+                await send(start)
                 await send({"type": "http.response.body", "body": b""})
             else:
                 await super().__call__(scope, receive, send)
         finally:
-            os.close(self._fd)
+            self._file.close()
 
-    async def _chunks(self, start: int, end: int) -> AsyncIterator[bytes]:
-        while start < end:
-            chunk = os.pread(self._fd, min(_CHUNK, end - start), start)
-            if not chunk:
-                return
-            start += len(chunk)
+    async def _chunks(self, position: int, end: int) -> AsyncIterator[bytes]:
+        self._file.seek(position)
+        while position < end and (chunk := self._file.read(min(_CHUNK, end - position))):
+            position += len(chunk)
             yield chunk
+
+
+def open_blob(path: Path) -> BinaryIO:
+    """A stored content; once open, a deletion does no harm. Raises NotFound when that came first."""
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise NotFound("The content was deleted just now.") from None
+
+
+def blob_download(path: Path, digest: str, range_header: str | None, name: str | None = None) -> FileDownload:
+    """A stored content as a download, or the part of it that a Range header asks for. Raises NotFound."""
+    file = open_blob(path)
+    size = os.fstat(file.fileno()).st_size
+    headers = {"accept-ranges": "bytes", "etag": f'"{digest}"'}
+    if name is not None:
+        headers["content-disposition"] = content_disposition(name)
+    wanted = requested_range(range_header, size)
+    if wanted is None:
+        return FileDownload(file, end=size, headers=headers)
+    start, end = wanted
+    headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    return FileDownload(file, start=start, end=end, status=206, headers=headers)
 
 
 def requested_range(header: str | None, size: int) -> tuple[int, int] | None:

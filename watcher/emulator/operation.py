@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +26,8 @@ from watcher.emulator.values import MAX_BODY, Nested, Page, parse_body, parse_qu
 
 _log = logging.getLogger(__name__)
 _NO_SPACE = 28  # ENOSPC
+_BATCH = 1 << 20
+"""Bytes of a streamed body that are worth a thread."""
 
 T = TypeVar("T")
 
@@ -95,6 +97,17 @@ class Stream:
     @property
     def query(self) -> Nested:
         return parse_query(self.request.url.query)
+
+    async def read_to(self, take: Callable[[bytes], object]) -> None:
+        """Hand the body over in order: large batches in a thread, what is small at once."""
+        batch = bytearray()
+        async for chunk in self.request.stream():
+            batch += chunk
+            if len(batch) >= _BATCH:
+                whole, batch = bytes(batch), bytearray()
+                await self.services.in_thread(partial(take, whole))
+        if batch:
+            take(bytes(batch))
 
     def call(self, tx: Transaction) -> Call:
         return Call(

@@ -12,8 +12,6 @@ from watcher.emulator.faults import NotFound, Unprocessable
 if TYPE_CHECKING:
     from PIL import Image
 
-PART = "thumbnail"
-"""The part of an asset that its thumbnail is stored as."""
 _LARGEST = 512
 _MAX_PIXELS = 64 << 20
 

@@ -35,6 +35,11 @@ Name = Annotated[str, Field(min_length=1, max_length=1024)]
 Object = Annotated[dict[str, Any], BeforeValidator(from_json_text)]
 
 
+def one_or_many(value: Any) -> Any:
+    """A single value where a list is meant: queries with one item often come so."""
+    return [value] if isinstance(value, str) else value
+
+
 class Values(BaseModel):
     """A body or query with named fields; unknown fields are ignored, as they may be of a newer client."""
 

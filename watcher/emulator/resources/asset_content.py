@@ -1,7 +1,6 @@
 """What assets are made of: description, payload, thumbnail, code, and what is known about them."""
 
 import json
-import re
 import sqlite3
 from enum import StrEnum
 from typing import Any
@@ -13,10 +12,11 @@ from watcher.emulator import thumbnails
 from watcher.emulator.access import Access
 from watcher.emulator.asset_types import WITH_CODE, WITH_PAYLOAD, AssetType
 from watcher.emulator.catalog import note_edit, set_blob
-from watcher.emulator.downloads import BlobResponse
+from watcher.emulator.downloads import FileDownload, blob_download, open_blob
 from watcher.emulator.faults import NotFound, Unprocessable
 from watcher.emulator.lookup import the_asset
 from watcher.emulator.operation import Call, Stream, operation
+from watcher.emulator.payloads import THUMBNAIL, WHOLE, part_name, parts_of, point_parts, slice_of, write_point_part
 from watcher.emulator.values import Values, read_limited
 
 _MAX_THUMBNAIL = 16 << 20
@@ -52,21 +52,26 @@ def get_asset_description(call: Call) -> dict[str, Any]:
     return {"uuid": asset["asset_id"], "name": asset["name"], **json.loads(asset["description"])}
 
 
-@operation("GET", "/assets/{asset_container}/{asset_id}/payload")
+@operation("GET", "/assets/{asset_container}/{asset_id}/payload", slow=True)
 def get_asset_payload(call: Call) -> Response:
     """Without ``sub_resource``: the payload, or the first part of one that has parts only."""
     asset = the_asset(call, Access.READ, WITH_PAYLOAD)
-    parts = payload_parts(call, asset["asset_id"])
+    blobs, parts = call.services.blobs, parts_of(call, asset["asset_id"])
     wanted = call.query_values(PayloadQuery).sub_resource
-    part = "payload" if wanted is None else re.sub(r"[\[\]]", "", wanted)
-    if wanted is None and part not in parts and parts:
-        part = next(iter(parts))
-    if part not in parts:
-        has = ", ".join(parts) or "none at all"
-        raise NotFound(f"The asset has no {'payload' if wanted is None else repr(wanted[:40])}; parts: {has}.")
-    return BlobResponse(
-        call.services.blobs.path(parts[part]), digest=parts[part], range_header=call.headers.get("range")
-    )
+    part = part_name(wanted) if wanted else next(iter(parts), WHOLE)
+    if part in parts:
+        return blob_download(blobs.path(parts[part]), parts[part], call.headers.get("range"))
+    if WHOLE in parts:
+        path = blobs.path(parts[WHOLE])
+        if (place := slice_of(asset, part)) is not None:
+            return FileDownload(open_blob(path), start=place[0], end=place[1])
+        if part in point_parts(asset):
+            out = blobs.temporary()
+            write_point_part(asset, path, part, out)
+            out.flush()
+            return FileDownload(out)
+    has = ", ".join([*parts, *point_parts(asset)]) or "none at all"
+    raise NotFound(f"The asset has no {'payload' if not wanted else repr(wanted[:40])}; it has {has}.")
 
 
 @operation("GET", "/assets/{asset_container}/{asset_id}/code")
@@ -145,24 +150,14 @@ async def set_asset_thumbnail(stream: Stream) -> None:
         blob.write(picture)
         with services.store.write() as tx:
             asset_id = the_asset(stream.call(tx), Access.WRITE)["asset_id"]
-            set_blob(tx, asset_id, thumbnails.PART, tx.keep(blob))
+            set_blob(tx, asset_id, THUMBNAIL, tx.keep(blob))
             note_edit(tx, asset_id, stream.caller.user_id, "thumbnail set")
     finally:
         blob.discard()
 
 
-def payload_parts(call: Call, asset_id: str) -> dict[str, str]:
-    """The digests of an asset's payload parts by name, without the thumbnail."""
-    rows = call.tx.rows(
-        "SELECT part, digest FROM asset_blob WHERE asset_id = ? AND part <> ? ORDER BY part",
-        asset_id,
-        thumbnails.PART,
-    )
-    return {row["part"]: row["digest"] for row in rows}
-
-
 def _thumbnail_of(call: Call, asset: sqlite3.Row) -> str | None:
     digest: str | None = call.tx.value(
-        "SELECT digest FROM asset_blob WHERE asset_id = ? AND part = ?", asset["asset_id"], thumbnails.PART
+        "SELECT digest FROM asset_blob WHERE asset_id = ? AND part = ?", asset["asset_id"], THUMBNAIL
     )
     return digest

@@ -18,11 +18,7 @@ from watcher.emulator.lookup import checked_ids, find_asset, the_asset, the_fold
 from watcher.emulator.operation import Call, json_response, operation
 from watcher.emulator.resources.folders import folder_details
 from watcher.emulator.resources.source_files import source_file_json
-from watcher.emulator.values import Name, Values, as_list
-
-
-def one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+from watcher.emulator.values import Name, Values, as_list, one_or_many
 
 
 class AssetFilters(Values):

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from watcher.emulator.access import Access
 from watcher.emulator.catalog import delete_assets, grouped
-from watcher.emulator.downloads import BlobResponse
+from watcher.emulator.downloads import blob_download
 from watcher.emulator.lookup import checked_ids, the_folder, the_source_file
 from watcher.emulator.operation import Call, json_response, operation
-from watcher.emulator.values import Name, Values, as_list
+from watcher.emulator.values import Name, Values, as_list, one_or_many
 
 _GONE = "The source file was deleted before it was converted."
 
@@ -27,7 +27,7 @@ class SourceFileQuery(Values):
 
 
 class Deletion(Values):
-    source_file_ids: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+    source_file_ids: Annotated[list[str], BeforeValidator(one_or_many)]
     delete_assets: bool = False
 
 
@@ -93,12 +93,8 @@ def delete_source_files(call: Call) -> None:
 @operation("GET", "/source-files/{source_file_id}")
 def download_source_file(call: Call) -> Response:
     file = the_source_file(call, call.path["source_file_id"], Access.READ)
-    return BlobResponse(
-        call.services.blobs.path(file["digest"]),
-        digest=file["digest"],
-        range_header=call.headers.get("range"),
-        name=file["original_name"],
-    )
+    path = call.services.blobs.path(file["digest"])
+    return blob_download(path, file["digest"], call.headers.get("range"), file["original_name"])
 
 
 @operation("GET", "/source-files/{source_file_id}/details")

@@ -13,9 +13,6 @@ from watcher.emulator.operation import Call, Stream, operation
 from watcher.emulator.resources.upload_tasks import APPLICATION_USER_ID
 from watcher.formats import Kind, kind_of
 
-_BATCH = 1 << 20
-"""Bytes that are parsed, hashed and written at once, in a thread; a smaller body needs none."""
-
 _MODELS = frozenset({Kind.MESH, Kind.POINT_CLOUD, Kind.VOLUME})
 _PIPELINES = {
     Kind.MESH: "scene",
@@ -35,7 +32,7 @@ async def upload_source_files(stream: Stream) -> dict[str, Any]:
         the_folder(stream.call(tx), folder_id, Access.WRITE)
     receiver = MultipartReceiver(stream.request.headers.get("content-type", ""), services.blobs.begin)
     try:
-        await _receive(stream, receiver)
+        await stream.read_to(receiver.feed)
         files = receiver.finish()
         with services.store.write() as tx:
             call = stream.call(tx)
@@ -45,17 +42,6 @@ async def upload_source_files(stream: Stream) -> dict[str, Any]:
     finally:
         receiver.discard()
     return {"upload_task_id": upload_task_id}
-
-
-async def _receive(stream: Stream, receiver: MultipartReceiver) -> None:
-    batch = bytearray()
-    async for chunk in stream.request.stream():
-        batch += chunk
-        if len(batch) >= _BATCH:
-            whole, batch = bytes(batch), bytearray()
-            await stream.services.in_thread(lambda piece=whole: receiver.feed(piece))  # type: ignore[misc]
-    if batch:
-        receiver.feed(bytes(batch))
 
 
 def conversion_roots(names: Sequence[str]) -> list[int]:
