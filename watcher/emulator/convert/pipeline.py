@@ -6,8 +6,13 @@ from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConversionResult
 from watcher.emulator.convert.model import Model, PointSet
 from watcher.emulator.convert.points import add_points
+from watcher.emulator.convert.readers.dae import read_dae
 from watcher.emulator.convert.readers.gltf import read_glb, read_gltf
 from watcher.emulator.convert.readers.obj import read_obj
+from watcher.emulator.convert.readers.off import read_off
+from watcher.emulator.convert.readers.ply import read_ply
+from watcher.emulator.convert.readers.stl import read_stl
+from watcher.emulator.convert.readers.threemf import read_3mf
 from watcher.emulator.convert.scene_assets import add_model
 from watcher.emulator.convert.texture import convert_texture
 from watcher.formats import Kind, extension_of, kind_of
@@ -16,6 +21,11 @@ _READERS: dict[str, Callable[[Conversion], Model | PointSet]] = {
     "obj": read_obj,
     "gltf": read_gltf,
     "glb": read_glb,
+    "stl": read_stl,
+    "ply": read_ply,
+    "off": read_off,
+    "3mf": read_3mf,
+    "dae": read_dae,
 }
 _TEXTURES = frozenset(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"))
 _SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))

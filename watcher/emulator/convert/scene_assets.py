@@ -55,15 +55,18 @@ def add_model(conversion: Conversion, model: Model) -> None:
 
 
 def _drop_empty_primitives(model: Model) -> None:
-    default: int | None = None
+    """Leave only primitives with triangles, and give each a material: where vertices are coloured, a white one."""
+    plain: dict[bool, int] = {}
     for mesh in model.meshes:
         mesh.primitives = [primitive for primitive in mesh.primitives if len(primitive.triangles)]
         for primitive in mesh.primitives:
             if primitive.material is None:
-                if default is None:
-                    default = len(model.materials)
-                    model.materials.append(Material("default", double_sided=True))
-                primitive.material = default
+                colored = primitive.colors is not None
+                if colored not in plain:
+                    plain[colored] = len(model.materials)
+                    shade = 1.0 if colored else 0.8
+                    model.materials.append(Material("default", (shade, shade, shade), double_sided=True))
+                primitive.material = plain[colored]
 
 
 def _add_textures(conversion: Conversion, model: Model, used: list[int]) -> dict[int, Floats]:

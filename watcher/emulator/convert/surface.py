@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Doubles, Floats, Indices
+from watcher.emulator.convert.model import Bytes, Doubles, Floats, Indices, Primitive
 
 _SMOOTH_COSINE = 0.8
 """A corner takes the vertex' mean normal when its face leans less than this away from it; a cube's corner does not."""
@@ -160,6 +160,44 @@ def corner_normals(positions: Doubles, triangles: npt.NDArray[np.integer]) -> Fl
     leaning = np.einsum("ij,ij->i", smooth, hard) < _SMOOTH_COSINE
     smooth[leaning] = hard[leaning]
     return smooth.astype(np.float32)
+
+
+def primitive_of(
+    positions: Doubles,
+    triangles: npt.NDArray[np.int64],
+    *,
+    normals: Floats | None = None,
+    uvs: Floats | None = None,
+    colors: Bytes | None = None,
+    material: int | None = None,
+) -> Primitive:
+    """A primitive of triangles (n, 3) of shared positions; what else there is comes per corner (3 n rows).
+
+    Corners that are equal in all become one vertex. Without normals they are made.
+    """
+    corners = triangles.ravel()
+    if normals is None:
+        used = np.zeros(len(positions), bool)
+        used[corners] = True
+        place = np.cumsum(used) - 1
+        normals = corner_normals(positions[used], place[corners].reshape(-1, 3))
+    columns = [column for column in (corners, normals, uvs, colors) if column is not None]
+    first, inverse = weld(*columns)
+    return Primitive(
+        positions=positions[corners[first]].astype(np.float32),
+        triangles=index_array(inverse),
+        normals=normals[first],
+        uvs=None if uvs is None else uvs[first],
+        colors=None if colors is None else colors[first],
+        material=material,
+    )
+
+
+def require_in_range(indices: npt.NDArray[np.int64], count: int) -> None:
+    """Raises ConversionFailed when a face names a vertex that does not exist."""
+    out = (indices < 0) | (indices >= count)
+    if out.any():
+        raise ConversionFailed(f"a face names the vertex {indices[int(np.argmax(out))]}, but there are only {count}")
 
 
 def index_array(indices: npt.NDArray[np.integer]) -> Indices:

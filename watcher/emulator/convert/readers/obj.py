@@ -10,7 +10,7 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Material, Mesh, Model, Primitive
 from watcher.emulator.convert.readers.mtl import Library
 from watcher.emulator.convert.readers.text import decode_text, numbers, whole_numbers
-from watcher.emulator.convert.surface import corner_normals, index_array, require_finite, triangulate, weld
+from watcher.emulator.convert.surface import primitive_of, require_finite, triangulate
 
 _MOST_MESHES = 1000
 """A file with more groups than this becomes one mesh: its groups are not meant as things."""
@@ -207,28 +207,19 @@ def _corners(faces: list[str], counts: tuple[int, int, int]) -> tuple[npt.NDArra
 def _primitive(
     corners: Corners, positions: Doubles, colors: npt.NDArray[np.uint8] | None, uvs: Doubles, normals: Doubles
 ) -> Primitive:
-    """Triangles given by their corners, three after three, with the vertices they share."""
-    if (corners[:, 2] >= 0).all():
-        first, inverse = weld(corners)
-        kept = corners[first]
-        own_normals = normals[kept[:, 2]].astype(np.float32)
-    else:
-        used, local = np.unique(corners[:, 0], return_inverse=True)
-        made = corner_normals(positions[used], local.reshape(-1, 3))
-        first, inverse = weld(corners[:, :2].copy(), made)
-        kept = corners[first]
-        own_normals = made[first]
-    own_uvs = None
-    if (kept[:, 1] >= 0).any():
-        own_uvs = np.zeros((len(kept), 2), np.float32)
-        has = kept[:, 1] >= 0
-        own_uvs[has] = uvs[kept[has, 1]] * (1.0, -1.0) + (0.0, 1.0)  # OBJ counts v from the bottom
-    return Primitive(
-        positions=positions[kept[:, 0]].astype(np.float32),
-        triangles=index_array(inverse),
-        normals=own_normals,
-        uvs=own_uvs,
-        colors=None if colors is None else colors[kept[:, 0]],
+    """Triangles given by their corners, three after three."""
+    position, uv, normal = corners[:, 0], corners[:, 1], corners[:, 2]
+    corner_uvs = None
+    if (uv >= 0).any():
+        corner_uvs = np.zeros((len(corners), 2), np.float32)
+        has = uv >= 0
+        corner_uvs[has] = uvs[uv[has]] * (1.0, -1.0) + (0.0, 1.0)  # OBJ counts v from the bottom
+    return primitive_of(
+        positions,
+        position.reshape(-1, 3),
+        normals=normals[normal].astype(np.float32) if (normal >= 0).all() else None,
+        uvs=corner_uvs,
+        colors=None if colors is None else colors[position],
     )
 
 
