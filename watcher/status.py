@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.ledger import Counts, FileReport, Ledger
-from watcher.ledger.schema import VERSION
+from watcher.ledger.connection import VERSION
 from watcher.model import FileState
 from watcher.state import LEDGER, owner
 

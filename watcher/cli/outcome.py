@@ -2,12 +2,6 @@
 
 from enum import IntEnum
 
-from watcher.api import ApiError
-from watcher.config import ConfigError
-from watcher.emulator import MissingExtra
-from watcher.ledger import LedgerError
-from watcher.state import StateInUse, WrongServer
-
 
 class ExitCode(IntEnum):
     """Of every command."""
@@ -26,6 +20,13 @@ class ExitCode(IntEnum):
 
 def exit_code_of(error: Exception) -> ExitCode | None:
     """The exit code for an error that a person can act on; None for one that is a fault of the program."""
+    # Imported here: a command that goes well needs none of them.
+    from watcher.api import ApiError
+    from watcher.config import ConfigError
+    from watcher.emulator import MissingExtra
+    from watcher.ledger import LedgerError
+    from watcher.state import StateInUse, WrongServer
+
     if isinstance(error, ApiError):
         return ExitCode.UNREACHABLE
     if isinstance(error, ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra):

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
-from watcher.ledger.schema import VERSION, migrations
-
+VERSION = 1
+"""The schema that this program writes: how many migrations there are. A ledger with more is a newer program's."""
 BUSY_SECONDS = 30.0
 
 
@@ -57,18 +55,33 @@ class Connection:
             self._sqlite.execute("PRAGMA journal_mode = WAL")
             self._sqlite.execute("PRAGMA synchronous = NORMAL")
         self._sqlite.execute("PRAGMA foreign_keys = ON")
-        db = Database(self._sqlite)
-        self.schema = len(migrations.applied(db))
+        self.schema = self._applied()
         if self.schema > VERSION:
             raise LedgerError(
                 f"the ledger {self.path} has schema {self.schema}, written by a newer 3dverse-watcher;"
                 f" this one knows {VERSION}. Update the program or use another state_dir"
             )
         if not read_only:
-            migrations.apply(db)
+            self._migrate()
         elif self.schema < VERSION:
             raise LedgerError(f"the ledger {self.path} is of an older program: start `run` or `scan` once to update it")
         self.schema = VERSION
+
+    def _applied(self) -> int:
+        table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+        if self._sqlite.execute(table).fetchone() is None:
+            return 0
+        sql = "SELECT count(*) FROM _sqlite_migrations WHERE migration_set = 'ledger'"
+        applied: int = self._sqlite.execute(sql).fetchone()[0]
+        return applied
+
+    def _migrate(self) -> None:
+        # Imported here: questions need no migrations, and are to be answered at once.
+        from sqlite_utils import Database
+
+        from watcher.ledger.schema import migrations
+
+        migrations.apply(Database(self._sqlite))
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the database as it is at this moment."""

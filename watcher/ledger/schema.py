@@ -161,5 +161,3 @@ def _run(db: Database, script: str) -> None:
             db.execute(statement)
 
 
-VERSION = len(migrations._migrations)
-"""The schema that this program writes; a ledger with a higher one belongs to a newer program."""
