@@ -1,10 +1,14 @@
 """A real HTTP server on 127.0.0.1 that records what it is asked and answers what a test tells it to."""
 
+import contextlib
 import json
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,6 +51,8 @@ class Recorder:
     answer: Callable[[Request], Answer]
     requests: list[Request] = field(default_factory=list)
     port: int = 0
+    connections: set[Any] = field(default_factory=set)
+    """The clients' addresses."""
 
     @property
     def url(self) -> str:
@@ -68,9 +74,14 @@ class _Handler(BaseHTTPRequestHandler):
     recorder: Recorder
 
     def handle_one(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        length = int(self.headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client gave up
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
+        self.recorder.connections.add(self.client_address)
         self.recorder.requests.append(request)
         answer = self.recorder.answer(request)
         if answer.raw is not None:
@@ -113,3 +124,63 @@ def api(server: Recorder) -> Iterator[AssetApi]:
     """A client of that server that tries once."""
     with AssetApi(server.url, api_key="s3cret-key", retry=RetryPolicy.none(), timeout=5) as client:
         yield client
+
+
+@pytest.fixture
+def raw_server() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
+    """Starts servers on bare sockets, for answers that no HTTP library would give: ``url = raw_server(talk)``.
+
+    ``talk`` gets each connection, which is closed when it returns.
+    """
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(listener: socket.socket, talk: Callable[[socket.socket], None]) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                talk(connection)
+
+    def start(talk: Callable[[socket.socket], None]) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threads.append(threading.Thread(target=serve, args=(listener, talk)))
+        threads[-1].start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join()
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Reads a request's head; gives what came of the body with it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    return data.partition(b"\r\n\r\n")[2]
+
+
+def read_all(connection: socket.socket) -> None:
+    """Reads a request to its end, keeping nothing."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, rest = data.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: (\d+)", head.lower())
+    left = int(found[1]) - len(rest) if found else 0
+    buffer = bytearray(1 << 20)
+    while left:
+        left -= connection.recv_into(buffer, min(left, len(buffer)))
+
+
+@pytest.fixture
+def talk() -> SimpleNamespace:
+    """How a bare server reads a request: ``talk.read_head``, ``talk.read_all``."""
+    return SimpleNamespace(read_head=read_head, read_all=read_all)

@@ -21,6 +21,8 @@ from watcher.api.wire import Wire
 
 # Less than the five seconds after which common servers close an idle connection: a request must not meet that moment.
 KEEP_ALIVE_SECONDS = 4.0
+# A proxy from the environment is no way to a server on this machine.
+_DIRECT: dict[str, httpx.BaseTransport | None] = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
 
 
 class AssetApi:
@@ -60,6 +62,7 @@ class AssetApi:
                 keepalive_expiry=KEEP_ALIVE_SECONDS,
             ),
             transport=transport,
+            mounts=_DIRECT,
         )
         self._lay(
             Wire(
