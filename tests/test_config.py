@@ -235,6 +235,13 @@ def test_the_environment_is_stronger_than_the_file_and_flags_are_stronger_still(
         ("[api]\ntimeout = inf", "2: [api] timeout", "must be a finite number"),
         ("[api]\nfile_field = ''", "2: [api] file_field", "is empty"),
         ("[api]\nbase_url = 'ftp://x'", "2: [api] base_url", "must be an http:// or https:// address"),
+        ("[api]\nbase_url = 'https://me:pw'", "2: [api] base_url", "must be an http:// or https:// address"),
+        ("[api]\nbase_url = 'http://['", "2: [api] base_url", "must be an http:// or https:// address"),
+        (
+            "[api]\nfile_field = 'a\"; x=\"'",
+            "2: [api] file_field",
+            "holds characters other than letters, digits and . - _ [ ]",
+        ),
         ("[api]\nbase_url = 'https://me:pw@x'", "2: [api] base_url", "must not hold a user name or a password"),
         ("[api]\napi_key = 5", "2: [api] api_key", 'must be text in "quotes"'),
         ("[api]\napi_key = ''", "2: [api] api_key", "is empty"),

@@ -19,6 +19,7 @@ _MESSAGES = {
     "string_unicode": "is not valid Unicode text",
     "string_too_short": "is empty",
     "string_too_long": "is longer than {max_length} characters",
+    "string_pattern_mismatch": "holds characters other than letters, digits and . - _ [ ]",
     "is_instance_of": 'must be a path in "quotes"',
     "tuple_type": "must be a list in [brackets]",
     "model_type": "must be a table",

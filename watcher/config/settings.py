@@ -51,9 +51,13 @@ def _lower(value: object) -> object:
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or re.search(r"\s", value):
-        raise ValueError("must be an http:// or https:// address")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # its text repeats what may be a password
+        usable = False
+    if not usable or re.search(r"\s", value):
+        raise ValueError("must be an http:// or https:// address") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user name or a password")
     if parts.query or parts.fragment:
@@ -99,7 +103,7 @@ class ApiSettings(_Section):
     user_token: Secret | None = None
     timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """Seconds without a sign of life from the server."""
-    file_field: Annotated[str, Field(min_length=1, max_length=100)] = "file"
+    file_field: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.\[\]-]*$")] = "file"
     """Name of the multipart part that carries a file."""
     emulator: bool = False
     """Whether to work on the embedded emulator instead of ``base_url``."""
