@@ -1,8 +1,8 @@
 """The payload of a mesh asset: its submeshes' channels one after the other, little endian, tightly packed.
 
 Channels are described as the contract's schema ``Channel``. What the contract leaves open is fixed here:
-``elementCount`` elements of ``elementSize`` bytes each (an element is one index, one position, ...), and ``elementType``
-0 for 32-bit floats, 1 for unsigned integers, 2 for unsigned integers that stand for 0..1.
+``elementCount`` elements of ``elementSize`` bytes each (an element is one index, one position, ...), and
+``elementType`` 0 for 32-bit floats, 1 for unsigned integers, 2 for unsigned integers that stand for 0..1.
 """
 
 from enum import IntEnum

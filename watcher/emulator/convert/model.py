@@ -6,12 +6,14 @@ Right-handed; positions in the file's own units; texture coordinates with the or
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+AnyFloats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 

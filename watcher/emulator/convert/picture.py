@@ -49,7 +49,7 @@ def ball(look: Look) -> bytes:
 
 @lru_cache(maxsize=1)
 def _sphere() -> tuple[Floats, npt.NDArray[np.bool_], Floats, Floats, Floats]:
-    """What the pictures of all balls share: backdrop, the ball's pixels, their normals, uvs and how far they are covered."""
+    """What all balls share: backdrop, the ball's pixels, their normals, uvs and how far they are covered."""
     middle, radius = _BALL_SIDE / 2, _BALL_SIDE * 0.42
     y, x = (np.mgrid[0:_BALL_SIDE, 0:_BALL_SIDE] + 0.5 - middle) / radius
     distance = np.hypot(x, y)

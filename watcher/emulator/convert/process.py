@@ -152,4 +152,8 @@ def _environment() -> dict[str, str]:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         environment[name] = "1"
     environment["MALLOC_ARENA_MAX"] = "2"
+    # Arrays of a few MiB come and go: giving their pages back each time costs half of the time of a small job.
+    environment["MALLOC_MMAP_THRESHOLD_"] = str(32 << 20)
+    environment["MALLOC_TRIM_THRESHOLD_"] = str(128 << 20)
+    environment["MALLOC_TOP_PAD_"] = str(16 << 20)
     return environment

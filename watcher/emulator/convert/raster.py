@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from watcher.emulator.convert.model import Bytes, Doubles, Floats, Indices
+from watcher.emulator.convert.model import AnyFloats, Bytes, Doubles, Floats, Indices
 
 _NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
 _NUMBER = np.uint64(0xFFFFFFFF)
@@ -24,7 +24,7 @@ _MARGIN = 0.06
 """Of the picture's side, on each side of the object."""
 
 _VIEW = np.array([0.52, 0.42, 0.86])
-_KEY_LIGHT = np.array([-0.15, 0.75, 0.64])
+_KEY_LIGHT = np.array([-0.35, 0.62, 0.70])
 """Where the lights are, as the viewer sees it: right, up, towards the viewer."""
 _FILL_LIGHT = np.array([0.85, 0.1, 0.5])
 
@@ -130,8 +130,9 @@ def _axes() -> Doubles:
 
 def _lights() -> Floats:
     """Rows: directions to the two lights, and half-way between the first and the viewer."""
-    lights = np.stack([_KEY_LIGHT, _FILL_LIGHT, _KEY_LIGHT + (0.0, 0.0, 1.0)])
-    return (lights / np.linalg.norm(lights, axis=1, keepdims=True)).astype(np.float32)
+    lights = np.stack([_KEY_LIGHT, _FILL_LIGHT, _KEY_LIGHT + np.array([0.0, 0.0, 1.0])])
+    lights /= np.linalg.norm(lights, axis=1, keepdims=True)
+    return lights.astype(np.float32)
 
 
 _AXES = _axes()
@@ -261,7 +262,7 @@ class _Shader:
         self._triangles = triangles
         self._planes = planes
 
-    def __call__(self, number: npt.NDArray[np.uint32], x: Doubles, y: Doubles) -> Floats:
+    def __call__(self, number: npt.NDArray[np.uint32], x: AnyFloats, y: AnyFloats) -> Floats:
         """Colours (3, points) of triangles at places of the picture, in samples."""
         place = number.astype(np.int64)
         planes = self._planes
@@ -325,12 +326,12 @@ def lit(color: Floats, normals: Floats, look: Look) -> Floats:
     length = np.sqrt(np.maximum(np.einsum("ij,ij->j", seen, seen), np.float32(1e-30)))
     seen *= np.where(seen[2] < 0, np.float32(-1), np.float32(1)) / length
     along = np.maximum(_LIGHTS @ seen, 0)
-    light = np.float32(0.32) + np.float32(0.10) * seen[1]
-    light += np.float32(0.62) * along[0]
-    light += np.float32(0.14) * along[1]
+    light = np.float32(0.40) + np.float32(0.08) * seen[1]
+    light += np.float32(0.50) * along[0]
+    light += np.float32(0.16) * along[1]
     shine = along[2] ** np.float32(2.0 / max(look.roughness**2, 0.02))
     shine *= np.float32((1.0 - look.roughness) * 0.6)
-    result = color * (light * np.float32(1 - 0.25 * look.metallic))
+    result: Floats = color * (light * np.float32(1 - 0.25 * look.metallic))
     if look.metallic:
         shine = (color * np.float32(look.metallic) + np.float32(1 - look.metallic)) * shine
     result += shine
@@ -343,7 +344,9 @@ def lit(color: Floats, normals: Floats, look: Look) -> Floats:
 def backdrop(side: int) -> Floats:
     """A light ground (3, side, side), a little darker below; shared, not to be written to."""
     rows = np.linspace(0.955, 0.84, side, dtype=np.float32)
-    return np.array([0.985, 0.992, 1.0], np.float32)[:, None, None] * np.broadcast_to(rows[:, None], (side, side))
+    tint = np.array([0.985, 0.992, 1.0], np.float32)
+    picture: Floats = tint[:, None, None] * np.broadcast_to(rows[:, None], (side, side))
+    return picture
 
 
 def as_bytes(picture: Floats) -> Bytes:

@@ -1,9 +1,9 @@
 """What a worker process does to itself before it touches a stranger's file."""
 
+import contextlib
 import os
 import resource
 import signal
-import sys
 
 _LARGEST_OUTPUT = 4 << 30
 """Bytes that one output file may hold."""
@@ -40,7 +40,5 @@ def _lower(which: int, value: int) -> None:
     _, hard = resource.getrlimit(which)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    try:
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS; the wall clock still guards
         resource.setrlimit(which, (value, value))
-    except (OSError, ValueError) as error:  # macOS refuses RLIMIT_AS; the wall clock still guards
-        print(f"limit {which} could not be set: {error}", file=sys.stderr)

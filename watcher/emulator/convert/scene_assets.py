@@ -47,9 +47,8 @@ def add_model(conversion: Conversion, model: Model) -> None:
     conversion.stage(0.75, 0.85)
     scene_picture = _add_scene(conversion, model, placed, looks)
     conversion.stage(0.85, 1.0)
-    # A lone mesh that stands as it is looks like its scene.
-    alone = len(placed) == 1 and bool((placed[0].matrix == np.eye(4)).all())
-    _add_meshes(conversion, model, descriptions, looks, scene_picture if alone else None)
+    # A lone mesh looks like its scene.
+    _add_meshes(conversion, model, descriptions, looks, scene_picture if len(placed) == 1 else None)
     # The scene is the main asset.
     conversion.assets.sort(key=lambda asset: asset.type != "scene")
 

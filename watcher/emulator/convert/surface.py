@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Bytes, Doubles, Floats, Indices, Primitive
+from watcher.emulator.convert.model import AnyFloats, Bytes, Doubles, Floats, Indices, Primitive
 
 _SMOOTH_COSINE = 0.8
 """A corner takes the vertex' mean normal when its face leans less than this away from it; a cube's corner does not."""
@@ -71,7 +71,7 @@ def _clip_ears(polygon: Doubles) -> npt.NDArray[np.int64]:
     sign = 1.0 if area >= 0 else -1.0
 
     def turn(a: int, b: int, c: int) -> float:
-        return sign * ((x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a]))
+        return sign * float((x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a]))
 
     def is_ear(a: int, b: int, c: int) -> bool:
         if turn(a, b, c) <= 0:
@@ -133,33 +133,47 @@ def weld(*columns: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], npt.
 
 def face_normals(corners: Doubles) -> Doubles:
     """Normals of triangles (n, 3, 3), their length twice the area."""
-    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals: Doubles = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normals
 
 
 def unit(vectors: Doubles) -> Doubles:
     """Vectors (n, 3) at length one; those without a direction point up."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-        result = vectors / length
+        result: Doubles = vectors / length
     result[~np.isfinite(result).all(axis=1)] = (0.0, 1.0, 0.0)
     return result
 
 
-def corner_normals(positions: Doubles, triangles: npt.NDArray[np.integer]) -> Floats:
+def corner_normals(positions: Doubles, triangles: npt.NDArray[np.int64]) -> Floats:
     """Normals for every corner of the triangles, (3 * triangles, 3).
 
     Smooth where the surface is, hard at its edges. ``positions`` must be shared between neighbouring triangles.
     """
-    faces = face_normals(positions[triangles])
-    corners = triangles.ravel()
-    mean = np.stack(
-        [np.bincount(corners, np.repeat(faces[:, axis], 3), minlength=len(positions)) for axis in range(3)], axis=1
-    )
-    smooth = unit(mean)[corners]
-    hard = np.repeat(unit(faces), 3, axis=0)
-    leaning = np.einsum("ij,ij->i", smooth, hard) < _SMOOTH_COSINE
-    smooth[leaning] = hard[leaning]
-    return smooth.astype(np.float32)
+    corners = positions[triangles]
+    faces = unit(face_normals(corners))
+    # A face counts by its angle at the vertex: how it is cut into triangles makes no difference then.
+    weighted = faces[:, None, :] * _angles(corners)[:, :, None]
+    flat = triangles.ravel()
+    mean = np.zeros((len(positions), 3))
+    for axis in range(3):
+        mean[:, axis] = np.bincount(flat, weighted[:, :, axis].ravel(), len(positions))
+    normals = unit(mean)[flat].reshape(-1, 3, 3)
+    leaning = np.einsum("ijk,ik->ij", normals, faces) < _SMOOTH_COSINE
+    triangle, corner = np.nonzero(leaning)
+    normals[triangle, corner] = faces[triangle]
+    return normals.reshape(-1, 3).astype(np.float32)
+
+
+def _angles(corners: Doubles) -> Doubles:
+    """Angles (triangles, 3) of triangles (n, 3, 3), in radians."""
+    edges = corners[:, (1, 2, 0)] - corners
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        edges /= np.sqrt(np.einsum("ijk,ijk->ij", edges, edges))[:, :, None]
+        cosines = -np.einsum("ijk,ijk->ij", edges, edges[:, (2, 0, 1)])
+    angles: Doubles = np.arccos(np.clip(np.nan_to_num(cosines), -1, 1))
+    return angles
 
 
 def primitive_of(
@@ -198,6 +212,13 @@ def require_in_range(indices: npt.NDArray[np.int64], count: int) -> None:
     out = (indices < 0) | (indices >= count)
     if out.any():
         raise ConversionFailed(f"a face names the vertex {indices[int(np.argmax(out))]}, but there are only {count}")
+
+
+def from_bottom(uvs: AnyFloats) -> Floats:
+    """Texture coordinates (n, 2 or more) that count v from the bottom, as ours, which count it from the top."""
+    turned = np.nan_to_num(uvs[:, :2]).astype(np.float32)
+    turned[:, 1] = 1 - turned[:, 1]
+    return turned
 
 
 def index_array(indices: npt.NDArray[np.integer]) -> Indices:

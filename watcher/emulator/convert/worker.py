@@ -1,8 +1,8 @@
 """The program of a worker process: ``python -m watcher.emulator.convert.worker MEMORY_LIMIT TIME_LIMIT``.
 
-Reads one job per line (JSON) from standard input and writes events, one per line, to what was standard output when it
-started: ``ready`` once, then per job any number of ``progress`` and one ``done`` or ``failed``. Ends when its input ends,
-in the middle of a job too: that is how it learns that its owner died.
+Reads one job per line (JSON) from standard input and writes events, one per line, to what was standard output when
+it started: ``ready`` once, then per job any number of ``progress`` and one ``done`` or ``failed``. Ends when its input
+ends, in the middle of a job too: that is how it learns that its owner died.
 """
 
 import gc
@@ -51,7 +51,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not look like an answer
     confine(memory_limit)
 
-    from watcher.emulator.convert.pipeline import convert  # noqa: PLC0415 - the heavy imports, under the limits
+    from watcher.emulator.convert.pipeline import convert  # the heavy imports, under the limits
 
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()

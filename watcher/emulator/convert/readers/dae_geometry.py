@@ -10,14 +10,19 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Primitive
 from watcher.emulator.convert.readers.dae_document import Document, whole
 from watcher.emulator.convert.readers.text import whole_numbers
-from watcher.emulator.convert.surface import primitive_of, require_finite, require_in_range, triangulate, unit
+from watcher.emulator.convert.surface import (
+    from_bottom,
+    primitive_of,
+    require_finite,
+    require_in_range,
+    triangulate,
+    unit,
+)
 
 _LINES = ("lines", "linestrips")
 
 
-def read_geometry(
-    geometry: Element, document: Document, conversion: Conversion
-) -> list[tuple[str, Primitive]]:
+def read_geometry(geometry: Element, document: Document, conversion: Conversion) -> list[tuple[str, Primitive]]:
     """Primitives with the symbols of their materials. Raises ConversionFailed when an index is out of range."""
     mesh = geometry.find("mesh")
     name = geometry.get("name") or geometry.get("id") or "geometry"
@@ -29,13 +34,13 @@ def read_geometry(
         if element.tag in _LINES:
             conversion.note(f"lines of the geometry {name} were left out")
         elif element.tag in ("triangles", "polylist", "polygons", "tristrips", "trifans"):
-            primitive = _primitive(element, mesh, document)
+            primitive = _primitive(element, document)
             if primitive is not None:
                 found.append((element.get("material", ""), primitive))
     return found
 
 
-def _primitive(element: Element, mesh: Element, document: Document) -> Primitive | None:
+def _primitive(element: Element, document: Document) -> Primitive | None:
     inputs = [(i.get("semantic", ""), i.get("source", ""), whole(i, "offset", 0), whole(i, "set", 0))
               for i in element.findall("input")]  # fmt: skip
     width = max((offset for _, _, offset, _ in inputs), default=0) + 1
@@ -54,7 +59,9 @@ def _primitive(element: Element, mesh: Element, document: Document) -> Primitive
         if semantic == "VERTEX":
             vertices = document.target(source, "vertices")
             for inner in vertices.findall("input") if vertices is not None else ():
-                streams.setdefault(inner.get("semantic", ""), (document.source(inner.get("source", "")), table[:, offset]))
+                streams.setdefault(
+                    inner.get("semantic", ""), (document.source(inner.get("source", "")), table[:, offset])
+                )
         elif semantic in ("POSITION", "NORMAL", "TEXCOORD", "COLOR"):
             streams.setdefault(semantic, (document.source(source), table[:, offset]))
     if "POSITION" not in streams:
@@ -86,7 +93,7 @@ def _primitive(element: Element, mesh: Element, document: Document) -> Primitive
         positions,
         corners[chosen],
         normals=None if normals is None else unit(normals[:, :3]).astype(np.float32),
-        uvs=None if uvs is None else (uvs[:, :2] * (1.0, -1.0) + (0.0, 1.0)).astype(np.float32),
+        uvs=None if uvs is None else from_bottom(uvs),
         colors=rgba,
     )
 

@@ -93,9 +93,14 @@ class _Reader:
             return self._point_set()
         if self._points:
             self._conversion.note("points beside surfaces were left out")
-        model.images = [self._image(at, image) for at, image in enumerate(document.get("images", ()))]
+        images: dict[int, int] = {}
+        for at, image in enumerate(document.get("images", ())):
+            found = self._image(at, image)
+            if found is not None:
+                images[at] = len(model.images)
+                model.images.append(found)
         for at, material in enumerate(document.get("materials", ())):
-            model.materials.append(read_material(material, at, document))
+            model.materials.append(read_material(material, at, document, images))
         unused = len(document.get("meshes", ())) - len(used)
         if unused:
             self._conversion.note(f"{unused} meshes that the scene does not show were left out")
@@ -164,12 +169,19 @@ class _Reader:
             return None
         triangles = _as_triangles(self._indices(primitive, len(positions), where), mode, where)
         normals = self._attribute(attributes, "NORMAL", (3,), where, len(positions))
-        uvs = self._attribute(attributes, "TEXCOORD_0", (2,), where, len(positions))
+        uvs = self._attribute(attributes, f"TEXCOORD_{self._uv_set(primitive)}", (2,), where, len(positions))
         bones, weights = self._skin(attributes, len(positions), where)
         made = Primitive(positions, index_array(triangles), normals, uvs, colors, bones, weights)
         if "material" in primitive:
             made.material = int(primitive["material"])
         return made if normals is not None else _flat(made)
+
+    def _uv_set(self, primitive: dict[str, Any]) -> int:
+        """The set that the material's base colour is laid out with: a mesh has one set here."""
+        if "material" not in primitive:
+            return 0
+        surface = self._document["materials"][int(primitive["material"])].get("pbrMetallicRoughness", {})
+        return int(surface.get("baseColorTexture", {}).get("texCoord", 0))
 
     def _indices(self, primitive: dict[str, Any], count: int, where: str) -> npt.NDArray[np.int64]:
         if "indices" not in primitive:
@@ -204,7 +216,7 @@ class _Reader:
             return None, None
         return np.clip(bones, 0, 0xFFFF).astype(np.uint16), weights
 
-    def _image(self, at: int, image: dict[str, Any]) -> Image:
+    def _image(self, at: int, image: dict[str, Any]) -> Image | None:
         name = image.get("name") or f"image {at}"
         if "bufferView" in image:
             return Image(name, bytes(self._buffers.view(int(image["bufferView"]))))
@@ -214,7 +226,7 @@ class _Reader:
         found = self._conversion.files.resolve(uri, self._conversion.main_name)
         if found is None:
             self._conversion.warn(f"the texture {uri!r} is not among the uploaded files")
-            return Image(uri, b"")
+            return None
         return Image(found.rsplit("/", 1)[-1], self._conversion.files.path(found))
 
     def _point_set(self) -> PointSet:

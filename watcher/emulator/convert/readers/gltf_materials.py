@@ -5,8 +5,8 @@ from typing import Any
 from watcher.emulator.convert.model import Material, TextureSlot
 
 
-def read_material(material: dict[str, Any], at: int, document: dict[str, Any]) -> Material:
-    """``at`` is its place in the validated document."""
+def read_material(material: dict[str, Any], at: int, document: dict[str, Any], images: dict[int, int]) -> Material:
+    """``at`` is its place in the validated document; ``images`` maps the document's images to the model's."""
     surface = material.get("pbrMetallicRoughness", {})
     red, green, blue, alpha = (float(value) for value in surface.get("baseColorFactor", (1, 1, 1, 1)))
     emission = [float(value) for value in material.get("emissiveFactor", (0, 0, 0))]
@@ -31,8 +31,8 @@ def read_material(material: dict[str, Any], at: int, document: dict[str, Any]) -
         (TextureSlot.CLEARCOAT_NORMAL, coat.get("clearcoatNormalTexture")),
     ):
         image = _image_of(info, document)
-        if image is not None:
-            made.textures[slot] = image
+        if image in images:
+            made.textures[slot] = images[image]
     return made
 
 

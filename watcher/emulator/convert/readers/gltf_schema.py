@@ -24,7 +24,7 @@ def validate(document: Any) -> dict[str, Any]:
 
 
 def _fail(path: str, must: str, value: Any) -> None:
-    shown = {dict: "an object", list: "a list"}.get(type(value)) or repr(value)[:60]
+    shown = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)[:60]
     raise ConversionFailed(f"invalid glTF: {path} must be {must}, not {shown}")
 
 
@@ -36,22 +36,22 @@ def _is_whole(value: Any) -> bool:
     return _is_number(value) and value == int(value)
 
 
-def text(value: Any, path: str, document: dict[str, Any]) -> None:
+def text(value: Any, path: str, _document: dict[str, Any]) -> None:
     if not isinstance(value, str):
         _fail(path, "a text", value)
 
 
-def flag(value: Any, path: str, document: dict[str, Any]) -> None:
+def flag(value: Any, path: str, _document: dict[str, Any]) -> None:
     if not isinstance(value, bool):
         _fail(path, "true or false", value)
 
 
-def anything(value: Any, path: str, document: dict[str, Any]) -> None:
+def anything(_value: Any, _path: str, _document: dict[str, Any]) -> None:
     pass
 
 
 def number(least: float = -float("inf"), most: float = float("inf")) -> Check:
-    def check(value: Any, path: str, document: dict[str, Any]) -> None:
+    def check(value: Any, path: str, _document: dict[str, Any]) -> None:
         if not _is_number(value):
             _fail(path, "a number", value)
         if not least <= value <= most:
@@ -61,7 +61,7 @@ def number(least: float = -float("inf"), most: float = float("inf")) -> Check:
 
 
 def whole(least: int = 0, most: int = 2**53) -> Check:
-    def check(value: Any, path: str, document: dict[str, Any]) -> None:
+    def check(value: Any, path: str, _document: dict[str, Any]) -> None:
         if not _is_whole(value):
             _fail(path, "a whole number", value)
         if not least <= value <= most:
@@ -71,7 +71,7 @@ def whole(least: int = 0, most: int = 2**53) -> Check:
 
 
 def one_of(*values: Any) -> Check:
-    def check(value: Any, path: str, document: dict[str, Any]) -> None:
+    def check(value: Any, path: str, _document: dict[str, Any]) -> None:
         if isinstance(value, bool) or value not in values:
             _fail(path, f"one of {', '.join(map(str, values))}", value)
 
@@ -139,7 +139,7 @@ def numbers(count: int) -> Check:
 _COLOR = array(number(0), 3, 3)
 _UNIT = number(0, 1)
 _TEXTURE_INFO = record("index", index=index("textures"), texCoord=whole())
-_BUFFER_PLACE = dict(bufferView=index("bufferViews"), byteOffset=whole())
+_BUFFER_PLACE = {"bufferView": index("bufferViews"), "byteOffset": whole()}
 
 _DOCUMENT = record(
     "asset",

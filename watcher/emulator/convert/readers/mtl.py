@@ -39,10 +39,10 @@ class Library:
         """Add the materials of one MTL file of the job; a later material of the same name replaces the earlier."""
         material: Material | None = None
         for line in decode_text(conversion.files.read(name), "an MTL file").splitlines():
-            key, _, value = (
-                line.strip().partition(" ") if "\t" not in line else line.strip().replace("\t", " ").partition(" ")
-            )
-            value = value.strip()
+            words = line.split(None, 1)
+            if not words:
+                continue
+            key, value = words[0], words[1].strip() if len(words) > 1 else ""
             if key.lower() == "newmtl":
                 material = self.materials[value] = Material(value)
             elif material is not None and value:

@@ -10,10 +10,13 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Material, Mesh, Model, Primitive
 from watcher.emulator.convert.readers.mtl import Library
 from watcher.emulator.convert.readers.text import decode_text, numbers, whole_numbers
-from watcher.emulator.convert.surface import primitive_of, require_finite, triangulate
+from watcher.emulator.convert.surface import from_bottom, primitive_of, require_finite, triangulate
 
 _MOST_MESHES = 1000
 """A file with more groups than this becomes one mesh: its groups are not meant as things."""
+
+_MOST_UNKNOWN = 100
+"""Different statements that are not OBJ's; a file with more is something else."""
 
 Corners = npt.NDArray[np.int64]
 """(corners, 3): position, texture coordinate, normal; counted from zero, -1 for none."""
@@ -31,6 +34,34 @@ class Statements:
     """(first face, object, group, material), in order of the faces"""
     libraries: list[str] = field(default_factory=list)
     passed_over: dict[str, int] = field(default_factory=dict)
+    thing: str = ""
+    group: str = ""
+    material: str = ""
+
+    def add(self, keyword: str, value: str) -> None:
+        """Take in a statement that is no vertex and no face. Raises ConversionFailed when too many are unknown."""
+        match keyword:
+            case "usemtl":
+                self.material = value
+            case "g":
+                self.group = value
+            case "o":
+                self.thing = value
+            case "mtllib":
+                self.libraries.append(value)
+            case "s":
+                pass
+            case _:
+                self.passed_over[keyword[:20]] = self.passed_over.get(keyword[:20], 0) + 1
+                if len(self.passed_over) > _MOST_UNKNOWN:
+                    raise ConversionFailed("this is not an OBJ model: its lines begin with no OBJ statements")
+
+    def add_face(self, value: str) -> None:
+        if not self.runs or self.runs[-1][1:] != (self.thing, self.group, self.material):
+            self.runs.append((len(self.faces), self.thing, self.group, self.material))
+        if "-" in value:
+            value = _counted_from_one(value, len(self.positions), len(self.uvs), len(self.normals))
+        self.faces.append(value)
 
 
 def read_obj(conversion: Conversion) -> Model:
@@ -98,39 +129,18 @@ def _sort_lines(text: str) -> Statements:
     found = Statements()
     if "\\\n" in text or "\\\r\n" in text:
         text = text.replace("\\\r\n", " ").replace("\\\n", " ")
-    positions, uvs, normals, faces = found.positions, found.uvs, found.normals, found.faces
-    thing = group = material = ""
-    run_open = False
+    lists = {"v": found.positions, "vt": found.uvs, "vn": found.normals}
     for line in text.splitlines():
-        keyword, _, value = line.strip().partition(" ")
-        if "\t" in keyword:
-            keyword, _, value = line.strip().replace("\t", " ").partition(" ")
-        if keyword == "v":
-            positions.append(value)
+        words = line.split(None, 1)
+        if not words or words[0].startswith("#"):
+            continue
+        keyword, value = words[0], words[1] if len(words) > 1 else ""
+        if keyword in lists:
+            lists[keyword].append(value)
         elif keyword == "f":
-            if not run_open:
-                found.runs.append((len(faces), thing, group, material))
-                run_open = True
-            faces.append(_counted_from_one(value, len(positions), len(uvs), len(normals)) if "-" in value else value)
-        elif keyword == "vt":
-            uvs.append(value)
-        elif keyword == "vn":
-            normals.append(value)
-        elif keyword in ("usemtl", "g", "o"):
-            run_open = False
-            value = value.strip()
-            if keyword == "usemtl":
-                material = value
-            elif keyword == "g":
-                group = value
-            else:
-                thing = value
-        elif keyword == "mtllib":
-            found.libraries.append(value.strip())
-        elif keyword and not keyword.startswith("#") and keyword != "s":
-            found.passed_over[keyword[:20]] = found.passed_over.get(keyword[:20], 0) + 1
-            if len(found.passed_over) > 200:
-                raise ConversionFailed("this is not an OBJ model: its lines begin with no OBJ statements")
+            found.add_face(value)
+        else:
+            found.add(keyword, value.strip())
     return found
 
 
@@ -213,7 +223,7 @@ def _primitive(
     if (uv >= 0).any():
         corner_uvs = np.zeros((len(corners), 2), np.float32)
         has = uv >= 0
-        corner_uvs[has] = uvs[uv[has]] * (1.0, -1.0) + (0.0, 1.0)  # OBJ counts v from the bottom
+        corner_uvs[has] = from_bottom(uvs[uv[has]])
     return primitive_of(
         positions,
         position.reshape(-1, 3),
@@ -226,15 +236,7 @@ def _primitive(
 def _read_libraries(statements: Statements, conversion: Conversion) -> Library:
     library = Library()
     for reference in dict.fromkeys(statements.libraries):
-        # One name with spaces, or several names.
-        found = conversion.files.resolve(reference, conversion.main_name)
-        named = (
-            [(reference, found)]
-            if found
-            else [(word, conversion.files.resolve(word, conversion.main_name)) for word in reference.split()]
-        )
-        if not any(name for _, name in named):
-            named = [(reference, None)]
+        named = _library_files(reference, conversion)
         for word, name in named:
             if name is None:
                 conversion.warn(f"the material library {word!r} is not among the uploaded files")
@@ -244,6 +246,16 @@ def _read_libraries(statements: Statements, conversion: Conversion) -> Library:
             except ConversionFailed as failure:
                 conversion.warn(f"the material library {name} was passed over: {failure.reason}")
     return library
+
+
+def _library_files(reference: str, conversion: Conversion) -> list[tuple[str, str | None]]:
+    """The files that a library statement names: one whose name holds spaces, or several."""
+    whole = conversion.files.resolve(reference, conversion.main_name)
+    if whole is None and " " in reference:
+        words = [(word, conversion.files.resolve(word, conversion.main_name)) for word in reference.split()]
+        if any(name is not None for _, name in words):
+            return words
+    return [(reference, whole)]
 
 
 def _material(name: str, library: Library, conversion: Conversion) -> Material:

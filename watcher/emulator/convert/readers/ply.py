@@ -10,7 +10,14 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Bytes, Doubles, Floats, Image, Material, Mesh, Model, PointSet, TextureSlot
 from watcher.emulator.convert.readers.ply_elements import Rows, read_elements
 from watcher.emulator.convert.readers.text import describe_content
-from watcher.emulator.convert.surface import primitive_of, require_finite, require_in_range, triangulate, unit
+from watcher.emulator.convert.surface import (
+    from_bottom,
+    primitive_of,
+    require_finite,
+    require_in_range,
+    triangulate,
+    unit,
+)
 
 _UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "texture_t"))
 _COLOR_NAMES = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
@@ -100,7 +107,7 @@ def _strip_triangles(strip: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _uvs(rows: Rows) -> Floats | None:
     for u, v in _UV_NAMES:
         if u in rows.values and v in rows.values:
-            return _from_top(np.stack([rows.values[u], rows.values[v]], axis=1))
+            return from_bottom(np.stack([rows.values[u], rows.values[v]], axis=1))
     return None
 
 
@@ -109,12 +116,7 @@ def _list_uvs(face: Rows, sizes: npt.NDArray[np.int64], chosen: npt.NDArray[np.i
     lengths, flat = face.lists.get("texcoord", (None, None))
     if lengths is None or flat is None or not (lengths == 2 * sizes).all():
         return None
-    return _from_top(flat.reshape(-1, 2)[chosen.ravel()])
-
-
-def _from_top(uvs: npt.NDArray[Any]) -> Floats:
-    turned: Floats = np.nan_to_num(uvs.astype(np.float32)) * np.float32([1, -1]) + np.float32([0, 1])
-    return turned
+    return from_bottom(flat.reshape(-1, 2)[chosen.ravel()])
 
 
 def _normals(rows: Rows) -> Floats | None:

@@ -4,7 +4,6 @@ Read of the extensions: base materials, colour groups and textures (materials), 
 """
 
 from dataclasses import dataclass, field
-from typing import cast
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -12,11 +11,20 @@ import numpy.typing as npt
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Bytes, Doubles, Floats, Image, Material, Mesh, Model, Node, Primitive, TextureSlot
+from watcher.emulator.convert.model import (
+    Doubles,
+    Image,
+    Material,
+    Mesh,
+    Model,
+    Node,
+    Primitive,
+    TextureSlot,
+)
 from watcher.emulator.convert.readers.text import numbers, whole_numbers
 from watcher.emulator.convert.readers.threemf_archive import Archive
 from watcher.emulator.convert.readers.xml import elements
-from watcher.emulator.convert.surface import primitive_of, require_finite, require_in_range
+from watcher.emulator.convert.surface import from_bottom, primitive_of, require_finite, require_in_range
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
 
 _MOST_NODES = 20_000
@@ -151,8 +159,8 @@ class _Reader:
             raise ConversionFailed("this 3MF file is damaged: a triangle names a property that does not exist")
         chosen = np.array(values)[corners]
         if group.colors:
-            return primitive_of(positions, triangles, colors=cast(Bytes, chosen.astype(np.uint8)))
-        uvs = cast(Floats, chosen.astype(np.float32) * np.float32([1, -1]) + np.float32([0, 1]))
+            return primitive_of(positions, triangles, colors=chosen.astype(np.uint8))
+        uvs = from_bottom(chosen)
         return primitive_of(positions, triangles, uvs=uvs, material=self._texture_material(name, group.texture))
 
     def _base_material(self, name: str, key: str, group: _Group, base: int) -> int:
@@ -208,30 +216,40 @@ def _read_part(content: bytes) -> _Part:
                 part.objects[element.get("id", "")] = current
             elif tag in ("basematerials", "colorgroup", "texture2dgroup"):
                 group = part.groups[element.get("id", "")] = _Group(texture=element.get("texid", ""))
-            continue
-        if tag == "vertex":
-            current.vertices += (element.get("x", "?"), element.get("y", "?"), element.get("z", "?"))
-        elif tag == "triangle":
-            current.triangles += (element.get("v1", "?"), element.get("v2", "?"), element.get("v3", "?"))
-            current.properties.append(
-                (element.get("pid", ""), element.get("p1"), element.get("p2"), element.get("p3"))
-            )
-        elif tag == "component":
-            current.components.append(_placed(element))
-        elif tag == "item":
-            part.items.append(_placed(element))
-        elif tag == "base":
-            group.bases.append((element.get("name", ""), _color(element.get("displaycolor", ""))))
-        elif tag == "color":
-            group.colors.append(_color(element.get("color", "")))
-        elif tag == "tex2coord":
-            u, v = numbers([element.get("u", "?"), element.get("v", "?")], "texture coordinate").tolist()
-            group.uvs.append((u, v))
-        elif tag == "texture2d":
-            part.pictures[element.get("id", "")] = element.get("path", "")
-        if tag in ("vertex", "triangle", "vertices", "triangles", "mesh", "object"):
+        elif tag in ("base", "color", "tex2coord"):
+            _add_property(group, element)
+        else:
+            if tag == "item":
+                part.items.append(_placed(element))
+            elif tag == "texture2d":
+                part.pictures[element.get("id", "")] = element.get("path", "")
+            else:
+                _add_geometry(current, element)
+            # What was taken in is not kept in the tree; its shell goes with the element around it.
             element.clear()
     return part
+
+
+def _add_geometry(current: _Object, element: Element) -> None:
+    match element.tag:
+        case "vertex":
+            current.vertices += (element.get("x", "?"), element.get("y", "?"), element.get("z", "?"))
+        case "triangle":
+            current.triangles += (element.get("v1", "?"), element.get("v2", "?"), element.get("v3", "?"))
+            current.properties.append((element.get("pid", ""), element.get("p1"), element.get("p2"), element.get("p3")))
+        case "component":
+            current.components.append(_placed(element))
+
+
+def _add_property(group: _Group, element: Element) -> None:
+    match element.tag:
+        case "base":
+            group.bases.append((element.get("name", ""), _color(element.get("displaycolor", ""))))
+        case "color":
+            group.colors.append(_color(element.get("color", "")))
+        case "tex2coord":
+            u, v = numbers([element.get("u", "?"), element.get("v", "?")], "texture coordinate").tolist()
+            group.uvs.append((u, v))
 
 
 def _placed(element: Element) -> tuple[str, str, Doubles]:

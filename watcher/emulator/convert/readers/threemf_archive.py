@@ -40,7 +40,9 @@ class Archive:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise ConversionFailed(f"the part {stored} of the 3MF archive is damaged: {error}") from None
         if len(content) > _LARGEST_PART:
-            raise ConversionFailed(f"the part {stored} of the 3MF archive unpacks to more than {_LARGEST_PART >> 20} MiB")
+            raise ConversionFailed(
+                f"the part {stored} of the 3MF archive unpacks to more than {_LARGEST_PART >> 20} MiB"
+            )
         return content
 
     def main_part(self) -> str:

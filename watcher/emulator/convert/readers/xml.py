@@ -6,6 +6,7 @@ declarations, which no model format needs, are refused all the same.
 
 import re
 from collections.abc import Iterator
+from typing import cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from watcher.emulator.convert.job import ConversionFailed
@@ -25,12 +26,12 @@ def elements(data: bytes, what: str) -> Iterator[tuple[str, Element]]:
         raise ConversionFailed(f"this is not {what} but {content}")
     if _DOCTYPE.search(data.replace(b"\0", b"") if b"\0" in data[:64] else data):
         raise ConversionFailed("the XML declares its own document type or entities, which is not accepted")
-    parser = XMLPullParser(("start", "end"))  # noqa: S314 - see above
+    parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
     depth = 0
     try:
         for start in range(0, len(data), _FEED):
             parser.feed(data[start : start + _FEED])
-            for event, element in parser.read_events():
+            for event, element in cast(Iterator[tuple[str, Element]], parser.read_events()):
                 if event == "start":
                     depth += 1
                     if depth > _DEEPEST:
