@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from watcher import clock
-from watcher.formats import extension_of
+from watcher.formats import Kind, extension_of, kind_of
 from watcher.intake.observe import FolderWatch, Hint, Hints, WatchFailed
 from watcher.intake.rules import PassedOver, Reason, Rules
 from watcher.intake.scan import FolderScan, Scanner, ScanTotals, Seen, signature_of, unchanged_for
@@ -269,7 +269,7 @@ class Intake:
                 place.settler.seen(seen.path, seen.signature, now, seen.unchanged_for)
         if new:
             self._ledger.intake.observed(
-                place.drop.path, (Observation(s.path, s.signature, can_refer(s.path), companion) for s in new), now
+                place.drop.path, (Observation(s.path, s.signature, _is_model(s.path), companion) for s in new), now
             )
         if vanished:
             for path in vanished:
@@ -305,7 +305,7 @@ class Intake:
                 settled.append((path, signature))
         if changed:
             self._ledger.intake.observed(
-                place.drop.path, (Observation(s.path, s.signature, can_refer(s.path)) for s in changed), now
+                place.drop.path, (Observation(s.path, s.signature, _is_model(s.path)) for s in changed), now
             )
         if vanished:
             self._ledger.intake.vanished(place.drop.path, vanished, now)
@@ -325,6 +325,11 @@ class Intake:
                 times.append(check)
         # Hints do not wake the loop: a burst of them is handled in one go, a quarter of a second later at most.
         return max(0.02, min([0.25, *(at - now for at in times)]))
+
+
+def _is_model(path: str) -> bool:
+    """Whether a file goes by itself and can name others (an MTL names textures, but goes with its OBJ only)."""
+    return can_refer(path) and kind_of(path) not in {Kind.COMPANION, None}
 
 
 def _outermost(paths: set[str]) -> list[str]:

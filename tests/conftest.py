@@ -1,0 +1,89 @@
+"""Fixtures that all rooms share: a real emulator on a real socket, drop folders, and a daemon to step by hand."""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from watcher.api import AssetApi, RetryPolicy
+from watcher.emulator import Emulator
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Real 3D files, one folder a model; they live beside the repository."""
+    folder = SHARED / "corpus"
+    if not folder.is_dir():
+        pytest.skip("the corpus of real 3D files is not beside this checkout (../shared/corpus)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests do not see the configuration of whoever runs them."""
+    for name in list(os.environ):
+        if name.startswith("WATCHER_") or name in {"CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "STATE_DIRECTORY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One server for the whole run; tests keep apart by the names of their remote folders."""
+    with Emulator(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def api(emulator: Emulator) -> Iterator[AssetApi]:
+    """A client of the shared emulator that does not wait for rights to become visible."""
+    with AssetApi(emulator.base_url, api_key=emulator.api_key, retry=RetryPolicy.none()) as api:
+        yield api
+
+
+@pytest.fixture
+def drop_folder(tmp_path: Path) -> Path:
+    """An empty folder to drop files into."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def copy_model(corpus: Path, drop_folder: Path) -> Callable[..., Path]:
+    """Copies a model of the corpus into the drop folder; the copies are old enough to count as settled."""
+
+    def copy(name: str, to: Path | None = None) -> Path:
+        target = shutil.copytree(corpus / name, to or drop_folder / name)
+        for path in [target, *target.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return target
+
+    return copy
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0, what: str = "the condition") -> None:
+    """Wait for something to become true, or fail."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come true within {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """See :func:`wait_until`."""
+    return wait_until
+
+
+@pytest.fixture
+def no_stop() -> threading.Event:
+    """A stop event that nobody sets."""
+    return threading.Event()

@@ -1,0 +1,302 @@
+"""The intake on real folders and real inotify: what is dropped is seen, once it is complete."""
+
+import logging
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watcher import clock
+from watcher.intake.observe import FolderWatch
+from watcher.model import FileState
+
+Make = Callable[..., Any]
+Until = Callable[..., None]
+
+
+def drive(driven: Any, until: Until, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    """Step until the condition holds."""
+
+    def step_and_look() -> object:
+        driven.step()
+        return condition()
+
+    until(step_and_look, seconds, what)
+
+
+def make_tree(root: Path, files: int = 3) -> set[str]:
+    names = set()
+    for index in range(files):
+        folder = root / f"job{index}" / "textures"
+        folder.mkdir(parents=True)
+        (folder.parent / "model.obj").write_text(f"o {index}\n")
+        (folder / "wood.png").write_bytes(b"png" * (index + 1))
+        names |= {f"job{index}/model.obj", f"job{index}/textures/wood.png"}
+    return names
+
+
+def test_a_created_file_settles(hand_driven: Make, drop_folder: Path, until: Until) -> None:
+    driven = hand_driven()
+    driven.step()
+    (drop_folder / "a.obj").write_text("o a\n")
+    drive(driven, until, lambda: driven.settled() == {"a.obj"}, "settling")
+
+
+def test_files_from_before_the_start_are_caught_up_with(hand_driven: Make, drop_folder: Path, until: Until) -> None:
+    names = make_tree(drop_folder)
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.settled() == names, "the catch-up")
+
+
+def test_a_slowly_written_file_settles_only_after_its_last_byte(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    driven = hand_driven(settle_seconds=0.3)
+    driven.step()
+    ended = threading.Event()
+
+    def write() -> None:
+        # Opened and closed for each piece, with pauses shorter than the settle time.
+        for _ in range(12):
+            with (drop_folder / "slow.obj").open("ab") as file:
+                file.write(b"v 0 0 0\n")
+            time.sleep(0.1)
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not ended.is_set():
+        driven.step()
+        assert driven.settled() == set()
+        time.sleep(0.02)
+    writer.join()
+    drive(driven, until, lambda: driven.settled() == {"slow.obj"}, "settling")
+
+
+def test_a_file_that_is_held_open_for_writing_waits_for_its_writer(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    driven = hand_driven(settle_seconds=0.1)
+    driven.step()
+    with (drop_folder / "open.obj").open("wb") as file:
+        file.write(b"v 0 0 0\n")
+        file.flush()
+        end = clock.now() + 1.0
+        while clock.now() < end:
+            driven.step()
+            assert driven.settled() == set()
+            time.sleep(0.02)
+    drive(driven, until, lambda: driven.settled() == {"open.obj"}, "settling")
+
+
+@pytest.mark.parametrize("way", ["mv", "cp -r", "rsync -a", "tar x"])
+def test_a_folder_tree_is_taken_whole_however_it_comes(
+    way: str, hand_driven: Make, drop_folder: Path, tmp_path: Path, until: Until
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    names = make_tree(source, 30)
+    driven = hand_driven()
+    driven.step()
+    if way == "mv":
+        for child in source.iterdir():
+            child.rename(drop_folder / child.name)
+    elif way == "cp -r":
+        subprocess.run(["cp", "-r", f"{source}/.", str(drop_folder)], check=True)
+    elif way == "rsync -a":
+        if shutil.which("rsync") is None:
+            pytest.skip("rsync is not installed")
+        subprocess.run(["rsync", "-a", f"{source}/", f"{drop_folder}/"], check=True)
+    else:
+        archive = tmp_path / "tree.tar"
+        subprocess.run(["tar", "cf", archive, "-C", source, "."], check=True)
+        subprocess.run(["tar", "xf", archive, "-C", drop_folder], check=True)
+    drive(driven, until, lambda: driven.settled() == names, f"all files after {way}")
+    assert set(driven.files()) == names, "temporary names left no trace"
+
+
+def test_nested_folders_made_faster_than_watches_lose_nothing(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    driven = hand_driven()
+    driven.step()
+    names = set()
+    for index in range(200):
+        deep = drop_folder / f"{index}" / "a" / "b" / "c"
+        deep.mkdir(parents=True)
+        (deep / "x.stl").write_bytes(b"solid")
+        names.add(f"{index}/a/b/c/x.stl")
+    drive(driven, until, lambda: driven.settled() == names, "all of the nested files")
+
+
+def test_a_rewritten_file_becomes_pending_again(hand_driven: Make, drop_folder: Path, until: Until) -> None:
+    driven = hand_driven()
+    path = drop_folder / "a.obj"
+    path.write_text("o a\n")
+    drive(driven, until, lambda: driven.settled() == {"a.obj"}, "settling")
+    before = driven.ledger.intake.known_file(str(path.resolve()))
+    path.write_text("o a, and more\n")
+    drive(driven, until, lambda: driven.ledger.intake.known_file(str(path.resolve())) != before, "the change")
+    drive(driven, until, lambda: driven.settled() == {"a.obj"}, "settling anew")
+
+
+def test_a_deleted_file_is_gone_and_a_deleted_folder_with_all_it_held(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    names = make_tree(drop_folder)
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.settled() == names, "settling")
+    (drop_folder / "job0" / "model.obj").unlink()
+    shutil.rmtree(drop_folder / "job1")
+    gone = {"job0/model.obj", "job1/model.obj", "job1/textures/wood.png"}
+    drive(
+        driven,
+        until,
+        lambda: {name for name, state in driven.files().items() if state is FileState.GONE} == gone,
+        "the deletions",
+    )
+
+
+def test_a_renamed_file_is_gone_under_the_old_name_and_there_under_the_new(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    (drop_folder / "old.obj").write_text("o a\n")
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.settled() == {"old.obj"}, "settling")
+    (drop_folder / "old.obj").rename(drop_folder / "new.obj")
+    drive(driven, until, lambda: driven.settled() == {"new.obj"}, "the new name")
+    assert driven.files() == {"old.obj": FileState.GONE, "new.obj": FileState.PENDING}
+
+
+def test_a_folder_moved_away_takes_its_files_with_it(
+    hand_driven: Make, drop_folder: Path, tmp_path: Path, until: Until
+) -> None:
+    make_tree(drop_folder, 1)
+    driven = hand_driven()
+    drive(driven, until, lambda: len(driven.settled()) == 2, "settling")
+    (drop_folder / "job0").rename(tmp_path / "archive")
+    drive(driven, until, lambda: set(driven.files().values()) == {FileState.GONE}, "the move")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_killed_by_archive_and_reuse_of_a_name_is_replaced(
+    hand_driven: Make, drop_folder: Path, tmp_path: Path, until: Until
+) -> None:
+    """This sequence ends watchdog's reader thread while everything looks alive."""
+    driven = hand_driven()
+    (drop_folder / "job").mkdir()
+    drive(driven, until, lambda: driven.intake.idle, "the first scan")
+    job, archive = drop_folder / "job", tmp_path / "archive"
+    archive.mkdir()
+    for _ in range(5):
+        job.rename(archive / "job")
+        job.mkdir()
+        job.rmdir()
+        (archive / "job").rmdir()
+        job.mkdir()
+        driven.step()
+    time.sleep(0.5)
+    (drop_folder / "after.obj").write_text("o after\n")
+    drive(driven, until, lambda: "after.obj" in driven.settled(), "a file dropped after the reader's end")
+
+
+def test_only_what_counts_is_taken_and_the_rest_is_counted(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    for name in ["a.obj", "b.PNG", "notes.txt", "more.txt", "Makefile", "x.png.part", ".hidden.obj", "old.stl"]:
+        (drop_folder / name).write_text("x")
+    (drop_folder / "loose.mtl").write_text("newmtl m\n")
+    (drop_folder / "link.obj").symlink_to(drop_folder / "a.obj")
+    os.mkfifo(drop_folder / "fifo.obj")
+    driven = hand_driven(ignore=("old.*",))
+    drive(driven, until, lambda: driven.settled() == {"a.obj", "b.PNG"}, "settling")
+    counts = driven.ledger.report.counts()
+    assert counts.passed_over == {".txt": 2, "": 1, ".stl": 1, ".mtl": 1, ".obj": 2}
+
+
+def test_an_unreadable_folder_is_a_problem_and_its_files_are_not_gone(
+    hand_driven: Make, drop_folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tree(drop_folder, 1)
+    driven = hand_driven(watch=False)
+    drive(driven, until, lambda: len(driven.settled()) == 2, "settling")
+    real = os.scandir
+    closed = str((drop_folder / "job0").resolve())
+
+    def scandir(path: str) -> Any:  # root may read everything: permission is taken away here
+        if path == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    again = hand_driven(watch=False)
+    drive(again, until, lambda: again.intake.idle, "the scan")
+    assert FileState.GONE not in again.files().values()
+    assert again.ledger.report.counts().problems == {closed: "cannot be read: Permission denied"}
+
+
+def test_a_missing_drop_folder_does_not_mean_that_everything_was_deleted(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    names = make_tree(drop_folder, 1)
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.settled() == names, "settling")
+    drop_folder.rename(drop_folder.with_name("unplugged"))
+    drive(driven, until, lambda: driven.intake.unwatched() != {}, "noticing")
+    driven.intake.request_scan()
+    drive(driven, until, lambda: driven.intake.idle, "a scan")
+    assert FileState.GONE not in driven.files().values()
+
+
+def test_a_drop_folder_that_comes_back_is_watched_again(
+    hand_driven: Make, drop_folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.intake.loop.HEALTH_INTERVAL", 0.05)
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.intake.idle, "the first scan")
+    drop_folder.rename(drop_folder.with_name("unplugged"))
+    drive(driven, until, lambda: driven.intake.unwatched() != {}, "noticing")
+    drop_folder.mkdir()
+    drive(driven, until, lambda: driven.intake.unwatched() == {}, "watching again")
+    (drop_folder / "a.obj").write_text("o a\n")
+    drive(driven, until, lambda: driven.settled() == {"a.obj"}, "settling")
+
+
+def test_an_overflow_of_the_kernels_queue_leads_to_a_new_watch_and_a_scan(
+    hand_driven: Make, drop_folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.intake.loop.HEALTH_INTERVAL", 0.05)
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.intake.idle, "the first scan")
+    # The only sign of an overflow is this line in watchdog's log.
+    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
+    watch = driven.intake._places[driven.drop.path].watch
+    assert isinstance(watch, FolderWatch)
+    assert watch.problem() == "the kernel's event queue overflowed"
+    drive(driven, until, lambda: watch.problem() is None, "a new watch")
+
+
+def test_names_that_are_no_text_are_taken(hand_driven: Make, drop_folder: Path, until: Until) -> None:
+    name = b"caf\xe9 \xff\n.obj"
+    with open(os.path.join(os.fsencode(drop_folder), name), "wb") as file:
+        file.write(b"o x\n")
+    driven = hand_driven()
+    drive(driven, until, lambda: driven.settled() == {os.fsdecode(name)}, "settling")
+
+
+def test_a_second_scan_of_an_unchanged_folder_changes_nothing(
+    hand_driven: Make, drop_folder: Path, until: Until
+) -> None:
+    names = make_tree(drop_folder)
+    first = hand_driven(watch=False)
+    drive(first, until, lambda: first.settled() == names, "settling")
+    before = [(file.path, file.updated_at) for file in first.ledger.report.files()]
+    second = hand_driven(watch=False)
+    drive(second, until, lambda: second.intake.idle, "the second scan")
+    assert [(file.path, file.updated_at) for file in second.ledger.report.files()] == before

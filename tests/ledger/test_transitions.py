@@ -1,0 +1,347 @@
+"""What the ledger promises: one transition one transaction, one content one upload, no name lost."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from watcher.ledger import (
+    ConversionRecord,
+    FileReport,
+    Job,
+    Ledger,
+    LedgerError,
+    LinkedFile,
+    Observation,
+    Verdict,
+)
+from watcher.model import Asset, FileState, Role, Signature
+
+DROP = "/drop"
+FOLDER = "folder-1"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        yield ledger
+
+
+def signature(number: int = 1) -> Signature:
+    return Signature(dev=1, ino=number, size=100 + number, mtime_ns=number, ctime_ns=number)
+
+
+def settle(ledger: Ledger, name: str, number: int = 1, now: float = 10.0, *, refers: bool = False) -> str:
+    path = f"{DROP}/{name}"
+    ledger.intake.observed(DROP, [Observation(path, signature(number), refers)], now)
+    ledger.intake.settled(DROP, [(path, signature(number))], now)
+    return path
+
+
+def ready(ledger: Ledger, name: str, now: float = 10.0) -> None:
+    for candidate in ledger.plan.candidates(now, 100):
+        if candidate.path == f"{DROP}/{name}":
+            ledger.plan.ready(candidate, now)
+            return
+    raise AssertionError(f"{name} is not to be planned")
+
+
+def take(ledger: Ledger, now: float = 10.0) -> Job:
+    job = ledger.uploads.take(now)
+    assert job is not None
+    return job
+
+
+def send(ledger: Ledger, name: str, content: str, task: str, number: int = 1) -> int:
+    """Bring a file as far as its conversion."""
+    settle(ledger, name, number)
+    ready(ledger, name)
+    claim = ledger.uploads.claim(take(ledger), FOLDER, content, [content], 11.0)
+    assert claim.verdict is Verdict.SEND
+    ledger.uploads.sent(claim.upload_id, task, 12.0)
+    return claim.upload_id
+
+
+def report(ledger: Ledger, name: str) -> FileReport:
+    (file,) = ledger.report.files([f"{DROP}/{name}"])
+    return file
+
+
+def convert(ledger: Ledger, upload_id: int, *assets: str) -> None:
+    record = ConversionRecord("source-1", "a.obj", assets[0], "scene", "success", 1.0)
+    ledger.conversions.succeeded(upload_id, [record], "source-1", [Asset(a, "mesh", a) for a in assets], 20.0)
+
+
+def test_a_file_walks_from_pending_to_done_with_its_assets(ledger: Ledger) -> None:
+    path = f"{DROP}/a.obj"
+    ledger.intake.observed(DROP, [Observation(path, signature(), refers=True)], 1.0)
+    assert report(ledger, "a.obj").state is FileState.PENDING
+    assert ledger.plan.candidates(2.0, 10) == []
+    ledger.intake.settled(DROP, [(path, signature())], 3.0)
+    ready(ledger, "a.obj")
+    job = take(ledger)
+    assert report(ledger, "a.obj").state is FileState.UPLOADING
+    claim = ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    assert report(ledger, "a.obj").state is FileState.CONVERTING
+    convert(ledger, claim.upload_id, "asset-1", "asset-2")
+    done = report(ledger, "a.obj")
+    assert (done.state, done.folder_id, done.upload_task_id) == (FileState.DONE, FOLDER, "task-1")
+    assert [asset.asset_id for asset in done.assets] == ["asset-1", "asset-2"]
+
+
+def test_a_copy_is_a_duplicate_with_the_assets_of_the_first(ledger: Ledger) -> None:
+    convert(ledger, send(ledger, "a.obj", "blake3:a", "task-1"), "asset-1")
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 30.0)
+    assert claim.verdict is Verdict.KNOWN
+    copy = report(ledger, "copy.obj")
+    assert copy.state is FileState.DUPLICATE
+    assert [asset.asset_id for asset in copy.assets] == ["asset-1"]
+
+
+def test_the_same_content_in_another_folder_is_sent(ledger: Ledger) -> None:
+    convert(ledger, send(ledger, "a.obj", "blake3:a", "task-1"), "asset-1")
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    assert ledger.uploads.claim(take(ledger), "folder-2", "blake3:a", ["blake3:a"], 30.0).verdict is Verdict.SEND
+
+
+def test_a_copy_waits_for_an_upload_under_way_and_shares_its_end(ledger: Ledger) -> None:
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    assert ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 13.0).verdict is Verdict.KNOWN
+    assert report(ledger, "copy.obj").state is FileState.WAITING
+    assert ledger.plan.candidates(1e9, 10) == [], "a copy that waits for an upload is not planned again"
+    convert(ledger, upload_id, "asset-1")
+    assert report(ledger, "copy.obj").state is FileState.DUPLICATE
+
+
+def test_a_copy_of_a_failed_content_fails_with_the_same_reason_and_is_not_sent(ledger: Ledger) -> None:
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    ledger.conversions.failed(upload_id, [], None, "no faces", 20.0)
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    assert ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 30.0).verdict is Verdict.KNOWN
+    copy = report(ledger, "copy.obj")
+    assert copy.state is FileState.FAILED
+    assert copy.error is not None and "no faces" in copy.error
+
+
+def test_a_copy_that_waited_may_send_when_the_first_attempt_is_void(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    first = take(ledger)
+    claim = ledger.uploads.claim(first, FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.uploads.void(claim.upload_id, 12.0)
+    ledger.uploads.failed(first, "unreadable", 12.0)
+    job = take(ledger, 13.0)
+    assert job.main.path == f"{DROP}/copy.obj"
+    assert ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 14.0).verdict is Verdict.SEND
+
+
+def test_a_renamed_file_takes_the_place_of_the_one_that_is_gone(ledger: Ledger) -> None:
+    convert(ledger, send(ledger, "old.obj", "blake3:a", "task-1"), "asset-1")
+    ledger.intake.vanished(DROP, [f"{DROP}/old.obj"], 30.0)
+    settle(ledger, "new.obj", 1, 31.0)
+    ready(ledger, "new.obj", 31.0)
+    ledger.uploads.claim(take(ledger, 32.0), FOLDER, "blake3:a", ["blake3:a"], 32.0)
+    assert report(ledger, "new.obj").state is FileState.DONE
+    assert report(ledger, "old.obj").state is FileState.GONE
+
+
+def test_a_touched_file_is_done_again_without_a_second_upload(ledger: Ledger) -> None:
+    convert(ledger, send(ledger, "a.obj", "blake3:a", "task-1"), "asset-1")
+    settle(ledger, "a.obj", 7, 30.0)
+    ready(ledger, "a.obj", 30.0)
+    assert ledger.uploads.claim(take(ledger, 31.0), FOLDER, "blake3:a", ["blake3:a"], 31.0).verdict is Verdict.KNOWN
+    assert report(ledger, "a.obj").state is FileState.DONE
+
+
+def test_a_file_that_changes_while_it_is_sent_is_not_called_converting(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.intake.observed(DROP, [Observation(f"{DROP}/a.obj", signature(2))], 12.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 13.0)
+    convert(ledger, claim.upload_id, "asset-1")
+    changed = report(ledger, "a.obj")
+    assert changed.state is FileState.PENDING
+    assert changed.assets == (), "the assets of the older version are not those of this one"
+
+
+def test_a_claim_for_an_older_version_is_stale(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    job = take(ledger)
+    ledger.intake.observed(DROP, [Observation(f"{DROP}/a.obj", signature(2))], 12.0)
+    assert ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 13.0).verdict is Verdict.STALE
+
+
+def test_after_a_kill_an_upload_in_flight_is_in_doubt_and_is_not_repeated(ledger: Ledger, tmp_path: Path) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    settle(ledger, "b.obj", 2)
+    ready(ledger, "b.obj")
+    take(ledger)  # taken, but killed before its claim
+    ledger.close()
+    with Ledger(tmp_path / "ledger.db") as reopened:
+        assert reopened.uploads.recover(20.0) == 1
+        (attempt,) = reopened.uploads.in_doubt()
+        assert attempt.upload_id == claim.upload_id
+        assert attempt.members == (("a.obj", "blake3:a", 101),)
+        assert report(reopened, "a.obj").state is FileState.WAITING
+        assert take(reopened, 21.0).main.path == f"{DROP}/b.obj"
+        assert reopened.uploads.take(21.0) is None
+        reopened.uploads.adopted(attempt.upload_id, "task-9", 22.0)
+        assert report(reopened, "a.obj").state is FileState.CONVERTING
+
+
+def test_an_attempt_that_did_not_arrive_is_sent_again(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.uploads.unknown(claim.upload_id, "reset", 12.0)
+    ledger.uploads.void(claim.upload_id, 13.0)
+    assert take(ledger, 14.0).attempts == 1
+
+
+def test_a_companion_follows_its_models(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates(10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, ".\\wood.png", "wood.png")], ["gone.png"])
+    companion = report(ledger, "wood.png")
+    assert (companion.role, companion.mains, companion.state) == (Role.COMPANION, (f"{DROP}/a.obj",), FileState.PENDING)
+    assert report(ledger, "a.obj").missing == ("gone.png",)
+    job = take(ledger)
+    assert [member.name for member in job.members] == ["a.obj", "wood.png"]
+    assert report(ledger, "wood.png").state is FileState.UPLOADING
+    assert ledger.uploads.take(10.0) is None, "a companion does not go by itself"
+    claim = ledger.uploads.claim(job, FOLDER, "blake3:set", ["blake3:a", "blake3:b"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    convert(ledger, claim.upload_id, "asset-1")
+    companion = report(ledger, "wood.png")
+    assert (companion.state, companion.upload_task_id) == (FileState.DONE, "task-1")
+
+
+def test_a_companion_that_comes_late_sends_its_model_back_to_the_plan(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    (model,) = ledger.plan.candidates(10.0, 10)
+    ledger.plan.ready(model, 10.0, [], ["Textures\\Wood.PNG"])
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    convert(ledger, claim.upload_id, "asset-1")
+    assert ledger.intake.wanted(DROP, "wood.png")
+    assert not ledger.intake.wanted(DROP, "stone.png")
+    settle(ledger, "wood.png", 2, 30.0)
+    assert f"{DROP}/a.obj" in [candidate.path for candidate in ledger.plan.candidates(31.0, 10)]
+
+
+def test_a_deleted_companion_does_not_disturb_a_model_that_is_done(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates(10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:set", ["blake3:a", "blake3:b"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    convert(ledger, claim.upload_id, "asset-1")
+    ledger.intake.vanished(DROP, [texture], 30.0)
+    assert report(ledger, "a.obj").state is FileState.DONE
+    assert report(ledger, "wood.png").state is FileState.GONE
+
+
+def test_retry_of_a_failed_conversion_removes_what_it_left_first(ledger: Ledger) -> None:
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    record = ConversionRecord("source-1", "a.obj", "asset-1", "scene", "error", 0.5)
+    ledger.conversions.failed(upload_id, [record], "source-1", "no faces", 20.0)
+    assert ledger.upkeep.retry([f"{DROP}/a.obj"], 30.0) == 1
+    ready(ledger, "a.obj", 30.0)
+    job = take(ledger, 31.0)
+    claim = ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 31.0)
+    assert (claim.verdict, claim.source_file_ids) == (Verdict.REMOVE_FIRST, ("source-1",))
+    ledger.uploads.removed(claim.upload_id, 32.0)
+    assert ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 32.0).verdict is Verdict.SEND
+
+
+def test_forgetting_the_first_of_two_leaves_the_upload_to_the_copy(ledger: Ledger) -> None:
+    convert(ledger, send(ledger, "a.obj", "blake3:a", "task-1"), "asset-1")
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 30.0)
+    assert ledger.upkeep.forget([f"{DROP}/a.obj"]) == 1
+    copy = report(ledger, "copy.obj")
+    assert (copy.state, [a.asset_id for a in copy.assets]) == (FileState.DONE, ["asset-1"])
+    assert list(ledger.report.files([f"{DROP}/a.obj"])) == []
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.obj", b"new\nline.obj", "\u00e9.obj".encode(), "e\u0301.obj".encode(), b"%s;'--.obj"])
+def test_any_name_that_linux_allows_comes_back_as_it_was(ledger: Ledger, name: bytes) -> None:
+    path = os.path.join(DROP, os.fsdecode(name))
+    ledger.intake.observed(DROP, [Observation(path, signature())], 1.0)
+    assert [os.fsencode(file.path) for file in ledger.report.files()] == [os.fsencode(DROP) + b"/" + name]
+    assert list(ledger.intake.known(DROP)) == [os.fsdecode(name)]
+
+
+def test_inode_and_device_numbers_of_64_bits_survive(ledger: Ledger) -> None:
+    big = Signature(dev=2**64 - 1, ino=2**63 + 5, size=1, mtime_ns=-5, ctime_ns=2)
+    ledger.intake.observed(DROP, [Observation(f"{DROP}/a.obj", big)], 1.0)
+    assert ledger.intake.known(DROP)["a.obj"].signature == big
+
+
+def test_paths_select_files_and_folders_but_not_namesakes(ledger: Ledger) -> None:
+    for number, name in enumerate(["a/x.obj", "a/b/y.obj", "ab/z.obj", "a.obj"]):
+        ledger.intake.observed(DROP, [Observation(f"{DROP}/{name}", signature(number))], 1.0)
+    assert [f.path for f in ledger.report.files([f"{DROP}/a"])] == [f"{DROP}/a/x.obj", f"{DROP}/a/b/y.obj"]
+    assert [f.path for f in ledger.report.files([f"{DROP}/ab/z.obj"])] == [f"{DROP}/ab/z.obj"]
+
+
+def test_the_ledger_is_private_strict_and_in_wal_mode(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        ours = "name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlite_%'"
+        tables = dict(raw.execute(f"SELECT name, sql FROM sqlite_master WHERE type = 'table' AND {ours}"))
+    assert len(tables) >= 10
+    assert all(sql.endswith("STRICT") for sql in tables.values())
+
+
+def test_a_ledger_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    Ledger(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('ledger', 'later', '')")
+    with pytest.raises(LedgerError, match="newer"):
+        Ledger(path)
+
+
+def test_the_schema_number_is_the_number_of_migrations(tmp_path: Path) -> None:
+    from watcher.ledger.connection import VERSION
+    from watcher.ledger.schema import migrations
+
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        assert ledger.schema == VERSION == len(migrations._migrations)
+
+
+def test_a_question_creates_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="nothing was scanned"):
+        Ledger(tmp_path / "ledger.db", read_only=True)
+    assert not (tmp_path / "ledger.db").exists()
+
+
+def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger(path)
+    assert path.read_bytes().startswith(b"this is not")

@@ -1,0 +1,236 @@
+"""The plan stage on real folders: what belongs together goes together, and waits for what may still come."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from watcher import clock
+from watcher.intake import Intake
+from watcher.ledger import FileReport, Ledger
+from watcher.model import Drop, FileState, Role
+from watcher.planner import Planner
+
+OBJ = "mtllib crate.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+MTL = "newmtl wood\nmap_Kd textures\\wood.png\n"
+
+
+class Stage:
+    """Intake and planner on one drop, stepped by hand on a clock that the test moves."""
+
+    def __init__(self, folder: Path, ledger: Ledger, *, patient: bool, wait: float) -> None:
+        self.drop = Drop(str(folder.resolve()), "Remote", settle_seconds=1.0, companion_wait_seconds=wait)
+        self.ledger = ledger
+        self.now = clock.now()
+        self.intake = Intake([self.drop], ledger, watch=False)
+        self.planner = Planner(
+            [self.drop], ledger, self.intake.hints, patient=patient, scanned=self.intake.scanned
+        )
+
+    def after(self, seconds: float) -> None:
+        """Let time pass, in steps, and do what is to be done."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now += 0.25
+            self.intake.step(self.now)
+            self.planner.step(self.now)
+
+    def drop_file(self, name: str, content: str | bytes = b"x") -> Path:
+        path = Path(self.drop.path, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.intake.request_scan()
+        place = self.intake._places[self.drop.path]
+        place.scanned_once = False  # without a watch only the first scan is made by itself
+        return path
+
+    def report(self, name: str) -> FileReport:
+        (file,) = self.ledger.report.files([str(Path(self.drop.path, name))])
+        return file
+
+    def due(self) -> list[list[str]]:
+        """The upload sets that may go, by the names they travel under."""
+        sets = []
+        while (job := self.ledger.uploads.take(self.now)) is not None:
+            sets.append([member.name for member in job.members])
+        return sorted(sets)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "state" / "ledger.db") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def stage(drop_folder: Path, ledger: Ledger) -> Callable[..., Stage]:
+    def make(*, patient: bool = True, wait: float = 10.0) -> Stage:
+        return Stage(drop_folder, ledger, patient=patient, wait=wait)
+
+    return make
+
+
+def test_a_model_goes_with_its_companions_and_they_do_not_go_alone(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", OBJ)
+    plan.drop_file("crate.mtl", MTL)
+    plan.drop_file("textures/wood.png")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", "textures/wood.png"]]
+    plan.after(60)
+    assert plan.due() == []
+    assert plan.report("textures/wood.png").role is Role.COMPANION
+
+
+def test_in_whatever_order_the_files_come_the_set_is_the_same(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("textures/wood.png")
+    plan.after(4)
+    plan.drop_file("crate.mtl", MTL)
+    plan.after(4)
+    assert plan.due() == []
+    plan.drop_file("crate.obj", OBJ)
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", "textures/wood.png"]]
+    plan.after(60)
+    assert plan.due() == []
+
+
+def test_a_model_waits_for_a_companion_that_comes_in_time(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", OBJ)
+    plan.after(8)
+    assert plan.due() == []
+    assert plan.report("crate.obj").state is FileState.WAITING
+    assert plan.report("crate.obj").missing == ("crate.mtl",)
+    plan.drop_file("crate.mtl", MTL)
+    plan.after(8)
+    assert plan.due() == [], "each companion that comes is given the same patience"
+    plan.drop_file("textures/wood.png")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", "textures/wood.png"]]
+
+
+def test_after_its_patience_a_model_goes_without_and_says_so(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", OBJ)
+    plan.after(13)
+    assert plan.due() == [["crate.obj"]]
+    assert plan.report("crate.obj").missing == ("crate.mtl",)
+
+
+def test_a_late_companion_sends_the_whole_set_anew(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", OBJ)
+    plan.after(13)
+    assert plan.due() == [["crate.obj"]]
+    plan.drop_file("crate.mtl", "newmtl wood\n")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
+    assert plan.report("crate.obj").missing == ()
+
+
+def test_a_loose_texture_goes_by_itself_after_its_patience(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("alone.png")
+    plan.after(5)
+    assert plan.due() == []
+    assert plan.report("alone.png").state is FileState.WAITING
+    plan.after(8)
+    assert plan.due() == [["alone.png"]]
+
+
+def test_a_sound_does_not_wait_for_a_model(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("bell.wav")
+    plan.after(2)
+    assert plan.due() == [["bell.wav"]]
+
+
+def test_a_texture_is_held_back_while_a_model_is_still_being_written(stage: Callable[..., Stage]) -> None:
+    plan = stage(wait=2.0)
+    plan.drop_file("wood.png")
+    for piece in range(8):  # a model that takes longer than the texture's patience
+        plan.drop_file("big.obj", "v 0 0 0\n" * (piece + 1))
+        plan.after(0.75)
+    assert plan.due() == []
+    plan.drop_file("big.obj", "mtllib big.mtl\n")
+    plan.drop_file("big.mtl", "map_Kd wood.png\n")
+    plan.after(4)
+    assert plan.due() == [["big.obj", "big.mtl", "wood.png"]]
+
+
+def test_without_patience_the_folder_is_taken_as_it_is(stage: Callable[..., Stage]) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("crate.obj", OBJ)
+    plan.drop_file("alone.png")
+    plan.after(2)
+    assert plan.due() == [["alone.png"], ["crate.obj"]]
+
+
+def test_a_texture_that_two_models_use_belongs_to_both(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    for name in ("a", "b"):
+        plan.drop_file(f"{name}.obj", f"mtllib {name}.mtl\n")
+        plan.drop_file(f"{name}.mtl", "map_Kd wood.png\n")
+    plan.drop_file("wood.png")
+    plan.after(3)
+    assert plan.due() == [["a.obj", "a.mtl", "wood.png"], ["b.obj", "b.mtl", "wood.png"]]
+    assert [Path(main).name for main in plan.report("wood.png").mains] == ["a.obj", "b.obj"]
+
+
+def test_a_library_that_no_model_names_is_passed_over_and_counted(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("loose.mtl", MTL)
+    plan.drop_file("crate.obj", OBJ)
+    plan.drop_file("crate.mtl", "newmtl wood\n")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
+    assert plan.ledger.report.counts().passed_over == {".mtl": 1}
+
+
+@pytest.mark.parametrize("text", ["../../etc/passwd", "/etc/passwd", "..\\..\\secret.png", "link.png", "out/secret.png"])
+def test_a_reference_never_leads_outside_the_drop(stage: Callable[..., Stage], tmp_path: Path, text: str) -> None:
+    plan = stage(patient=False)
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.png").write_bytes(b"secret")
+    Path(plan.drop.path, "link.png").symlink_to(tmp_path / "secret.png")
+    Path(plan.drop.path, "out").symlink_to(tmp_path / "outside")
+    plan.drop_file("evil.obj", "mtllib evil.mtl\n")
+    plan.drop_file("evil.mtl", f"map_Kd {text}\n")
+    plan.after(4)
+    assert plan.due() == [["evil.obj", "evil.mtl"]]
+    assert plan.report("evil.obj").missing == (text,)
+
+
+def test_a_companion_of_a_format_that_cannot_go_by_itself_travels_too(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mat\n")
+    plan.drop_file("crate.mat", "newmtl wood\n")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mat"]]
+
+
+def test_an_empty_file_fails_with_the_reason(stage: Callable[..., Stage]) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("empty.glb", b"")
+    plan.after(2)
+    assert plan.due() == []
+    assert (plan.report("empty.glb").state, plan.report("empty.glb").error) == (
+        FileState.FAILED,
+        "the file is empty: nothing to upload",
+    )
+
+
+def test_textures_of_a_model_deleted_before_it_went_stand_for_themselves(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    model = plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd wood.png\nmap_Ks never.png\n")
+    plan.drop_file("wood.png")
+    plan.after(4)
+    assert plan.due() == []
+    model.unlink()
+    plan.drop_file("unrelated.wav")
+    plan.after(30)
+    assert plan.due() == [["unrelated.wav"], ["wood.png"]]
