@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from watcher import __version__
 from watcher.api.assets import Assets
+from watcher.api.connections import Connections, proxy_for
 from watcher.api.credentials import Credential, one_credential
 from watcher.api.folders import Folders
 from watcher.api.groups import Groups
@@ -18,11 +19,6 @@ from watcher.api.source_files import SourceFiles
 from watcher.api.upload_tasks import ConversionTasks, UploadTasks
 from watcher.api.users import Users
 from watcher.api.wire import Wire
-
-# Less than the five seconds after which common servers close an idle connection: a request must not meet that moment.
-KEEP_ALIVE_SECONDS = 4.0
-# A proxy from the environment is no way to a server on this machine.
-_DIRECT: dict[str, httpx.BaseTransport | None] = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
 
 
 class AssetApi:
@@ -54,20 +50,15 @@ class AssetApi:
         retry: RetryPolicy | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        address = _checked(base_url)
         client = httpx.Client(
             headers={"user-agent": f"3dverse-watcher/{__version__}"},
-            limits=httpx.Limits(
-                max_connections=pool_size,
-                max_keepalive_connections=pool_size,
-                keepalive_expiry=KEEP_ALIVE_SECONDS,
-            ),
-            transport=transport,
-            mounts=_DIRECT,
+            transport=transport or Connections(pool_size, proxy_for(address)),
         )
         self._lay(
             Wire(
                 client=client,
-                base_url=_checked(base_url),
+                base_url=str(address).rstrip("/"),
                 credential=one_credential(api_key, user_token, credential),
                 retry=retry or RetryPolicy(),
                 timeout=timeout,
@@ -116,8 +107,8 @@ class AssetApi:
         return f"AssetApi({self.base_url!r})"
 
 
-def _checked(base_url: str) -> str:
-    """The address without a slash at its end. Raises ValueError for what is no address of an API."""
+def _checked(base_url: str) -> httpx.URL:
+    """The address. Raises ValueError for what is no address of an API."""
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, TypeError):
@@ -126,4 +117,4 @@ def _checked(base_url: str) -> str:
         raise ValueError(f"base_url must look like https://api.3dverse.com/app/v1, not {base_url!r}")
     if url.userinfo:
         raise ValueError("base_url must not hold a user name or password")
-    return base_url.rstrip("/")
+    return url

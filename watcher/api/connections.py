@@ -1,0 +1,104 @@
+"""Connections that threads share safely: each request has one to itself until its answer is closed.
+
+httpx's own pool looks at connections that other threads are using, and now and then closes one of them under a request
+that waits for its answer (httpcore 1.0.9, its issue 1110). For an upload that would mean doubt where there is none.
+"""
+
+import threading
+from collections.abc import Iterator
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+# Less than the five seconds after which common servers close an idle connection: a request must not meet that moment.
+KEEP_ALIVE_SECONDS = 4.0
+
+_ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Connections(httpx.BaseTransport):
+    """At most ``size`` connections. A request waits for one as long as its pool timeout says, then raises PoolTimeout.
+
+    proxy: the address of a proxy that all of them go through.
+    """
+
+    def __init__(self, size: int, proxy: str | None = None) -> None:
+        if size < 1:
+            raise ValueError(f"pool_size is {size}, it must be at least 1")
+        self._free = threading.Semaphore(size)
+        self._proxy = proxy
+        self._tls = httpx.create_ssl_context()
+        self._lock = threading.Lock()
+        self._idle: list[httpx.HTTPTransport] = []
+        self._closed = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if not self._free.acquire(timeout=request.extensions["timeout"]["pool"]):
+            raise httpx.PoolTimeout("all connections are in use", request=request)
+        connection = self._take()
+        try:
+            response = connection.handle_request(request)
+        except BaseException:
+            self._give_back(connection)
+            raise
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_Lent(response.stream, self, connection),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        """Closes the connections that are idle now, the others as soon as they are."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> httpx.HTTPTransport:
+        """The connection that was used last, which is the one most likely to be open still, or a new one."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return httpx.HTTPTransport(verify=self._tls, limits=_ONE, proxy=self._proxy)
+
+    def _give_back(self, connection: httpx.HTTPTransport) -> None:
+        with self._lock:
+            keep = not self._closed
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+        self._free.release()
+
+
+class _Lent(httpx.SyncByteStream):
+    """An answer's content; closing it gives its connection back."""
+
+    def __init__(self, content: httpx.SyncByteStream, owner: Connections, connection: httpx.HTTPTransport) -> None:
+        self._content = content
+        self._owner = owner
+        self._connection: httpx.HTTPTransport | None = connection
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._content
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            self._content.close()
+        finally:
+            self._owner._give_back(connection)
+
+
+def proxy_for(url: httpx.URL) -> str | None:
+    """The proxy that the environment wants for an address; never one for a server on this machine."""
+    if url.host in _LOOPBACK or proxy_bypass(url.netloc.decode()):
+        return None
+    proxies = getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")
