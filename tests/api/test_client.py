@@ -154,8 +154,8 @@ def test_many_threads_share_one_client_and_its_connections(server: Any) -> None:
         AssetApi(server.url, api_key="k", pool_size=4, retry=RetryPolicy.none()) as api,
         ThreadPoolExecutor(12) as pool,
     ):
-        found = list(pool.map(ask, range(300)))
-    assert found == [str(number) if number % 3 else "none" for number in range(300)]
+        found = list(pool.map(ask, range(600)))
+    assert found == [str(number) if number % 3 else "none" for number in range(600)]
     assert len(server.connections) <= 4
 
 

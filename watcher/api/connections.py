@@ -4,6 +4,8 @@ httpx's own pool looks at connections that other threads are using, and now and 
 that waits for its answer (httpcore 1.0.9, its issue 1110). For an upload that would mean doubt where there is none.
 """
 
+import functools
+import ssl
 import threading
 from collections.abc import Iterator
 from urllib.request import getproxies, proxy_bypass
@@ -17,6 +19,12 @@ _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_ex
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Whom we trust: reading it takes longer than a request, so all clients share it."""
+    return httpx.create_ssl_context()
+
+
 class Connections(httpx.BaseTransport):
     """At most ``size`` connections. A request waits for one as long as its pool timeout says, then raises PoolTimeout.
 
@@ -28,7 +36,6 @@ class Connections(httpx.BaseTransport):
             raise ValueError(f"pool_size is {size}, it must be at least 1")
         self._free = threading.Semaphore(size)
         self._proxy = proxy
-        self._tls = httpx.create_ssl_context()
         self._lock = threading.Lock()
         self._idle: list[httpx.HTTPTransport] = []
         self._closed = False
@@ -63,7 +70,7 @@ class Connections(httpx.BaseTransport):
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return httpx.HTTPTransport(verify=self._tls, limits=_ONE, proxy=self._proxy)
+        return httpx.HTTPTransport(verify=_trust(), limits=_ONE, proxy=self._proxy)
 
     def _give_back(self, connection: httpx.HTTPTransport) -> None:
         with self._lock:
