@@ -117,12 +117,14 @@ class Uploader:
             # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
             self._ledger.uploads.abandoned(*self._unfinished, now)
             self._unfinished = None
+        due = self._ledger.uploads.next_due()
+        if due is None or due > now:
+            return IDLE if due is None else min(IDLE, max(0.02, due - now))
         if (wait := self._gate.wait(now)) > 0:
             return wait
         job = self._ledger.uploads.take(now)
-        if job is None:
-            due = self._ledger.uploads.next_due()
-            return IDLE if due is None else min(IDLE, max(0.02, due - now))
+        if job is None:  # another worker was faster
+            return 0.0
         self._unfinished = (job, None)
         try:
             if job.attempts >= self._backoff.max_attempts:

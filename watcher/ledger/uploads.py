@@ -102,8 +102,6 @@ class UploadLedger:
 
     def take(self, now: float) -> Job | None:
         """The next upload set that is due, now marked as being uploaded; None when there is none."""
-        if self._connection.row("SELECT 1 FROM files WHERE state = 'pending' AND due_at <= ? LIMIT 1", (now,)) is None:
-            return None
         with self._connection.transaction() as sql:
             row = sql.execute(
                 "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = ("
