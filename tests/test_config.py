@@ -453,9 +453,11 @@ def test_drop_arguments_replace_the_configured_drops(folders: Path, write: Write
     assert [drop.path for drop in load(None, "in2").drops] == [f"{folders}/in2"]
 
 
-def test_a_drop_argument_that_is_configured_keeps_its_settings(folders: Path, write: Write) -> None:
+def test_a_drop_argument_that_is_configured_keeps_its_settings_but_for_the_remote_folder(
+    folders: Path, write: Write
+) -> None:
     write("[[drops]]\npath = 'in'\nfolder = 'Cars'\nignore = ['*.tmp']")
-    assert load(None, "alias").drops == (Drop(path=f"{folders}/in", folder="Cars", ignore=("*.tmp",)),)
+    assert load(None, "alias").drops == (Drop(path=f"{folders}/in", folder="alias", ignore=("*.tmp",)),)
     assert load(None, "in=Bikes").drops == (Drop(path=f"{folders}/in", folder="Bikes", ignore=("*.tmp",)),)
 
 

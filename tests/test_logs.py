@@ -280,12 +280,16 @@ def test_a_reader_that_has_gone_does_not_stop_the_process_nor_spoil_its_exit_cod
 def test_in_the_journal_lines_are_plain_and_carry_their_priority() -> None:
     reader, writer = os.pipe()
     status = os.fstat(writer)
-    run(writer, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
+    stream = f"{status.st_dev}:{status.st_ino}"
+    run(writer, JOURNAL_STREAM=stream)
+    run(writer, "console", JOURNAL_STREAM=stream)
     os.close(writer)
     with open(reader) as lines:
         text = lines.read().splitlines()
-    assert text[0] == "<4>[warning  ] line 0 [watcher.test] path=/in text='two\\nlines'"
-    assert len(text) == 3
+    assert text[0].startswith("<4>{")
+    assert json.loads(text[0].removeprefix("<4>"))["event"] == "line 0"
+    assert text[3] == "<4>[warning  ] line 0 [watcher.test] path=/in text='two\\nlines'"
+    assert len(text) == 6
 
 
 def test_somebody_elses_journal_is_not_ours() -> None:

@@ -40,7 +40,7 @@ class LogFormat(StrEnum):
     """How lines look."""
 
     AUTO = "auto"
-    """Console on a terminal and in the systemd journal, JSON otherwise."""
+    """Console on a terminal, JSON otherwise."""
     CONSOLE = "console"
     JSON = "json"
 
@@ -55,7 +55,7 @@ def configure(level: str = "info", format: str = "auto", stream: TextIO | None =
     journal = _is_journal(target)
     style = LogFormat(format)
     if style is LogFormat.AUTO:
-        style = LogFormat.CONSOLE if journal or _is_terminal(target) else LogFormat.JSON
+        style = LogFormat.CONSOLE if _is_terminal(target) else LogFormat.JSON
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -9,7 +9,8 @@ from typing import Any
 def read_arguments(arguments: Sequence[str], configured: object) -> list[dict[str, Any]]:
     """The ``[[drops]]`` tables that the arguments stand for; they replace the ``configured`` ones.
 
-    A local folder that is configured keeps its other settings, and without ``=`` its remote folder too.
+    A local folder that is configured keeps its other settings; its remote folder is what the argument says, or the
+    local name.
     """
     known = {
         os.path.realpath(table["path"]): table
@@ -23,8 +24,8 @@ def _table(local: str, remote: str | None, known: dict[str, dict[str, Any]]) -> 
     if not local:
         return {"path": ""}  # rejected by validation, like an empty path in a file
     path = _absolute(local)
-    table = known.get(os.path.realpath(path), {}) | {"path": path}
-    return table if remote is None else table | {"folder": remote}
+    configured = {key: value for key, value in known.get(os.path.realpath(path), {}).items() if key != "folder"}
+    return configured | {"path": path} | ({} if remote is None else {"folder": remote})
 
 
 def _split(argument: str) -> tuple[str, str | None]:

@@ -121,7 +121,7 @@ def _validated(
     values: dict[str, Any], origins: Mapping[Location, str], document: Document, problems: list[Problem]
 ) -> Settings | None:
     try:
-        return Settings.model_validate(values)
+        return Settings(**values)
     except ValidationError as error:
         for fault in error.errors(include_url=False):
             problems.append(_problem(tuple(fault["loc"]), explain(fault), origins, document))

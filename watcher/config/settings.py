@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from watcher.config.credential import Credential, ask_for_credential, find_credential
 from watcher.config.errors import ConfigError, Problem
@@ -216,8 +217,10 @@ def _drop_schema(_type: object, handler: GetCoreSchemaHandler) -> CoreSchema:
     )
 
 
-class Settings(_Section):
+class Settings(BaseSettings):
     """Everything that can be set. Made by :func:`watcher.config.load_settings`; never shows a secret."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
     """Holds the ledger."""
@@ -231,6 +234,18 @@ class Settings(_Section):
 
     _source: Path | None = PrivateAttr(default=None)
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What it is made of, and nothing else: load_settings reads file and environment, and knows each value's line."""
+        return (init_settings,)
 
     @property
     def source(self) -> Path | None:
