@@ -4,32 +4,25 @@ import os
 import stat
 import unicodedata
 from collections.abc import Callable
-from enum import Enum, auto
 
 from watcher.plan.references import read_references
 from watcher.plan.resolve import is_inside
 from watcher.plan.text import decode
 
 
-class _Is(Enum):
-    FILE = auto()
-    FOLDER = auto()
-    NOTHING = auto()
-    """Not there, or nothing that we touch: a symbolic link, a device, a socket."""
-
-
 class DiskLook:
     """Finds files in one drop, for one run of :func:`watcher.plan.assemble` (or a few at the same moment).
 
-    What it has seen of folders it remembers, so that a folder is examined once and a missing file costs nothing
-    the second time. Use a new one when the disk may have changed. Not for several threads at once.
+    What it has seen of folders it remembers, so that each is examined and listed at most once.
+    Use a new one when the disk may have changed. Not for several threads at once.
     """
 
     def __init__(self, root: str, references: Callable[[str], tuple[str, ...]] = read_references) -> None:
         """`root` is the drop's real path. `references` may remember what it read."""
         self._root = root.rstrip(os.sep) or os.sep
         self._references = references
-        self._kinds: dict[str, _Is] = {self._root: _Is.FOLDER}
+        self._folders = {self._root}
+        """Known to be folders, all the way from the root and without a symbolic link."""
         self._spellings: dict[str, dict[str, str]] = {}
 
     def references(self, path: str) -> tuple[str, ...]:
@@ -43,28 +36,37 @@ class DiskLook:
         """
         if not is_inside(path, self._root) or "\0" in path:
             return None
+        *folders, name = path[len(self._root) :].strip(os.sep).split(os.sep)
         here = self._root
-        for component in path[len(self._root) :].split(os.sep):
-            if component in ("", "."):
-                continue
-            if component.startswith(".") or self._kind(here) is not _Is.FOLDER:
+        for component in folders:
+            folder = self._spelled_as(here, component, self._is_folder)
+            if folder is None:
                 return None
-            there = os.path.join(here, component)
-            if self._kind(there) is _Is.NOTHING:
-                other = self._spelled(here).get(_loose(component))
-                if other is None:
-                    return None
-                there = os.path.join(here, other)
-            here = there
-        return here if self._kind(here) is _Is.FILE else None
+            here = folder
+        return self._spelled_as(here, name, _is_file)
 
-    def _kind(self, path: str) -> _Is:
-        kind = self._kinds.get(path)
-        if kind is None:
-            kind = self._kinds[path] = _examine(path)
-        return kind
+    def _spelled_as(self, folder: str, name: str, is_wanted: Callable[[str], bool]) -> str | None:
+        """The path of `name` in the folder, or of what is called alike, if it is what is wanted."""
+        if name.startswith("."):
+            return None
+        path = os.path.join(folder, name)
+        if is_wanted(path):
+            return path
+        other = self._names(folder).get(_loose(name))
+        if other is None or other == name:
+            return None
+        path = os.path.join(folder, other)
+        return path if is_wanted(path) else None
 
-    def _spelled(self, folder: str) -> dict[str, str]:
+    def _is_folder(self, path: str) -> bool:
+        if path in self._folders:
+            return True
+        if stat.S_ISDIR(_mode(path)):
+            self._folders.add(path)
+            return True
+        return False
+
+    def _names(self, folder: str) -> dict[str, str]:
         """The names in the folder by their loose form; of several with one form the first in order."""
         names = self._spellings.get(folder)
         if names is None:
@@ -76,14 +78,16 @@ class DiskLook:
         return names
 
 
-def _examine(path: str) -> _Is:
+def _is_file(path: str) -> bool:
+    return stat.S_ISREG(_mode(path))
+
+
+def _mode(path: str) -> int:
+    """As lstat tells; 0 when there is nothing."""
     try:
-        mode = os.lstat(path).st_mode
+        return os.lstat(path).st_mode
     except (OSError, ValueError):  # ValueError: a name that cannot be one here
-        return _Is.NOTHING
-    if stat.S_ISREG(mode):
-        return _Is.FILE
-    return _Is.FOLDER if stat.S_ISDIR(mode) else _Is.NOTHING
+        return 0
 
 
 def _loose(name: str) -> str:

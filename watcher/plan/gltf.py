@@ -9,24 +9,41 @@ import re
 import struct
 from collections.abc import Iterator
 from enum import Enum, auto
+from itertools import islice
 from typing import BinaryIO
 from urllib.parse import quote, unquote
 
-from watcher.plan.text import BLOCK, blocks
+from watcher.plan.text import BLOCK, blocks, decode
 
 MOST_TOKENS = 20_000_000
-"""Strings and brackets that are looked at (some 300 MB of dense JSON; long strings count once)."""
+"""Brackets and names that are looked at, so that a hostile file ends in finite time. Some 500 MB of dense JSON."""
+MOST_URIS = 20_000
+"""Different ones that are looked at."""
 DEEPEST = 256
 """Brackets within brackets; no glTF comes near."""
 LONGEST_STRING = 64 * 1024
 """Bytes; what is longer holds embedded data and is skipped."""
 
+_PARTS = {
+    b"word": rb'"(?:uri|extensions|extras|buffers|images|shaders)"',
+    b"string": rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"',
+    b"colon": rb"[ \t\r\n]*+:[ \t\r\n]*+",
+}
 _TOKEN = re.compile(
-    rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*+(?:(:)|(?=.))'  # a string, and whether it is a key
-    rb'|([\[{])|([\]}])|(")',  # brackets; a string that does not end in this block
+    # Passed over at the speed of the regular expression: numbers, strings that mean nothing here, words that are no
+    # keys or have a value of no interest.
+    rb'(?:[^"\[\]{}]++|(?!%(word)s)%(string)s|%(word)s(?=[ \t\r\n]*+[^ \t\r\n:]|%(colon)s[^ \t\r\n"\[{]))*+'
+    rb'(?:"uri"%(colon)s(?P<uri>%(string)s)'
+    rb"|%(word)s%(colon)s%(string)s"
+    rb"|(?:(?P<key>%(word)s)%(colon)s)?(?P<open>[\[{])"
+    rb"|(?P<close>[\]}])"
+    rb'|(?P<unfinished>")'  # whatever begins here ends in a later block
+    rb"|\Z)" % _PARTS,
     re.DOTALL,
 )
+_OPEN_STRING = re.compile(rb'(?:%(word)s%(colon)s)?"' % _PARTS)
 _REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(?:/(?=[a-z]:))?", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
 
 
@@ -75,13 +92,19 @@ def _chunk(file: BinaryIO, length: int) -> Iterator[bytes]:
 
 
 def _names(source: Iterator[bytes]) -> Iterator[str]:
+    seen: set[bytes] = set()
     for raw in _uris(source):
+        if raw in seen:
+            continue
+        seen.add(raw)
+        if len(seen) > MOST_URIS:
+            return
         try:
-            uri = json.loads(b'"%s"' % raw, strict=False)
-        except ValueError:  # bad escapes, bad UTF-8
-            uri = raw.decode("utf-8", "replace")
-        if uri.lower().startswith("file:"):
-            uri = re.sub(r"(?i)^file:(//(localhost)?(?=/))?(/(?=[a-z]:))?", "", uri)
+            uri = json.loads(decode(raw), strict=False)
+        except ValueError:  # bad escapes
+            uri = decode(raw)[1:-1]
+        if _FILE.match(uri):
+            uri = _FILE.sub("", uri)
         elif _SCHEME.match(uri):
             continue
         try:
@@ -91,79 +114,77 @@ def _names(source: Iterator[bytes]) -> Iterator[str]:
 
 
 def _uris(source: Iterator[bytes]) -> Iterator[bytes]:
-    """The raw strings of every `uri` that names something."""
+    """Every `uri` that names something, with its quotes and escapes; nothing if the text is no JSON object."""
     zones: list[_Zone] = []
-    key = b""
-    for kind, text in _tokens(source):
-        if kind == "key":
-            key = text
-        elif kind == "string":
-            if key == b"uri" and zones and zones[-1] in (_Zone.ITEM, _Zone.EXTENSIONS):
-                yield text
-            key = b""
-        elif kind == "open":
-            zones.append(_inside(zones[-1] if zones else None, key))
-            key = b""
-            if len(zones) > DEEPEST:
-                return
-        elif zones:
+    for token in islice(_tokens(source), MOST_TOKENS):
+        kind = token.lastgroup
+        if kind == "open":
+            zones.append(_inside(zones[-1], token["key"]) if zones else _Zone.TOP)
+        elif kind == "close":
             zones.pop()
-            key = b""
+        elif kind == "uri" and zones[-1] in (_Zone.ITEM, _Zone.EXTENSIONS):
+            yield token["uri"]
+        if not zones or len(zones) > DEEPEST:
+            return
 
 
-def _inside(outer: _Zone | None, key: bytes) -> _Zone:
-    if outer is None:
-        return _Zone.TOP
-    if key == b"extras" or outer is _Zone.EXTRAS:
+def _inside(outer: _Zone, key: bytes | None) -> _Zone:
+    if key == b'"extras"' or outer is _Zone.EXTRAS:
         return _Zone.EXTRAS
-    if key == b"extensions" or outer is _Zone.EXTENSIONS:
+    if key == b'"extensions"' or outer is _Zone.EXTENSIONS:
         return _Zone.EXTENSIONS
-    if outer is _Zone.TOP and key in (b"buffers", b"images", b"shaders"):
+    if outer is _Zone.TOP and key in (b'"buffers"', b'"images"', b'"shaders"'):
         return _Zone.LIST
     return _Zone.ITEM if outer is _Zone.LIST else _Zone.ELSEWHERE
 
 
-def _tokens(source: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
-    """`key`, `string`, `open` and `close`, with the text of the first two; nothing if there is no JSON object."""
+def _tokens(source: Iterator[bytes]) -> Iterator[re.Match[bytes]]:
+    """The tokens of the text, which must begin with a curly bracket. What is longer than LONGEST_STRING is skipped."""
     rest = b""
-    count = 0
-    skipping = False
-    for block in _then_end(source):
+    begun = in_string = False
+    for block in source:
         piece = rest + block
         rest = b""
         at = 0
-        if count == 0 and piece.strip() and not piece.lstrip().startswith(b"{"):
-            return
-        if skipping:
-            end = _REST_OF_STRING.match(piece)
-            at = end.end() if end else 0
-            if at == len(piece):
+        if in_string:
+            at = _string_end(piece)
+            if at > len(piece):
+                rest = _escape(piece, at)
                 continue
-            if piece[at] == 92:  # the backslash of an escape whose second half is still to come
-                rest = piece[at:]
+            in_string = False
+        elif not begun:
+            start = piece.lstrip()
+            if not start:
                 continue
-            at += 1
-            skipping = False
-        for token in _TOKEN.finditer(piece, at):
-            count += 1
-            if count > MOST_TOKENS:
+            begun = start.startswith(b"{")
+            if not begun:
                 return
-            text, colon, opened, closed, unfinished = token.groups()
-            if unfinished:
-                rest = piece[token.start() :]
-                break
-            if opened:
-                yield "open", b""
-            elif closed:
-                yield "close", b""
+        for token in _TOKEN.finditer(piece, at):
+            if token.lastgroup == "unfinished":
+                rest = piece[token.start("unfinished") :]
             else:
-                yield ("key" if colon else "string"), text
+                yield token
         if len(rest) > LONGEST_STRING:
-            skipping = True
-            yield "string", b""  # of no interest, but the key before it is used up
-            rest = b"\\" if _REST_OF_STRING.match(rest, 1).end() < len(rest) else b""  # type: ignore[union-attr]
+            begin = _OPEN_STRING.match(rest)
+            assert begin is not None  # whatever is unfinished begins with a quote
+            end = _string_end(rest, begin.end())
+            in_string = end > len(rest)
+            rest = _escape(rest, end)
 
 
-def _then_end(source: Iterator[bytes]) -> Iterator[bytes]:
-    yield from source
-    yield b" "  # what a string at the very end is followed by
+def _string_end(piece: bytes, begin: int = 0) -> int:
+    """Where the JSON string that goes on at `begin` has ended. It has not: one more than the length of the piece; and
+    two more when the piece ends between a backslash and what it escapes."""
+    quote = piece.find(b'"', begin)
+    if piece.find(b"\\", begin, quote if quote >= 0 else len(piece)) < 0:  # most often: embedded data has no escapes
+        return quote + 1 if quote >= 0 else len(piece) + 1
+    end = _REST_OF_STRING.match(piece, begin)
+    assert end is not None  # it matches everything, if only nothing
+    if end.end() == len(piece):
+        return len(piece) + 1
+    return end.end() + 1 if piece[end.end()] == 34 else len(piece) + 2
+
+
+def _escape(piece: bytes, end: int) -> bytes:
+    """The backslash at the end of the piece if, by `end`, it belongs to what comes next."""
+    return piece[-1:] if end > len(piece) + 1 else b""

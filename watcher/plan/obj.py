@@ -5,6 +5,7 @@ Statements: P. Bourke, "Object Files" and "MTL material format"; the PBR maps as
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 from watcher.plan.text import blocks, decode, whole_lines
@@ -14,10 +15,15 @@ MOST_STATEMENTS = 200_000
 LARGEST_MTL = 64 * 1024 * 1024
 """Bytes of a material library that are looked at."""
 
+LONGEST_VALUE = 8 * 1024
+"""Bytes of a statement; a longer one is passed over."""
+MOST_WORDS = 64
+"""Of one `mtllib` statement that are taken apart."""
+
 # To the end of the line and of its continuation lines.
 _VALUE = rb"[ \t]([^\r\n\\]*+(?:\\(?:\r\n|[\r\n])?+[^\r\n\\]*+)*+)"
 _CONTINUATION = re.compile(rb"\\(?:\r\n|[\r\n])")
-_MTLLIB = re.compile(rb"mtllib" + _VALUE, re.IGNORECASE)
+_MTLLIB = re.compile(rb"mtllib" + _VALUE)
 _MAP = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*+(?:map_(?!aat\b)\w++|bump|disp|decal|refl|norm)" + _VALUE, re.IGNORECASE)
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?=\s|$)"
@@ -31,8 +37,9 @@ _OPTION = (
     r"|type\s+(?:sphere|cube_\w+)"
     r"|colorspace\s+\S+)(?=\s|$)"
 )
-_LEADING_OPTIONS = re.compile(rf"(?:{_OPTION}\s*)+", re.IGNORECASE)
+_LEADING_OPTIONS = re.compile(rf"(?:{_OPTION}\s*+)++", re.IGNORECASE)
 _TRAILING_OPTIONS = re.compile(rf"(?:\s+{_OPTION})+$", re.IGNORECASE)
+_TAIL = 256  # characters in which options behind the name are looked for: they are no part of the format, but seen
 _QUOTED = re.compile(r'"([^"]*)"')
 _EXTENSION = re.compile(r"\.\w{1,8}$")
 _TRAILING_COMMENT = re.compile(r"\s#")
@@ -42,16 +49,17 @@ def read_obj(file: BinaryIO) -> Iterator[str]:
     """The value of every `mtllib` statement, names in quotes one by one."""
     seen = 0
     for piece in whole_lines(blocks(file)):
-        for keyword in (b"mtllib", b"MTLLIB"):  # no regular expression: finding bytes is many times faster
-            at = piece.find(keyword)
-            while at >= 0:
-                seen += 1
-                if seen > MOST_STATEMENTS:
-                    return
-                if _begins_line(piece, at) and (statement := _MTLLIB.match(piece, at)):
-                    text = _text(statement[1])
-                    yield from _QUOTED.findall(text) or (text,)
-                at = piece.find(keyword, at + len(keyword))
+        at = piece.find(b"mtllib")  # no regular expression: finding bytes is many times faster
+        while at >= 0:
+            seen += 1
+            if seen > MOST_STATEMENTS:
+                return
+            end = at + len(b"mtllib")
+            if _begins_line(piece, at) and (statement := _MTLLIB.match(piece, at)):
+                end = statement.end()
+                text = _text(statement[1])
+                yield from _QUOTED.findall(text) or (text,)
+            at = piece.find(b"mtllib", end)
 
 
 def obj_readings(text: str) -> tuple[tuple[str, ...], ...]:
@@ -60,7 +68,7 @@ def obj_readings(text: str) -> tuple[tuple[str, ...], ...]:
     First a name ends where a word ends in ``.mtl``; then the whole is one name; then each word is one.
     """
     words = text.split()
-    if len(words) == 1 or len(words) > 1000:
+    if len(words) == 1 or len(words) > MOST_WORDS:
         return ((text,),)
     ends_in_mtl = tuple(name.strip() for name in re.split(r"(?<=\.mtl)\s", text, flags=re.IGNORECASE))
     return tuple(dict.fromkeys((tuple(filter(None, ends_in_mtl)), (text,), tuple(words))))
@@ -77,7 +85,7 @@ def read_mtl(file: BinaryIO) -> Iterator[str]:
             text = _text(statement[1])
             if options := _LEADING_OPTIONS.match(text):
                 text = text[options.end() :]
-            text = _TRAILING_OPTIONS.sub("", text).strip()
+            text = (text[:-_TAIL] + _TRAILING_OPTIONS.sub("", text[-_TAIL:])).strip()
             yield text[1:-1] if _QUOTED.fullmatch(text) else text
         size += len(piece)
         if size > LARGEST_MTL:
@@ -94,9 +102,12 @@ def _text(value: bytes) -> str:
 
     A number sign may also be part of a name: it starts a comment only where a name with an extension ended.
     """
+    if len(value) > LONGEST_VALUE:
+        return ""
     text = decode(_CONTINUATION.sub(b" ", value)).strip()
-    if not _EXTENSION.search(text):
-        for comment in _TRAILING_COMMENT.finditer(text):
-            if _EXTENSION.search(text[: comment.start()].rstrip()):
-                return text[: comment.start()].rstrip()
+    if not _EXTENSION.search(text[-_TAIL:]):
+        for comment in islice(_TRAILING_COMMENT.finditer(text), 8):
+            before = text[: comment.start()].rstrip()
+            if _EXTENSION.search(before[-_TAIL:]):
+                return before
     return text

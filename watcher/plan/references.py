@@ -61,8 +61,7 @@ def read_references(path: str) -> tuple[str, ...]:
     if known is None:
         return ()
     with _open(path) as file:
-        names = dict.fromkeys(islice(_plausible(known.read(file)), MOST_NAMES))
-    return tuple(names)
+        return tuple(islice(_unique(known.read(file)), MOST_NAMES))
 
 
 def readings(named_by: str, text: str) -> tuple[tuple[str, ...], ...]:
@@ -84,8 +83,20 @@ def _open(path: str) -> BinaryIO:
         raise
 
 
-def _plausible(names: Iterable[str]) -> Iterator[str]:
-    """Without what no file can be called."""
+def _unique(names: Iterable[str]) -> Iterator[str]:
+    """Each name once, without what no file can be called."""
+    seen: set[str] = set()
     for name in names:
-        if name and len(name) <= LONGEST_NAME and not any(character < " " for character in name):
+        if name not in seen and _is_possible(name):
+            seen.add(name)
             yield name
+
+
+def _is_possible(name: str) -> bool:
+    if not name or len(name) > LONGEST_NAME or any(character < " " for character in name):
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
