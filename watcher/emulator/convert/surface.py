@@ -163,7 +163,8 @@ def corner_normals(positions: Doubles, triangles: npt.NDArray[np.int64]) -> Floa
     leaning = np.einsum("ijk,ik->ij", normals, faces) < _SMOOTH_COSINE
     triangle, corner = np.nonzero(leaning)
     normals[triangle, corner] = faces[triangle]
-    return normals.reshape(-1, 3).astype(np.float32)
+    # Minus zero and zero are the same direction, but not the same bytes.
+    return normals.reshape(-1, 3).astype(np.float32) + np.float32(0)
 
 
 def _angles(corners: Doubles) -> Doubles:

@@ -17,14 +17,14 @@ _MOST_PIXELS = 100_000_000
 _FORMAT_RGBA8 = 0
 _FORMAT_BY_EXTENSION = {
     "png": ("PNG",),
-    "jpg": ("JPEG", "MPO"),
+    "jpg": ("JPEG", "MPO"),  # MPO: a JPEG of a camera that carries further images behind the first
     "jpeg": ("JPEG", "MPO"),
     "bmp": ("BMP",),
     "tga": ("TGA",),
     "tif": ("TIFF",),
     "tiff": ("TIFF",),
 }
-_WITH_SIGNATURE = ("PNG", "JPEG", "MPO", "BMP", "TIFF", "GIF", "WEBP", "DDS")
+_WITH_SIGNATURE = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "DDS")
 """Formats that tell themselves apart; TGA does not, it is believed only where the name says so."""
 
 
@@ -47,7 +47,7 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
             warnings.simplefilter("ignore")
             image = Pillow.open(
                 io.BytesIO(source) if isinstance(source, bytes) else source,
-                formats=(*(f for f in expected if f not in _WITH_SIGNATURE), *_WITH_SIGNATURE),
+                formats=(*(("TGA",) if "TGA" in expected else ()), *_WITH_SIGNATURE),
             )
             width, height = image.size
             if width * height > _MOST_PIXELS:
@@ -64,9 +64,9 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
     except UnidentifiedImageError:
         kind = expected[0] if expected else "picture"
         raise ConversionFailed(f"{name} is not a {kind} file that can be read") from None
-    except ConversionFailed:
+    except (ConversionFailed, MemoryError):
         raise
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError, EOFError, IndexError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged picture makes Pillow raise all kinds of errors
         raise ConversionFailed(f"the picture {name} is damaged: {error}") from None
 
 

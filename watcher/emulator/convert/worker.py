@@ -56,6 +56,9 @@ def main() -> None:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     gc.freeze()
+    # From here on only libraries would write there, as much as a file makes them.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
     owner.tell("ready")
     while True:
         job = ConversionJob.from_wire(json.loads(lines.get()))

@@ -247,12 +247,12 @@ def _matrix(node: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _as_triangles(indices: npt.NDArray[np.int64], mode: int, where: str) -> npt.NDArray[np.int64]:
-    if len(indices) < 3:
-        return np.zeros((0, 3), np.int64)
     if mode == 4:
         if len(indices) % 3:
             raise ConversionFailed(f"invalid glTF: {where} has {len(indices)} indices, not a multiple of three")
         return indices.reshape(-1, 3)
+    if len(indices) < 3:
+        return np.zeros((0, 3), np.int64)
     second, third = indices[1:-1], indices[2:]
     if mode == 6:
         return np.stack([np.full(len(second), indices[0]), second, third], axis=1)

@@ -110,12 +110,12 @@ def read_obj(conversion: Conversion) -> Model:
     for done, (name, by_material) in enumerate(parts.items()):
         mesh = Mesh(name, [])
         for material, slices in by_material.items():
-            if material not in material_index:
+            if material and material not in material_index:
                 material_index[material] = len(model.materials)
                 model.materials.append(_material(material, library, conversion))
             chosen = corners[np.concatenate([triangles[part] for part in slices]).ravel()]
             primitive = _primitive(chosen, positions, colors, uvs, normals)
-            primitive.material = material_index[material]
+            primitive.material = material_index.get(material)
             mesh.primitives.append(primitive)
         model.add_mesh_node(mesh)
         conversion.progress(0.8 + 0.2 * done / len(parts))
@@ -262,6 +262,5 @@ def _material(name: str, library: Library, conversion: Conversion) -> Material:
     found = library.materials.get(name)
     if found is not None:
         return found
-    if name:
-        conversion.warn(f"the material {name!r} is not defined; it is grey here")
-    return Material(name or "default", double_sided=True)
+    conversion.warn(f"the material {name!r} is not defined; it is grey here")
+    return Material(name, double_sided=True)

@@ -53,7 +53,8 @@ def _binary_corners(data: bytes, conversion: Conversion) -> Doubles | None:
     if len(data) > size:
         conversion.warn(f"{len(data) - size} bytes after the last facet were passed over")
     facets = np.frombuffer(data, _FACET, count, _HEAD)
-    return facets["corners"].reshape(-1, 3).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return facets["corners"].reshape(-1, 3).astype(np.float64)
 
 
 def _text_corners(data: bytes) -> list[tuple[str, Doubles]]:

@@ -3,7 +3,6 @@
 import io
 import posixpath
 import zipfile
-import zlib
 
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.readers.text import describe_content
@@ -21,7 +20,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
             names = self._zip.namelist()
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        except Exception as error:  # noqa: BLE001 - a damaged archive makes zipfile raise all kinds of errors
             content = describe_content(data)
             found = f": it is {content}" if content is not None and not data.startswith(b"PK") else f": {error}"
             raise ConversionFailed(f"this is not a 3MF model, or it is damaged{found}") from None
@@ -37,7 +36,9 @@ class Archive:
         try:
             with self._zip.open(stored) as part:
                 content = part.read(_LARGEST_PART + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
             raise ConversionFailed(f"the part {stored} of the 3MF archive is damaged: {error}") from None
         if len(content) > _LARGEST_PART:
             raise ConversionFailed(

@@ -1,0 +1,121 @@
+"""The real files of the shared corpus: what is well converts with its content, what is broken says why."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watcher.emulator.convert import ConversionFailed, ConversionResult
+
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
+pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the shared corpus is not at {CORPUS}")
+
+Convert = Callable[..., ConversionResult]
+Refuse = Callable[..., ConversionFailed]
+
+# Group: main file, then how many meshes, triangles, vertices, materials and textures come of it.
+WELL: dict[str, tuple[str, int, int, int, int, int]] = {
+    "obj-spider": ("spider.obj", 19, 1368, 974, 4, 4),
+    "obj-subfolder": ("mtl_different_folder.obj", 1, 12, 24, 1, 0),
+    "obj-missing-mtl": ("cube_mtllib_after_g.obj", 1, 12, 24, 1, 0),
+    "obj-cube": ("cube_usemtl.obj", 1, 12, 28, 3, 0),
+    "obj-concave": ("concave_polygon.obj", 1, 64, 64, 1, 0),
+    "obj-spaces": ("box_mat_with_spaces.obj", 1, 12, 24, 1, 0),
+    "obj-utf16": ("box_UTF16BE.obj", 1, 12, 24, 1, 0),
+    "obj-plain": ("box.obj", 1, 12, 24, 1, 0),
+    "gltf-box": ("BoxTextured.gltf", 1, 12, 24, 1, 1),
+    "gltf-texcoords": ("boxTexcoords.gltf", 1, 12, 24, 1, 1),
+    "gltf-clearcoat": ("ClearCoatTest.gltf", 27, 37116, 20106, 19, 6),
+    "gltf-embedded": ("BoxTextured.gltf", 1, 12, 24, 1, 1),
+    "glb-box": ("BoxTextured.glb", 1, 12, 24, 1, 1),
+    "glb-skin": ("quad_skin.glb", 1, 2, 4, 1, 0),
+    "dae-cube": ("cube_xmlspecialchars.dae", 1, 12, 24, 1, 0),
+    "dae-duck": ("duck.dae", 1, 4212, 2399, 1, 1),
+    "3mf-box": ("box.3mf", 1, 12, 24, 1, 0),
+    "stl-ascii": ("triangle.stl", 1, 1, 3, 1, 0),
+    "stl-binary": ("Spider_binary.stl", 1, 1368, 1600, 1, 0),
+    "ply-ascii": ("cube.ply", 1, 12, 24, 1, 0),
+    "ply-binary": ("cube_binary.ply", 1, 12, 24, 1, 0),
+    "off-cube": ("Cube.off", 1, 12, 24, 1, 0),
+}
+
+BROKEN = {
+    "gltf-missing-bin": ("BoxTextured.gltf", "'BoxTextured0.bin'"),
+    "gltf-bad-index": ("IndexOutOfRange.gltf", "index 255, but only 24 vertices"),
+    "gltf-bad-schema": ("sceneWrongType.gltf", "scene must be an index into scenes, not 'hello'"),
+    "off-invalid": ("invalid.off", "face 0"),
+}
+
+
+def files_of(group: str) -> dict[str, Path]:
+    root = CORPUS / group
+    return {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
+
+
+def submeshes(result: ConversionResult) -> list[dict[str, Any]]:
+    return [part for asset in result.assets if asset.type == "mesh" for part in asset.description["submeshes"]]
+
+
+@pytest.mark.parametrize("group", WELL)
+def test_a_model_of_the_corpus_becomes_a_scene_with_all_its_content(group: str, convert: Convert) -> None:
+    main, meshes, triangles, vertices, materials, textures = WELL[group]
+    result = convert(main, files_of(group))
+
+    kinds = [asset.type for asset in result.assets]
+    assert result.pipeline == "scene"
+    assert kinds[0] == "scene"
+    assert (kinds.count("mesh"), kinds.count("material"), kinds.count("texture")) == (meshes, materials, textures)
+    assert result.assets[0].description["triangleCount"] == triangles
+    assert sum(part["vertexCount"] for part in submeshes(result)) == vertices
+    assert all(asset.thumbnail is not None for asset in result.assets)
+
+
+@pytest.mark.parametrize("group", BROKEN)
+def test_a_broken_model_of_the_corpus_fails_with_a_reason_that_names_the_fault(group: str, refuse: Refuse) -> None:
+    main, reason = BROKEN[group]
+    assert reason in refuse(main, files_of(group)).reason
+
+
+def test_points_without_faces_become_a_point_cloud_with_their_colours(convert: Convert) -> None:
+    result = convert("points.ply", files_of("ply-points"))
+    [cloud] = result.assets
+    assert (cloud.type, result.pipeline) == ("point_cloud", "point-cloud")
+    assert cloud.description["pointCount"] == 4
+    assert cloud.payload is not None
+    assert cloud.payload.read_bytes()[12:16] == bytes((255, 255, 255, 255))
+
+
+def test_a_missing_material_library_is_a_warning_in_the_log(convert: Convert) -> None:
+    result = convert("cube_mtllib_after_g.obj", files_of("obj-missing-mtl"))
+    assert "warning: the material library 'cube_mtllib_after_g.mat' is not among the uploaded files" in result.log
+
+
+def test_textures_written_with_backslashes_are_found(convert: Convert) -> None:
+    result = convert("spider.obj", files_of("obj-spider"))
+    names = {asset.name for asset in result.assets if asset.type == "texture"}
+    assert names == {"wal67ar_small", "SpiderTex", "drkwood2", "engineflare1"}
+    assert "warning" not in result.log
+
+
+def test_a_material_library_in_a_sub_folder_gives_its_colours(convert: Convert) -> None:
+    result = convert("mtl_different_folder.obj", files_of("obj-subfolder"))
+    [material] = [asset for asset in result.assets if asset.type == "material"]
+    assert material.description["dataJson"]["albedo"] == pytest.approx([0.141176, 0.184314, 0.411765])
+    assert "'image.jpg', which is not among the uploaded files" in result.log
+
+
+def test_a_material_whose_name_has_spaces_is_found(convert: Convert) -> None:
+    result = convert("box_mat_with_spaces.obj", files_of("obj-spaces"))
+    [material] = [asset for asset in result.assets if asset.type == "material"]
+    assert material.name == "Material name with many, many spaces"
+    assert material.description["dataJson"]["albedo"] == [0.2, 0.2, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("group", "main"),
+    [("fbx-box", "box.fbx"), ("3ds-fels", "fels.3ds"), ("x3d-hello", "HelloWorld.x3d"), ("usdc-motion", "MotionCaptureROM.usdc")],
+)
+def test_a_format_without_converter_fails_in_friendly_words(group: str, main: str, refuse: Refuse) -> None:
+    extension = main.rsplit(".", 1)[1]
+    assert refuse(main, files_of(group)).reason.startswith(f"no converter for .{extension} in this emulator")
