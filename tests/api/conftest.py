@@ -159,25 +159,29 @@ def raw_server() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
         thread.join()
 
 
-def read_head(connection: socket.socket) -> bytes:
-    """Reads a request's head; gives what came of the body with it."""
+def read_head(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Reads a request's head; gives it, and what came of the body with it. Raises OSError when the client is gone."""
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
-    return data.partition(b"\r\n\r\n")[2]
+        received = connection.recv(65536)
+        if not received:
+            raise ConnectionAbortedError
+        data += received
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return head, rest
 
 
 def read_all(connection: socket.socket) -> None:
-    """Reads a request to its end, keeping nothing."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
-    head, _, rest = data.partition(b"\r\n\r\n")
+    """Reads a request to its end, keeping nothing. Raises OSError when the client is gone."""
+    head, rest = read_head(connection)
     found = re.search(rb"content-length: (\d+)", head.lower())
     left = int(found[1]) - len(rest) if found else 0
     buffer = bytearray(1 << 20)
     while left:
-        left -= connection.recv_into(buffer, min(left, len(buffer)))
+        received = connection.recv_into(buffer, min(left, len(buffer)))
+        if not received:
+            raise ConnectionAbortedError
+        left -= received
 
 
 @pytest.fixture

@@ -50,7 +50,9 @@ def test_a_file_appears_when_it_is_whole(api: AssetApi, server: Any, tmp_path: P
     def watch(received: int, total: int | None) -> None:
         seen.append((received, total, target.read_bytes()[:12].decode(errors="replace")))
 
-    assert api.source_files.download_to("s", target, watch) == target
+    with target.open() as reader:
+        assert api.source_files.download_to("s", target, watch) == target
+        assert reader.read() == "an older one", "who reads the older file goes on reading it"
     assert target.read_bytes() == CONTENT
     assert seen[-1][:2] == (len(CONTENT), len(CONTENT))
     assert {old for _, _, old in seen} == {"an older one"}

@@ -85,8 +85,9 @@ def test_an_upload_is_never_repeated(server: Any, status: int) -> None:
 
 def test_memory_stays_flat_whatever_the_size(raw_server: RawServer, talk: Any) -> None:
     def accept(connection: socket.socket) -> None:
-        talk.read_all(connection)
-        connection.sendall(ACCEPTED)
+        while True:
+            talk.read_all(connection)
+            connection.sendall(ACCEPTED)
 
     with client(raw_server(accept), timeout=30) as api:
         api.folders.upload("f", [zeros(MIB)])
