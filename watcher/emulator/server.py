@@ -30,8 +30,20 @@ class MissingExtra(Exception):
         )
 
 
+class DataInUse(StoreError):
+    """Another emulator works in the data folder."""
+
+    def __init__(self, data: Path, base_url: str | None) -> None:
+        super().__init__(f"Another emulator works in {data}; stop it or use another folder.")
+        self.base_url = base_url
+        """Where it listens; None while it starts or stops, and when it is not for others."""
+
+
 class Emulator:
     """An Asset API server on this machine, with its data in the folder ``data``.
+
+    Only one works in a folder at a time. It leaves its address there, so that another program can find it
+    (:attr:`DataInUse.base_url`), unless it is ``private``: then it is about to go, and nobody should rely on it.
 
     ``api_key``: the key that it takes; when none is given, it makes one and keeps it in the data folder.
     ``port`` 0 means any free one. ``workers``: how many conversions run at a time (default: one per processor,
@@ -46,12 +58,14 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
         workers: int | None = None,
+        private: bool = False,
     ) -> None:
         self.data = Path(data)
         self.host = host
         self._port = port
         self._workers = workers if workers is not None else min(os.cpu_count() or 1, 4)
         self._api_key = api_key
+        self._private = private
         self._running: _Running | None = None
 
     def __repr__(self) -> str:
@@ -79,13 +93,15 @@ class Emulator:
     def start(self) -> None:
         """Start, and return when connections are accepted.
 
-        Raises MissingExtra, StoreError when the data folder cannot be used or is in use, OSError when the port
-        cannot be had.
+        Raises MissingExtra, DataInUse, StoreError when the data folder cannot be used, OSError when the port cannot be
+        had.
         """
         if self._running is not None:
             raise RuntimeError("The emulator runs already.")
         _require_extra()
         self._running = _Running(self)
+        if not self._private:
+            self._running.tell(self.base_url)
 
     def stop(self) -> None:
         """Stop; conversions that run are broken off and start anew next time. Harmless when it does not run."""
@@ -136,7 +152,12 @@ class _Running:
             self.stop()
             raise
 
+    def tell(self, base_url: str) -> None:
+        """Let others who want this data folder know whom to ask instead."""
+        os.pwrite(self._lock, base_url.encode(), 0)
+
     def stop(self) -> None:
+        os.ftruncate(self._lock, 0)
         if self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -214,7 +235,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _lock(path: Path) -> int:
-    """Keep other emulators off this data folder until the descriptor is closed. Raises StoreError."""
+    """Keep other emulators off this data folder until the descriptor is closed. Raises DataInUse."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         import fcntl
@@ -223,6 +244,8 @@ def _lock(path: Path) -> int:
     except ImportError:
         pass  # not a Unix; SQLite still keeps the data in order
     except OSError:
+        base_url = os.pread(fd, 1000, 0).decode()
         os.close(fd)
-        raise StoreError(f"Another emulator works in {path.parent}; stop it or use another folder.") from None
+        raise DataInUse(path.parent, base_url or None) from None
+    os.ftruncate(fd, 0)  # the address of one that was killed
     return fd
