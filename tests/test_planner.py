@@ -23,9 +23,7 @@ class Stage:
         self.ledger = ledger
         self.now = clock.now()
         self.intake = Intake([self.drop], ledger, watch=False)
-        self.planner = Planner(
-            [self.drop], ledger, self.intake.hints, patient=patient, scanned=self.intake.scanned
-        )
+        self.planner = Planner([self.drop], ledger, self.intake.hints, patient=patient, scanned=self.intake.scanned)
 
     def after(self, seconds: float) -> None:
         """Let time pass, in steps, and do what is to be done."""
@@ -189,7 +187,9 @@ def test_a_library_that_no_model_names_is_passed_over_and_counted(stage: Callabl
     assert plan.ledger.report.counts().passed_over == {".mtl": 1}
 
 
-@pytest.mark.parametrize("text", ["../../etc/passwd", "/etc/passwd", "..\\..\\secret.png", "link.png", "out/secret.png"])
+@pytest.mark.parametrize(
+    "text", ["../../etc/passwd", "/etc/passwd", "..\\..\\secret.png", "link.png", "out/secret.png"]
+)
 def test_a_reference_never_leads_outside_the_drop(stage: Callable[..., Stage], tmp_path: Path, text: str) -> None:
     plan = stage(patient=False)
     (tmp_path / "secret.png").write_bytes(b"secret")

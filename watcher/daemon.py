@@ -21,7 +21,7 @@ from watcher.planner import Planner
 from watcher.reconcile import Reconciler
 from watcher.remote import RemoteFolders
 from watcher.runner import Loop, Runner
-from watcher.state import EMULATOR, EMULATOR_DATA, LEDGER, StateInUse, StateLock, claim_for_server
+from watcher.state import EMULATOR, EMULATOR_DATA, LEDGER, StateInUse, claim_for_server
 from watcher.track import Tracker
 from watcher.upload import Backoff, Progress, Uploader
 
@@ -124,7 +124,7 @@ def _start_or_find(emulator: "Emulator", stop: threading.Event, *, find: bool) -
 
 
 class Daemon:
-    """All parts at work on one state directory. A context manager: entering locks the state and opens the ledger."""
+    """All parts at work on one state directory, whose lock the caller holds. A context manager."""
 
     def __init__(self, settings: Settings, server: Server, stop: threading.Event, *, watch: bool) -> None:
         """
@@ -143,12 +143,10 @@ class Daemon:
     def __enter__(self) -> "Daemon":
         """
         Raises:
-            StateInUse: another process works on this state directory.
             WrongServer: its ledger belongs to another server.
             LedgerError: the ledger cannot be used.
         """
         with contextlib.ExitStack() as exits:
-            exits.enter_context(StateLock(self._settings.state_dir))
             self.ledger = exits.enter_context(Ledger(self._settings.state_dir / LEDGER))
             claim_for_server(self.ledger, self._server.identity)
             self._build()

@@ -9,7 +9,7 @@ from pathlib import Path
 from watcher import clock
 from watcher.intake import Intake
 from watcher.intake.rules import PassedOver
-from watcher.ledger import Counts, FileReport, Ledger
+from watcher.ledger import Counts, FileReport, Ledger, NoLedger
 from watcher.model import Drop, FileState
 from watcher.planner import Planner
 
@@ -30,9 +30,8 @@ def dry_run(drops: Sequence[Drop], ledger_path: Path) -> Iterator[Plan]:
     """Plan the drops as they are now. Neither the ledger nor a server is touched."""
     with tempfile.TemporaryDirectory(prefix="3dverse-watcher-plan-") as folder:
         copy = Path(folder) / "ledger.db"
-        if ledger_path.exists():
-            with Ledger(ledger_path, read_only=True) as original:
-                original.copy_to(copy)
+        with contextlib.suppress(NoLedger), Ledger(ledger_path, read_only=True) as original:
+            original.copy_to(copy)
         with Ledger(copy) as ledger:
             yield _plan([replace(drop, writer_wait_seconds=0.0) for drop in drops], ledger)
 

@@ -16,6 +16,7 @@ from watcher.daemon import Daemon, connect
 from watcher.intake.writer import ignore_lease_signals
 from watcher.model import FileState
 from watcher.notify import Notifier
+from watcher.state import StateLock
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Service:
 
         Raises:
             ConfigError: the settings at the start are wrong.
+            StateInUse: another process works on the state directory.
         """
         settings = self._load()
         settings.require_drops()
@@ -61,7 +63,11 @@ class Service:
     def _serve(self, settings: Settings) -> None:
         """One daemon, until it is to stop or to reload."""
         stop = threading.Event()
-        with connect(settings, stop) as server, Daemon(settings, server, stop, watch=True) as daemon:
+        with (
+            StateLock(settings.state_dir),
+            connect(settings, stop) as server,
+            Daemon(settings, server, stop, watch=True) as daemon,
+        ):
             daemon.start()
             _log.info("watching", drops={drop.path: drop.folder for drop in settings.drops}, server=server.api.base_url)
             self._notifier.ready()

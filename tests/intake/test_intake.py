@@ -206,9 +206,7 @@ def test_a_reader_killed_by_archive_and_reuse_of_a_name_is_replaced(
     drive(driven, until, lambda: "after.obj" in driven.settled(), "a file dropped after the reader's end")
 
 
-def test_only_what_counts_is_taken_and_the_rest_is_counted(
-    hand_driven: Make, drop_folder: Path, until: Until
-) -> None:
+def test_only_what_counts_is_taken_and_the_rest_is_counted(hand_driven: Make, drop_folder: Path, until: Until) -> None:
     for name in ["a.obj", "b.PNG", "notes.txt", "more.txt", "Makefile", "x.png.part", ".hidden.obj", "old.stl"]:
         (drop_folder / name).write_text("x")
     (drop_folder / "loose.mtl").write_text("newmtl m\n")

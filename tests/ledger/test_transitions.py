@@ -284,7 +284,9 @@ def test_forgetting_the_first_of_two_leaves_the_upload_to_the_copy(ledger: Ledge
     assert list(ledger.report.files([f"{DROP}/a.obj"])) == []
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9.obj", b"new\nline.obj", "\u00e9.obj".encode(), "e\u0301.obj".encode(), b"%s;'--.obj"])
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.obj", b"new\nline.obj", "\u00e9.obj".encode(), "e\u0301.obj".encode(), b"%s;'--.obj"]
+)
 def test_any_name_that_linux_allows_comes_back_as_it_was(ledger: Ledger, name: bytes) -> None:
     path = os.path.join(DROP, os.fsdecode(name))
     ledger.intake.observed(DROP, [Observation(path, signature())], 1.0)

@@ -1,5 +1,8 @@
 """``demo``: the main job in one command."""
 
+import os
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,18 @@ from watcher.cli.settings import load
 from watcher.cli.table import errors
 from watcher.samples import write_samples
 
+_CONFIG = """\
+# The demo's own world: an embedded Asset API server instead of 3dverse, and one drop folder.
+state_dir = "state"
+
+[api]
+emulator = true
+
+[[drops]]
+path = "drop"
+folder = "Demo"
+"""
+
 
 @click.command("demo")
 @click.option(
@@ -19,30 +34,35 @@ from watcher.samples import write_samples
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("3dverse-demo"),
     show_default=True,
-    help="Where the samples and the demo's state go.",
+    help="Where the samples, a configuration and the state go.",
 )
 @click.pass_obj
 def command(options: Options, folder: Path) -> int:
     """Drop real sample models into a folder and see them become assets, on an embedded Asset API server."""
-    folder = folder.absolute()
-    drop = folder / "drop"
-    state = folder / "state"
+    drop, config = folder / "drop", folder / "config.toml"
     drop.mkdir(parents=True, exist_ok=True)
     samples = write_samples(drop)
+    config.write_text(_CONFIG)
     console = errors()
-    console.print(f"{len(samples)} sample files lie in [bold]{drop}[/bold]; they go to the embedded Asset API server.")
-    options = replace(options, log_level=options.log_level or "error")
-    settings = load(options, drops=[f"{drop}=Demo"], emulator=True)
-    settings = settings.model_copy(update={"state_dir": state})
+    console.print(f"{len(samples)} sample files lie in [bold]{drop}[/bold] and go to the embedded Asset API server.\n")
+    settings = load(replace(options, config=config, log_level=options.log_level or "error"))
     code = scan(settings)
     console.print()
-    console.print(Text("Where to look next:", "bold"))
-    prefix = f"WATCHER_STATE_DIR={state}"
+    console.print(Text("Where to look next", "bold"))
+    program = f"{_program()} --config {config}"
     for words, meaning in (
-        (f"{prefix} 3dverse-watcher status --all", "the same table, from the ledger"),
-        (f"{prefix} 3dverse-watcher run --emulator {drop}=Demo", "keep watching: copy a model of yours into it"),
-        (f"{prefix} 3dverse-watcher status --json {drop}", "for scripts"),
-        ("3dverse-watcher --help", "and README.md: configuration, service, the real 3dverse"),
+        (f"{program} status --all", "the same table, from the ledger; --json for scripts"),
+        (f"{program} run", f"keep watching: then copy a model of yours into {drop}"),
+        (f"{_program()} --help", "and README.md: configuration, the service, the real 3dverse"),
     ):
-        console.print(Text(f"  {words}\n", "cyan") + Text(f"      {meaning}", "dim"), soft_wrap=True)
+        console.print(Text("  ") + Text(words, "cyan"), soft_wrap=True)
+        console.print(Text(f"      {meaning}", "dim"), soft_wrap=True)
     return code
+
+
+def _program() -> str:
+    """How this program is called, so that the line can be copied."""
+    name = os.path.basename(sys.argv[0])
+    if name == "__main__.py":
+        return "python -m watcher"
+    return name if shutil.which(name) else sys.argv[0]

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from watcher.config import Settings
-from watcher.ledger import Ledger, LedgerError
+from watcher.ledger import Ledger, NoLedger
 from watcher.state import LEDGER
 
 
@@ -22,8 +22,8 @@ def resolve(paths: Sequence[str]) -> list[str]:
 
 
 def ledger_for_writing(settings: Settings) -> Ledger:
-    """The ledger that is there. Raises LedgerError when there is none: nothing is created by a question."""
+    """The ledger that is there. Raises NoLedger when there is none: nothing is created by a question."""
     path = settings.state_dir / LEDGER
     if not path.exists():
-        raise LedgerError(f"there is no ledger at {path} yet: nothing was scanned or watched so far")
+        raise NoLedger(path)
     return Ledger(path)

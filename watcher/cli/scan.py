@@ -19,7 +19,7 @@ from watcher.daemon import AT_WORK, Daemon, connect
 from watcher.dry_run import dry_run
 from watcher.ledger import FileReport
 from watcher.model import FileState
-from watcher.state import LEDGER
+from watcher.state import LEDGER, StateLock
 from watcher.status import document
 
 TICK = 0.1
@@ -58,7 +58,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
     drops = [drop.path for drop in settings.drops]
     deadline = None if timeout is None else clock.now() + timeout
     outcome: ExitCode | None = None
-    with connect(settings, stop) as server:
+    with StateLock(settings.state_dir), connect(settings, stop) as server:
         server.api.folders.list(limit=1)  # is anybody there, and are we welcome?
         with Daemon(settings, server, stop, watch=False) as daemon:
             with Display(drops) as display:

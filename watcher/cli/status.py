@@ -15,7 +15,7 @@ from watcher.cli.outcome import ExitCode
 from watcher.cli.places import resolve
 from watcher.cli.settings import load
 from watcher.cli.table import in_order, output, print_counts, print_files
-from watcher.ledger import Counts, FileReport, Ledger, LedgerError
+from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
 from watcher.model import FileState
 from watcher.state import LEDGER
 from watcher.status import daemon_facts, document
@@ -73,10 +73,12 @@ class _Answer:
         self.files: Sequence[FileReport] = []
         self.unknown: list[str] = list(paths)
         self._ledger: Ledger | None = None
-        if not (state_dir / LEDGER).exists():
+        try:
+            ledger = Ledger(state_dir / LEDGER, read_only=True)
+        except NoLedger:
             self.daemon = daemon_facts(None, state_dir)
             return
-        with Ledger(state_dir / LEDGER, read_only=True) as ledger:
+        with ledger:
             self.counts = ledger.report.counts()
             self.files = in_order(ledger.report.files(paths, states=states))
             self.unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in self.files)]

@@ -244,7 +244,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What it is made of, and nothing else: load_settings reads file and environment, and knows each value's line."""
+        """Nothing but what it is made of: load_settings reads file and environment, and knows each value's line."""
         return (init_settings,)
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watcher.ledger.connection import Connection, LedgerError
+from watcher.ledger.connection import Connection, LedgerError, NoLedger
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
 from watcher.ledger.intake import IntakeLedger, Known, Observation
 from watcher.ledger.plan import Candidate, CompanionState, LinkedFile, PlanLedger
@@ -66,6 +66,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "LinkedFile",
+    "NoLedger",
     "Observation",
     "OpenAttempt",
     "UploadState",

@@ -17,6 +17,13 @@ class LedgerError(Exception):
     """The ledger cannot be used; the text says why and what to do."""
 
 
+class NoLedger(LedgerError):
+    """There is no ledger (yet)."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no ledger at {path} yet: nothing was scanned or watched so far")
+
+
 class Connection:
     """One connection that all threads of a process share, one transaction at a time."""
 
@@ -28,11 +35,10 @@ class Connection:
         """
         self.path = path
         self._lock = threading.RLock()
+        if read_only and not path.exists():
+            raise NoLedger(path)
         try:
-            if read_only:
-                if not path.exists():
-                    raise LedgerError(f"there is no ledger at {path} yet: nothing was scanned or watched so far")
-            else:
+            if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
                 path.chmod(0o600)
@@ -45,6 +51,9 @@ class Connection:
             )
             self._sqlite.row_factory = sqlite3.Row
             self._prepare(read_only)
+        except LedgerError:
+            self._sqlite.close()
+            raise
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
 
@@ -63,6 +72,8 @@ class Connection:
             )
         if not read_only:
             self._migrate()
+        elif self.schema == 0:  # made this moment, by a daemon that starts
+            raise NoLedger(self.path)
         elif self.schema < VERSION:
             raise LedgerError(f"the ledger {self.path} is of an older program: start `run` or `scan` once to update it")
         self.schema = VERSION
