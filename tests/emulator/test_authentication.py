@@ -18,8 +18,8 @@ def test_no_or_wrong_credentials_are_401(emulator) -> None:
         assert answer.json()["errorCode"] == 401
 
 
-def test_both_credentials_at_once_are_400(emulator) -> None:
-    assert call(emulator, api_key=emulator.api_key, user_token="x").status_code == 400
+def test_both_credentials_at_once_are_401(emulator) -> None:
+    assert call(emulator, api_key=emulator.api_key, user_token="x").status_code == 401
 
 
 def test_credentials_are_asked_for_before_a_large_body_is_looked_at(emulator) -> None:

@@ -57,7 +57,7 @@ def test_the_official_client_gets_what_its_types_promise(fresh) -> None:
     api = fresh()
     script = Path(__file__).with_name("official_client.mjs")
     command = ["node", str(script), api.emulator.base_url, api.emulator.api_key]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert {name: result for name, result in results.items() if result != "ok"} == {}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from watcher.emulator.access import APPLICATION, Access, Caller
-from watcher.emulator.faults import BadRequest, Unauthorized, Unprocessable
+from watcher.emulator.faults import Unauthorized, Unprocessable
 from watcher.emulator.store import Store
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_557_600}
@@ -39,10 +39,10 @@ def load_api_key(path: Path) -> str:
 
 
 def authenticate(headers: Mapping[str, str], api_key: str, store: Store) -> Caller:
-    """Who sends a request with these headers. Raises Unauthorized, or BadRequest for two credentials at once."""
+    """Who sends a request with these headers. Raises Unauthorized, also for two credentials at once."""
     key, token = headers.get("api_key"), headers.get("user_token")
     if key is not None and token is not None:
-        raise BadRequest("Send either the api_key or the user_token header, not both.")
+        raise Unauthorized("Send either the api_key or the user_token header, not both.")
     if key is not None:
         if not hmac.compare_digest(key.encode(), api_key.encode()):
             raise Unauthorized("The API key is not the one of this application.")

@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from watcher.emulator.faults import NotFound
 
+BINARY = "application/octet-stream"
+"""The contract's content type of everything that is not JSON or code, pictures too."""
 _CHUNK = 256 << 10
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -27,7 +29,6 @@ class FileDownload(StreamingResponse):
         end: int | None = None,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-        media_type: str = "application/octet-stream",
     ) -> None:
         """From ``start`` to before ``end`` (default: the file's end)."""
         self._file = file
@@ -37,7 +38,7 @@ class FileDownload(StreamingResponse):
             self._chunks(start, end),
             status,
             headers={"content-length": str(end - start), **(headers or {})},
-            media_type=media_type,
+            media_type=BINARY,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

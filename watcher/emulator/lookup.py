@@ -1,11 +1,10 @@
 """Finding what a path names, with the right to do it: NotFound before Forbidden, as the API answers."""
 
 import sqlite3
-from collections.abc import Sequence
 
 from watcher.emulator.access import Access, MemberType
 from watcher.emulator.asset_types import AssetType, type_of
-from watcher.emulator.faults import NotFound, Unprocessable
+from watcher.emulator.faults import NotFound
 from watcher.emulator.operation import Call
 
 
@@ -73,13 +72,6 @@ def find_asset(call: Call, asset_id: str, needed: Access) -> sqlite3.Row:
         raise NotFound(f"There is no asset {asset_id[:80]!r}.")
     call.rights.require_folder(row["folder_id"], needed)
     return row
-
-
-def checked_ids(ids: Sequence[str]) -> list[str]:
-    """Ids of a body, each once. Raises Unprocessable for none at all."""
-    if not ids:
-        raise Unprocessable("Name at least one id.")
-    return list(dict.fromkeys(ids))
 
 
 def _home(row: sqlite3.Row) -> str:

@@ -12,7 +12,7 @@ from watcher.emulator import thumbnails
 from watcher.emulator.access import Access
 from watcher.emulator.asset_types import WITH_CODE, WITH_PAYLOAD, AssetType
 from watcher.emulator.catalog import note_edit, set_blob
-from watcher.emulator.downloads import FileDownload, blob_download, open_blob
+from watcher.emulator.downloads import BINARY, FileDownload, blob_download, open_blob
 from watcher.emulator.faults import NotFound, Unprocessable
 from watcher.emulator.lookup import the_asset
 from watcher.emulator.operation import Call, Stream, operation
@@ -135,7 +135,7 @@ def get_asset_thumbnail(call: Call) -> Response:
         picture = thumbnails.stand_in(AssetType(asset["type"]), pixels)
     else:
         picture = thumbnails.scaled(call.services.blobs.path(digest), pixels)
-    return Response(picture, media_type="image/png")
+    return Response(picture, media_type=BINARY)
 
 
 @operation("PUT", "/assets/{asset_container}/{asset_id}/thumbnail", streams=True)

@@ -14,7 +14,7 @@ from watcher.emulator.catalog import delete_assets as delete_together
 from watcher.emulator.catalog import grouped, note_edit
 from watcher.emulator.faults import NotFound
 from watcher.emulator.json_forms import user_json
-from watcher.emulator.lookup import checked_ids, find_asset, the_asset, the_folder
+from watcher.emulator.lookup import find_asset, the_asset, the_folder
 from watcher.emulator.operation import Call, json_response, operation
 from watcher.emulator.resources.folders import folder_details
 from watcher.emulator.resources.source_files import source_file_json
@@ -63,7 +63,7 @@ def move_assets(call: Call) -> None:
     """Move the assets of the body into the folder of the path."""
     target = the_folder(call, call.path["folder_id"], Access.WRITE)["folder_id"]
     call.body = as_list(call.body)
-    for asset_id in checked_ids(call.values(list[str])):
+    for asset_id in call.values(list[str]):
         find_asset(call, asset_id, Access.WRITE)
         call.tx.run("UPDATE asset SET folder_id = ? WHERE asset_id = ?", target, asset_id)
         note_edit(call.tx, asset_id, call.caller.user_id, "moved")
@@ -73,7 +73,7 @@ def move_assets(call: Call) -> None:
 def delete_assets(call: Call) -> None:
     """All of them or, when one is referenced from outside, none."""
     call.body = as_list(call.body)
-    ids = checked_ids(call.values(list[str]))
+    ids = call.values(list[str])
     for asset_id in ids:
         find_asset(call, asset_id, Access.WRITE)
     delete_together(call.tx, ids)

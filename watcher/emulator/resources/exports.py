@@ -61,4 +61,4 @@ def export_asset(call: Call) -> Response:
         out.close()
         raise
     headers = {"content-disposition": content_disposition(f"{asset['name']}.{wanted}")}
-    return FileDownload(out, headers=headers, media_type=f"model/{wanted}")
+    return FileDownload(out, headers=headers)

@@ -9,7 +9,7 @@ from watcher.emulator.access import Access, MemberType
 from watcher.emulator.catalog import new_id
 from watcher.emulator.clock import now
 from watcher.emulator.faults import Conflict, NotFound, Unprocessable
-from watcher.emulator.lookup import checked_ids, the_folder, the_member
+from watcher.emulator.lookup import the_folder, the_member
 from watcher.emulator.operation import Call, operation
 from watcher.emulator.values import Name, Values, as_list, from_json_text
 
@@ -102,7 +102,7 @@ def move_folders(call: Call) -> None:
     """Move the folders of the body into the folder of the path."""
     target = the_folder(call, call.path["folder_id"], Access.WRITE)["folder_id"]
     call.body = as_list(call.body)
-    for folder_id in checked_ids(call.values(list[str])):
+    for folder_id in call.values(list[str]):
         the_folder(call, folder_id, Access.MANAGE)
         if _is_inside(call, target, folder_id):
             raise Conflict(f"Folder {folder_id} cannot be moved into itself or into what is below it.")

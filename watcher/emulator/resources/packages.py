@@ -83,7 +83,7 @@ def package_asset(call: Call) -> Response:
         file.close()
         raise
     headers = {"content-disposition": content_disposition(f"{root['name']}.zip")}
-    return FileDownload(file, headers=headers, media_type="application/zip")
+    return FileDownload(file, headers=headers)
 
 
 @operation("PUT", "/folders/{folder_id}/packages", streams=True)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from watcher.emulator.access import Access
 from watcher.emulator.catalog import delete_assets, grouped
 from watcher.emulator.downloads import blob_download
-from watcher.emulator.lookup import checked_ids, the_folder, the_source_file
+from watcher.emulator.lookup import the_folder, the_source_file
 from watcher.emulator.operation import Call, json_response, operation
 from watcher.emulator.values import Name, Values, as_list, one_or_many
 
@@ -61,7 +61,7 @@ def move_source_files(call: Call) -> None:
     """Move the source files of the body into the folder of the path; their assets stay where they are."""
     target = the_folder(call, call.path["folder_id"], Access.WRITE)["folder_id"]
     call.body = as_list(call.body)
-    for source_file_id in checked_ids(call.values(list[str])):
+    for source_file_id in call.values(list[str]):
         the_source_file(call, source_file_id, Access.WRITE)
         call.tx.run("UPDATE source_file SET folder_id = ? WHERE source_file_id = ?", target, source_file_id)
 
@@ -70,7 +70,7 @@ def move_source_files(call: Call) -> None:
 def delete_source_files(call: Call) -> None:
     """With ``delete_assets`` the assets made of them go too, otherwise these merely lose their source."""
     wanted = call.values(Deletion)
-    ids = checked_ids(wanted.source_file_ids)
+    ids = wanted.source_file_ids
     for source_file_id in ids:
         the_source_file(call, source_file_id, Access.WRITE)
     listed = json.dumps(ids)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from watcher.emulator.access import Access
 from watcher.emulator.conversions import TaskStatus, live_status
+from watcher.emulator.downloads import BINARY
 from watcher.emulator.faults import NotFound
 from watcher.emulator.lookup import the_folder
 from watcher.emulator.operation import Call, operation
@@ -51,7 +52,7 @@ def get_conversion_task_metadata(call: Call) -> Response:
     call.rights.require_folder(row["folder_id"], Access.READ)
     if call.path["filename"] != LOG_NAME:
         raise NotFound(f"The conversion left no {call.path['filename'][:80]!r}, only {LOG_NAME}.")
-    return Response(row["log"], media_type="text/plain")
+    return Response(row["log"], media_type=BINARY)
 
 
 def upload_tasks_json(call: Call, condition: str, values: Sequence[str]) -> list[Any]:
