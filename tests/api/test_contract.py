@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from watcher.api import AssetApi, Download, FilePart
-from watcher.api.models import AssetDuplication, AssetType, NewAsset, NewFolder, NewGroupMember
+from watcher.api.models import Access, AssetDuplication, AssetType, NewAsset, NewFolder, NewGroupMember
 
 CONTRACT = Path(__file__).parents[3] / "shared" / "asset-api" / "openapi.yaml"
 RESOURCES = (
@@ -27,7 +27,7 @@ SAMPLES: dict[str, Any] = {
     "name": "wheel & axle",
     "username": "ann@example.org",
     "description": "those who build",
-    "members": [NewGroupMember(user_id="user-1", group_access="read", folder_access="write")],
+    "members": [NewGroupMember(user_id="user-1", group_access=Access.READ, folder_access=Access.WRITE)],
     "subfolders": [NewFolder(name="below", subfolders=[NewFolder(name="deeper")])],
     "member_type": "groups",
     "access": "manage",

@@ -79,12 +79,9 @@ def test_a_file_gets_the_rights_that_new_files_get(api: AssetApi, server: Any, t
     ],
 )
 def test_a_name_from_the_server_stays_in_the_folder(server: Any, tmp_path: Path, original: str, name: str) -> None:
-    server.answer = lambda request: type(first)(
-        body=b"content"
-        if not request.path.endswith("/details")
-        else {"source_file_id": "s", "name": "other", "source_file_original_name": original}
-    )
-    first = answer_of(server)
+    answer = type(answer_of(server))
+    details = {"source_file_id": "s", "name": "other", "source_file_original_name": original}
+    server.answer = lambda request: answer(body=details if request.path.endswith("/details") else b"content")
     with AssetApi(server.url, api_key="k") as api:
         assert api.source_files.download_to("s", tmp_path) == tmp_path / name
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -147,7 +147,8 @@ def test_a_list_of_open_shape_is_understood(api: AssetApi, server: Any, body: An
 
 
 def test_an_open_list_that_holds_nothing_is_empty(api: AssetApi, server: Any) -> None:
-    for body in ([], {}, {"upload_tasks": []}):
+    empty: list[object] = [[], {}, {"upload_tasks": []}]
+    for body in empty:
         server.says_body(body)
         assert list(api.upload_tasks.iterate()) == []
     server.says_body("none")
