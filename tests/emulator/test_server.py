@@ -92,10 +92,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_signals_and_logging_stay_as_the_program_has_them(tmp_path: Path, capfd) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     root = (logging.root.level, list(logging.root.handlers))
+    server_log = logging.getLogger("uvicorn")
     with Emulator(tmp_path) as emulator:
         httpx.get(f"{emulator.base_url}/folders")
         assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
     assert (logging.root.level, list(logging.root.handlers)) == root
+    assert server_log.handlers == [] and server_log.propagate
     assert capfd.readouterr() == ("", "")
 
 
