@@ -22,12 +22,22 @@ def pool() -> Iterator[ConverterPool]:
 @pytest.fixture
 def convert(pool: ConverterPool, tmp_path: Path) -> Convert:
     """``convert("a.obj", {"a.obj": b"...", ...})``: contents are bytes, text, or the path of a file."""
+    return _converting(pool, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def convert_once(pool: ConverterPool, tmp_path_factory: pytest.TempPathFactory) -> Convert:
+    """``convert`` for fixtures that several tests share."""
+    return _converting(pool, tmp_path_factory.mktemp("shared"))
+
+
+def _converting(pool: ConverterPool, folder: Path) -> Convert:
     numbers = itertools.count()
 
     def run(main: str, files: dict[str, bytes | str | Path]) -> ConversionResult:
         number = next(numbers)
-        blobs = tmp_path / f"blobs-{number}"
-        out = tmp_path / f"out-{number}"
+        blobs = folder / f"blobs-{number}"
+        out = folder / f"out-{number}"
         blobs.mkdir()
         out.mkdir()
         paths = {}

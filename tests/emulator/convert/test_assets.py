@@ -1,4 +1,4 @@
-"""What holds for every conversion: descriptions fit the contract, payloads their descriptions, pictures are pictures."""
+"""What holds for every conversion: descriptions fit the contract, payloads fit descriptions, pictures show things."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,15 +23,18 @@ SCHEMAS = {
     "sound": "Sound",
     "point_cloud": "PointCloud",
 }
-POINTS = "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n1 2 3\n4 5 6\n"
+POINTS = (
+    "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
+    "end_header\n1 2 3\n4 5 6\n"
+)
 
 
-@pytest.fixture
-def everything(convert: Convert, tmp_path: Path) -> list[ConversionResult]:
+@pytest.fixture(scope="module")
+def everything(convert_once: Convert, tmp_path_factory: pytest.TempPathFactory) -> list[ConversionResult]:
     """Conversions that make assets of all kinds."""
-    paths = {path.name: path for path in write_samples(tmp_path)}
+    paths = {path.name: path for path in write_samples(tmp_path_factory.mktemp("samples"))}
     mains = ("crate.obj", "knot.glb", "marble.png", "chime.wav")
-    return [convert(name, dict(paths)) for name in mains] + [convert("points.ply", {"points.ply": POINTS})]
+    return [convert_once(name, dict(paths)) for name in mains] + [convert_once("points.ply", {"points.ply": POINTS})]
 
 
 def faults(value: Any, schema: dict[str, Any], schemas: dict[str, Any], path: str) -> Iterator[str]:

@@ -114,7 +114,12 @@ def test_a_material_whose_name_has_spaces_is_found(convert: Convert) -> None:
 
 @pytest.mark.parametrize(
     ("group", "main"),
-    [("fbx-box", "box.fbx"), ("3ds-fels", "fels.3ds"), ("x3d-hello", "HelloWorld.x3d"), ("usdc-motion", "MotionCaptureROM.usdc")],
+    [
+        ("fbx-box", "box.fbx"),
+        ("3ds-fels", "fels.3ds"),
+        ("x3d-hello", "HelloWorld.x3d"),
+        ("usdc-motion", "MotionCaptureROM.usdc"),
+    ],
 )
 def test_a_format_without_converter_fails_in_friendly_words(group: str, main: str, refuse: Refuse) -> None:
     extension = main.rsplit(".", 1)[1]

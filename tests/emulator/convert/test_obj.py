@@ -56,7 +56,15 @@ def test_the_file_name_stands_behind_the_options_of_a_map(value: str, name: str)
 
 @pytest.mark.parametrize(
     "reference",
-    ["wood.png", r".\wood.png", r"C:\work\tex\wood.png", "/home/me/wood.png", "WOOD.PNG", "-s 2 2 2 wood.png", "../x/wood.png"],
+    [
+        "wood.png",
+        r".\wood.png",
+        r"C:\work\tex\wood.png",
+        "/home/me/wood.png",
+        "WOOD.PNG",
+        "-s 2 2 2 wood.png",
+        "../x/wood.png",
+    ],
 )
 def test_a_texture_is_found_however_it_is_written(reference: str, convert: Convert) -> None:
     files = {
@@ -95,9 +103,16 @@ def test_several_libraries_in_one_line_are_all_read(convert: Convert) -> None:
         "one.mtl": "newmtl a\nKd 1 0 0\n",
         "two.mtl": "newmtl b\nKd 0 1 0\nNs 0\nd 0.25\nKe 0.5\nPm 0.75\nPr 0.125\n",
     }
-    first, second = [asset.description["dataJson"] for asset in convert("a.obj", files).assets if asset.type == "material"]
+    first, second = [
+        asset.description["dataJson"] for asset in convert("a.obj", files).assets if asset.type == "material"
+    ]
     assert first["albedo"] == [0, 1, 0]
-    assert (first["opacity"], first["emission"], first["metallic"], first["roughness"]) == (0.25, [0.5] * 3, 0.75, 0.125)
+    assert (first["opacity"], first["emission"], first["metallic"], first["roughness"]) == (
+        0.25,
+        [0.5] * 3,
+        0.75,
+        0.125,
+    )
     assert second["albedo"] == [1, 0, 0]
 
 
@@ -117,7 +132,10 @@ def test_a_damaged_texture_is_left_out_with_a_warning(convert: Convert) -> None:
     assert "warning: a texture was left out: the picture wood.png is damaged" in result.log
 
 
-@pytest.mark.parametrize("face", ["1 2 3 4", "-4 -3 -2 -1", "1/1 2/1 3/1 4/1", "1//1 2//1 3//1 4//1", "1/ 2/ 3/ 4/", "1/1/1 -3/1/-1 3/1/1 -1"])
+@pytest.mark.parametrize(
+    "face",
+    ["1 2 3 4", "-4 -3 -2 -1", "1/1 2/1 3/1 4/1", "1//1 2//1 3//1 4//1", "1/ 2/ 3/ 4/", "1/1/1 -3/1/-1 3/1/1 -1"],
+)
 def test_a_face_may_be_written_in_all_ways(face: str, convert: Convert) -> None:
     result = convert("a.obj", {"a.obj": f"{SQUARE}vt 0 0\nvn 0 0 1\nf {face}\n"})
     assert counts(result) == [("a", 2)]

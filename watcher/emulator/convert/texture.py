@@ -14,6 +14,7 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.picture import shrunk
 
 _MOST_PIXELS = 100_000_000
+Pillow.MAX_IMAGE_PIXELS = None  # the limit above is checked here, with a reason, before anything is unpacked
 _FORMAT_RGBA8 = 0
 _FORMAT_BY_EXTENSION = {
     "png": ("PNG",),

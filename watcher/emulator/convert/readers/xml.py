@@ -15,6 +15,8 @@ from watcher.emulator.convert.readers.text import describe_content
 _DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)")
 _FEED = 1 << 16
 _DEEPEST = 200
+_ENDS_EARLY = 3
+"""expat's code for input that ends before its outermost element does."""
 
 
 def elements(data: bytes, what: str) -> Iterator[tuple[str, Element]]:
@@ -42,9 +44,8 @@ def elements(data: bytes, what: str) -> Iterator[tuple[str, Element]]:
                 yield event, element
         parser.close()
     except (ParseError, LookupError, ValueError) as error:
-        raise ConversionFailed(f"this is not {what}, or it is damaged: {error}") from None
-    if depth:
-        raise ConversionFailed(f"this is not {what}, or it ends early")
+        fault = "it ends early" if getattr(error, "code", None) == _ENDS_EARLY else f"it is damaged: {error}"
+        raise ConversionFailed(f"this is not {what}, or {fault}") from None
 
 
 def tree(data: bytes, what: str) -> Element:
