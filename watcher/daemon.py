@@ -149,8 +149,7 @@ class Daemon:
         with contextlib.ExitStack() as exits:
             self.ledger = exits.enter_context(Ledger(self._settings.state_dir / LEDGER))
             claim_for_server(self.ledger, self._server.identity)
-            self._build()
-            exits.callback(self.intake.close)
+            self._build(exits)
             self._exits = exits.pop_all()
         return self
 
@@ -160,7 +159,7 @@ class Daemon:
             _log.error("some work did not stop in time", loops=left)
         self._exits.close()
 
-    def _build(self) -> None:
+    def _build(self, exits: contextlib.ExitStack) -> None:
         settings, drops = self._settings, self._settings.drops
         now = clock.now()
         in_doubt = self.ledger.uploads.recover(now)
@@ -178,6 +177,7 @@ class Daemon:
             rescan_interval=settings.rescan_interval,
             on_settled=lambda: wake("planner"),
         )
+        exits.callback(self.intake.close)
         planner = Planner(
             drops,
             self.ledger,
@@ -210,6 +210,7 @@ class Daemon:
             interval_min=settings.track.interval_min,
             interval_max=settings.track.interval_max,
         )
+        exits.callback(tracker.close)
         reconciler = Reconciler(
             self.ledger,
             self._server.api,

@@ -1,6 +1,7 @@
 """The tracker: follows uploads to the end of their conversions, and collects the assets they made."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
@@ -15,8 +16,12 @@ _log = structlog.get_logger(__name__)
 
 STRETCH = 1.5
 """How much longer the next wait is after a look at which nothing moved."""
+PAGE = 100
+"""Upload tasks asked for in one request (servers may give fewer)."""
 FEW = 3
-"""So few conversions are asked for one by one when the folder's list is long."""
+"""So few conversions are asked for one by one when they stand deep in the folder's list."""
+COLLECTORS = 4
+"""Requests for assets under way at once."""
 VANISHED_SECONDS = 60.0
 """An upload task that the server does not know for so long after it was sent is taken as lost."""
 NO_ASSETS_SECONDS = 30.0
@@ -29,8 +34,8 @@ class _Pace:
     interval: float
     newest: float
     """When the newest upload of this folder was sent."""
-    pages: int = 1
-    """How many pages of the folder's list it took to find everything last time."""
+    offset: int = 0
+    """Where in the folder's list the first of the followed tasks stood last time."""
 
 
 class Tracker:
@@ -61,6 +66,11 @@ class Tracker:
         self._max = interval_max
         self._on_change = on_change
         self._paces: dict[str, _Pace] = {}
+        self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
+
+    def close(self) -> None:
+        """Let go of the threads that collect assets."""
+        self._collectors.shutdown(cancel_futures=True)
 
     def step(self, now: float) -> float:
         """Look at every folder whose time has come."""
@@ -97,65 +107,72 @@ class Tracker:
 
     def _look(self, folder: str, pace: _Pace, now: float) -> bool:
         """Ask for everything followed in one folder. Returns whether anything moved."""
-        open_tasks = {following.upload_task_id: following for following in self._ledger.conversions.following(folder)}
+        by_task = {following.upload_task_id: following for following in self._ledger.conversions.following(folder)}
+        deep_in_the_list = pace.offset > 0 and len(by_task) <= FEW
+        tasks = [] if deep_in_the_list else self._list(folder, pace, set(by_task))
+        looks = [(by_task.pop(task.upload_task_id), task) for task in tasks]
+        looks += [(following, self._ask(following.upload_task_id)) for following in by_task.values()]
+        made = self._collectors.map(self._assets, [task for _, task in looks])
         moved = False
-        if len(open_tasks) <= FEW < pace.pages:
-            listed: Iterable[UploadTask] = ()
-        else:
-            listed = self._list(folder, pace, open_tasks)
-        for task in listed:
-            following = open_tasks.pop(task.upload_task_id)
-            moved |= self._update(following, task, now)
-        for following in open_tasks.values():
-            moved |= self._ask(following, now)
+        for (following, task), assets in zip(looks, made, strict=True):
+            moved |= self._vanished(following, now) if task is None else self._update(following, task, assets, now)
         return moved
 
-    def _list(self, folder: str, pace: _Pace, open_tasks: dict[str, Following]) -> Iterable[UploadTask]:
-        """The followed tasks in the folder's list, from as many pages as it takes."""
-        wanted = set(open_tasks)
-        seen = 0
-        found = []
-        for task in self._api.folders.upload_tasks(folder, page_size=100):
-            seen += 1
-            if task.upload_task_id in wanted:
-                wanted.discard(task.upload_task_id)
-                found.append(task)
-                if not wanted:
+    def _list(self, folder: str, pace: _Pace, wanted: set[str]) -> list[UploadTask]:
+        """The wanted tasks in the folder's list, from as few pages as it takes.
+
+        The list holds every task that ever was, and servers may begin it with the oldest: what stands before the first
+        wanted one is passed over the next time, unless something is not found behind it.
+        """
+        found: list[UploadTask] = []
+        start, pace.offset = pace.offset, 0
+        for begin, end in ((start, None), (0, start)):
+            offset = begin
+            while wanted and (end is None or offset < end):
+                page = self._api.folders.upload_tasks_page(folder, offset, PAGE)
+                if not page:
                     break
-        pace.pages = 1 + seen // 100
+                here = [task for task in page if task.upload_task_id in wanted]
+                if here and not found:
+                    pace.offset = offset
+                found += here
+                wanted -= {task.upload_task_id for task in here}
+                offset += len(page)
         return found
 
-    def _ask(self, following: Following, now: float) -> bool:
-        """Ask for one upload task by its id."""
+    def _ask(self, upload_task_id: str) -> UploadTask | None:
+        """One upload task by its id; None when the server does not know it."""
         try:
-            task = self._api.upload_tasks.get(following.upload_task_id)
+            return self._api.upload_tasks.get(upload_task_id)
         except NotFound:
-            if now - following.sent_at < VANISHED_SECONDS:
-                return False
-            reason = f"the server no longer knows the upload task {following.upload_task_id}; `retry` uploads it again"
-            self._ledger.conversions.failed(following.upload_id, (), None, reason, now)
-            self._on_change()
-            return True
-        return self._update(following, task, now)
+            return None
 
-    def _update(self, following: Following, task: UploadTask, now: float) -> bool:
+    def _vanished(self, following: Following, now: float) -> bool:
+        """The server does not know an upload task: not yet, or no longer."""
+        if now - following.sent_at < VANISHED_SECONDS:
+            return False
+        reason = f"the server no longer knows the upload task {following.upload_task_id}; `retry` uploads it again"
+        self._ledger.conversions.failed(following.upload_id, (), None, reason, now)
+        self._on_change()
+        return True
+
+    def _update(self, following: Following, task: UploadTask, assets: Sequence[Asset], now: float) -> bool:
         """Bring what the server says of one upload into the ledger."""
         records = [_record(conversion) for conversion in task.conversion_tasks]
         main = main_conversion(task, following.main_name)
         source_file_id = main.source_file_id if main is not None else None
         match str(task.status):
             case "success":
-                assets = self._assets(task)
                 if not assets and now - following.sent_at < NO_ASSETS_SECONDS:
                     return False
                 self._ledger.conversions.succeeded(following.upload_id, records, source_file_id, assets, now)
-                _log.info("converted", name=following.main_name, assets=len(assets))
+                _log.info("converted", path=following.path, assets=len(assets))
                 self._on_change()
                 return True
             case "error" | "rejected" as status:
                 reason = failure_reason(task, status)
                 self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
-                _log.error("a conversion failed", name=following.main_name, reason=reason)
+                _log.error("a conversion failed", path=following.path, reason=reason)
                 self._on_change()
                 return True
             case _:  # also every status that is not known yet: it is still running
@@ -165,16 +182,19 @@ class Tracker:
                 self._ledger.conversions.progressed(following.upload_id, progress, records, now)
                 return True
 
-    def _assets(self, task: UploadTask) -> list[Asset]:
-        """Every asset that the conversions of this upload made, the main one of each first."""
+    def _assets(self, task: UploadTask | None) -> list[Asset]:
+        """Every asset that the conversions of a successful upload made, the main one of each first."""
         assets: dict[str, Asset] = {}
+        if task is None or task.status != "success":
+            return []
         for conversion in task.conversion_tasks:
             if conversion.source_file_id is None:
                 continue
-            listed = [
-                Asset(asset_id, kind, name)
-                for kind, asset_id, name in self._api.source_files.assets(conversion.source_file_id).refs()
-            ]
+            try:
+                refs = self._api.source_files.assets(conversion.source_file_id).refs()
+            except NotFound:  # deleted since, or not visible yet
+                continue
+            listed = [Asset(asset_id, kind, name) for kind, asset_id, name in refs]
             listed.sort(key=lambda asset: asset.asset_id != conversion.asset_id)
             assets.update((asset.asset_id, asset) for asset in listed)
         return list(assets.values())

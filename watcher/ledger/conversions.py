@@ -1,5 +1,6 @@
 """What the tracker asks of the ledger and tells it: conversions under way and the assets they made."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ class Following:
     upload_id: int
     folder_id: str
     upload_task_id: str
+    path: str
+    """Of the main file."""
     main_name: str
-    """The name under which the main file was sent."""
+    """The name under which it was sent."""
     sent_at: float
     progress: float
 
@@ -50,8 +53,9 @@ class ConversionLedger:
     def following(self, folder_id: str) -> list[Following]:
         """The conversions followed in one remote folder, oldest first."""
         rows = self._connection.rows(
-            "SELECT u.id, u.upload_task_id, u.sent_at, u.progress, m.name FROM uploads u"
-            " JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            "SELECT u.id, u.upload_task_id, u.sent_at, u.progress, m.name, d.path AS dir, f.name AS file_name"
+            " FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id"
             " WHERE u.state = 'sent' AND u.folder_id = ? ORDER BY u.id",
             (folder_id,),
         )
@@ -60,6 +64,7 @@ class ConversionLedger:
                 upload_id=row["id"],
                 folder_id=folder_id,
                 upload_task_id=row["upload_task_id"],
+                path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["file_name"])),
                 main_name=blob_text(row["name"]),
                 sent_at=row["sent_at"],
                 progress=row["progress"],
