@@ -162,8 +162,8 @@ def _tokens(source: Iterator[bytes]) -> Iterator[re.Match[bytes]]:
         for token in _TOKEN.finditer(piece, at):
             if token.lastgroup == "unfinished":
                 rest = piece[token.start("unfinished") :]
-            else:
-                yield token
+                break
+            yield token
         if len(rest) > LONGEST_STRING:
             begin = _OPEN_STRING.match(rest)
             assert begin is not None  # whatever is unfinished begins with a quote

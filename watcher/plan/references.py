@@ -1,5 +1,6 @@
 """What a model file names: one small reader per format, behind one interface."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -76,7 +77,7 @@ def _open(path: str) -> BinaryIO:
     descriptor = os.open(path, flags)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"not a regular file: {path!r}")
+            raise OSError(errno.EINVAL, "not a regular file", path)
         return open(descriptor, "rb", buffering=0)
     except BaseException:
         os.close(descriptor)
