@@ -84,10 +84,21 @@ class AssetApi:
         """The address of the API, without a slash at its end."""
         return self._wire.base_url
 
-    def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> "AssetApi":
-        """The same client, on the same connections, with another policy or timeout: for a single call that needs it."""
+    def with_options(
+        self,
+        *,
+        credential: Credential | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | None = None,
+    ) -> "AssetApi":
+        """The same client, on the same connections, in another name or with another patience."""
         other = object.__new__(AssetApi)
-        wire = replace(self._wire, retry=retry or self._wire.retry, timeout=timeout or self._wire.timeout)
+        wire = replace(
+            self._wire,
+            credential=credential or self._wire.credential,
+            retry=retry or self._wire.retry,
+            timeout=timeout or self._wire.timeout,
+        )
         other._lay(wire, self._file_field)
         return other
 

@@ -99,6 +99,8 @@ class Unauthorized(ApiError):
     """401: the credential is missing, wrong or expired."""
 
     what = "the credentials were refused"
+    renewed = False
+    """Of an upload: whether there is another credential by now, with which it may be made again at once."""
 
 
 class Forbidden(ApiError):

@@ -71,7 +71,7 @@ class Wire:
             if body.failure is not None:
                 raise body.failure from None
             if isinstance(error, Unauthorized):
-                self.credential.refused(credential[1])
+                error.renewed = self.credential.refused(credential[1])
             error.body_sent = body.complete
             raise
         finally:

@@ -5,6 +5,7 @@ from watcher.config.errors import ConfigError, Problem
 from watcher.config.load import load_settings
 from watcher.config.settings import (
     ApiSettings,
+    Auth,
     DropSettings,
     LogSettings,
     Settings,
@@ -14,6 +15,7 @@ from watcher.config.settings import (
 
 __all__ = [
     "ApiSettings",
+    "Auth",
     "ConfigError",
     "Credential",
     "CredentialKind",

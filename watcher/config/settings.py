@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
@@ -75,6 +76,23 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
+_TTL = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_TTL_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _ttl(value: str) -> str:
+    match = _TTL.fullmatch(value)
+    if match is None or not 1 <= float(match[1]) * _TTL_UNITS[match[2]] <= 365 * 86_400:
+        raise ValueError('must be a life time such as "15m", "1h" or "2d", a year at most')
+    return value
+
+
+def _user_name(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be a name that can be read")
+    return value
+
+
 def _remote_folder(value: str) -> str:
     parts = value.strip("/").split("/")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value) or any(
@@ -95,6 +113,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
+class Auth(StrEnum):
+    """In whose name the daemon works."""
+
+    KEY = "key"
+    """The application's, with the API key."""
+    USER = "user"
+    """A user of its own, which may write to the mapped folders only; the key merely sets that user up."""
+
+
 class ApiSettings(_Section):
     """The Asset API and how to be let in."""
 
@@ -102,6 +129,11 @@ class ApiSettings(_Section):
     api_key: Secret | None = None
     api_key_file: Path | None = None
     user_token: Secret | None = None
+    auth: Annotated[Auth, Strict(False)] = Auth.KEY
+    user_name: Annotated[str, Field(max_length=200), AfterValidator(_user_name)] = "3dverse-watcher@%H"
+    """Of the daemon's own user; ``%H`` is the name of this machine."""
+    token_ttl: Annotated[str, AfterValidator(_ttl)] = "1h"
+    """How long a token of the daemon's own user lives: a number and one of ``s m h d w``."""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """Seconds without a sign of life from the server."""
     file_field: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.\[\]-]*$")] = "file"
@@ -110,6 +142,24 @@ class ApiSettings(_Section):
     """Whether to work on the embedded emulator instead of ``base_url``."""
 
     _systemd_directory: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _user_needs_key(self) -> Self:
+        if self.auth is Auth.USER and self.user_token is not None:
+            raise ValueError('auth = "user" needs the API key, not a user_token')
+        return self
+
+    @property
+    def own_user(self) -> str:
+        """The name of the daemon's own user on the server."""
+        return self.user_name.replace("%H", socket.gethostname())
+
+    @property
+    def token_seconds(self) -> float:
+        """``token_ttl`` in seconds."""
+        match = _TTL.fullmatch(self.token_ttl)
+        assert match is not None
+        return float(match[1]) * _TTL_UNITS[match[2]]
 
     def credential(self) -> Credential | None:
         """What lets us in: ``user_token`` or ``api_key``, else ``api_key_file``, else the systemd credential.
