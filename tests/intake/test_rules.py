@@ -52,13 +52,20 @@ def test_hidden_files_and_folders_never_count(path):
     assert not verdict.counted
 
 
-TEMPORARY = """
-a.obj.part a.obj.crdownload a.obj.tmp a.obj~ #a.obj# ~$a.obj a.obj.swp a.obj.filepart a.obj.partial a.obj.download a.obj.aria2
-Thumbs.db THUMBS.DB ehthumbs.db desktop.ini Desktop.ini 4913 ~syncthing~a.obj.tmp ~WRL0001.tmp a.blend@ a.blend1 a.blend12
-a.obj.opdownload a.obj.!ut a.obj.!qB a.obj.bc! a.obj.kate-swp a.obj.sb-1a2b3c4d-AbCdEf a.png:Zone.Identifier a.obj.bak
-@eaDir/a.obj x/@eaDir/a.png/SYNO.png lost+found/a.obj $RECYCLE.BIN/S-1/a.obj #recycle/a.obj #snapshot/a.obj @Recycle/a.obj
-__MACOSX/a.obj ~snapshot/a.obj a.download/a.obj
-""".split()
+DOWNLOADS = (
+    "a.obj.part a.obj.crdownload a.obj.tmp a.obj.filepart a.obj.partial a.obj.download a.obj.aria2 a.obj.opdownload"
+    " a.obj.!ut a.obj.!qB a.obj.bc! ~syncthing~a.obj.tmp"
+)
+EDITORS = (
+    "a.obj~ #a.obj# ~$a.obj a.obj.swp ~WRL0001.tmp a.blend@ a.blend1 a.blend12 a.obj.kate-swp a.obj.bak 4913"
+    " a.obj.sb-1a2b3c4d-AbCdEf"
+)
+SYSTEMS = (
+    "Thumbs.db THUMBS.DB ehthumbs.db desktop.ini Desktop.ini a.png:Zone.Identifier @eaDir/a.obj x/@eaDir/a.png/SYNO.png"
+    " lost+found/a.obj $RECYCLE.BIN/S-1/a.obj #recycle/a.obj #snapshot/a.obj @Recycle/a.obj __MACOSX/a.obj"
+    " ~snapshot/a.obj a.download/a.obj"
+)
+TEMPORARY = f"{DOWNLOADS} {EDITORS} {SYSTEMS}".split()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_paths_may_be_as_deep_as_linux_allows():
     assert not rules(ignore=("/d/d/d/",)).enters(deep)
 
 
-# -- patterns --------------------------------------------------------------------------------------------------------------
+# -- patterns ------------------------------------------------------------------------------------------------
 
 
 def test_a_pattern_ignores_and_the_verdict_names_it():
@@ -217,13 +224,13 @@ def test_git_is_of_the_same_opinion(tmp_path, seed):
         )
         (tmp_path / ".gitignore").write_text("\n".join(patterns) + "\n")
         command = ["git", "-C", tmp_path, "-c", "core.ignorecase=false", "check-ignore", "--no-index", "--stdin", "-z"]
-        answer = subprocess.run(command, input="\0".join(paths).encode(), stdout=subprocess.PIPE)
+        answer = subprocess.run(command, check=False, input="\0".join(paths).encode(), stdout=subprocess.PIPE)
         ignored = set(answer.stdout.decode().split("\0")) - {""}
         one = rules(ignore=patterns)
         assert {path for path in paths if reason(one.verdict(path)) is Reason.IGNORED} == ignored, patterns
 
 
-# -- folders ---------------------------------------------------------------------------------------------------------------
+# -- folders -------------------------------------------------------------------------------------------------
 
 
 def test_a_scan_enters_ordinary_folders_only():
@@ -244,7 +251,7 @@ def test_a_drop_that_is_not_recursive_ends_at_its_top():
     assert not verdict.counted
 
 
-# -- speed -----------------------------------------------------------------------------------------------------------------
+# -- speed ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

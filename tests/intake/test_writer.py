@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -108,19 +109,21 @@ def test_the_type_of_the_file_system_is_read_from_the_right_place():
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_another_users_file_cannot_be_told(model):
-    os.chmod(model, 0o644)
-    folder = model.parent
-    while folder != folder.parent:  # the folders of a test are its user's alone
-        os.chmod(folder, os.stat(folder).st_mode | 0o055)
-        folder = folder.parent
+def test_another_users_file_cannot_be_told():
     program = (
         "import os, sys\nfrom watcher.intake.writer import has_writer\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "print(open(sys.argv[1]).read(), has_writer(sys.argv[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(model)], capture_output=True, text=True)
-    assert done.stdout.split() == ["v", "0", "0", "0", "None"], done.stderr
+    with tempfile.TemporaryDirectory() as folder:  # the folders that pytest makes are closed to other users
+        os.chmod(folder, 0o755)
+        path = os.path.join(folder, "a.obj")
+        with open(path, "w") as file:
+            file.write("content")
+        os.chmod(path, 0o644)
+        command = [sys.executable, "-c", program, path]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.stdout.split() == ["content", "None"], done.stderr
 
 
 def test_a_writer_that_comes_while_the_lease_exists_does_not_end_the_process(model):
