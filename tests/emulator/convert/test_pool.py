@@ -245,6 +245,33 @@ def test_a_worker_is_nice_limited_and_knows_no_secret(
     assert os.getpgid(pid) == pid
 
 
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    own_pool: ConverterPool, job: Callable[..., ConversionJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('none', name='numpy')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ConversionFailed, match=r"numpy is missing; install 3dverse-watcher\[emulator\]"):
+        own_pool.convert(job(), lambda _: None)
+
+
+def test_the_folder_in_which_the_owner_runs_lends_no_modules(
+    own_pool: ConverterPool, job: Callable[..., ConversionJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('a dropped file was run')")
+    monkeypatch.chdir(tmp_path)
+    assert own_pool.convert(job(), lambda _: None).assets
+
+
+def test_paths_may_be_relative_to_where_the_owner_runs(
+    own_pool: ConverterPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("blob").write_text(TRIANGLE)
+    Path("out").mkdir()
+    job = ConversionJob("a.obj", {"a.obj": Path("blob")}, Path("out"))
+    assert own_pool.convert(job, lambda _: None).assets[0].thumbnail == tmp_path / "out" / "scene.png"
+
+
 def test_names_that_are_no_unicode_travel(own_pool: ConverterPool, job: Callable[..., ConversionJob]) -> None:
     name = os.fsdecode(b"stra\xdfe.obj")
     assert own_pool.convert(job(name=name), lambda _: None).assets[0].name == os.fsdecode(b"stra\xdfe")

@@ -22,13 +22,14 @@ class ConversionJob:
     files: dict[str, Path]
     """Relative name (as uploaded, ``/`` between folders) to the blob that holds its bytes; the main file included."""
     out_dir: Path
-    """Existing folder that takes payloads and thumbnails; nothing is written anywhere else."""
+    """Existing folder that takes payloads and thumbnails; nothing is written anywhere else. After a failure it may
+    hold some of them."""
 
     def to_wire(self) -> dict[str, Any]:
         return {
             "main_name": self.main_name,
-            "files": {name: str(path) for name, path in self.files.items()},
-            "out_dir": str(self.out_dir),
+            "files": {name: str(path.absolute()) for name, path in self.files.items()},
+            "out_dir": str(self.out_dir.absolute()),
         }
 
     @classmethod

@@ -28,11 +28,16 @@ def encode(image: Pillow.Image) -> bytes:
 
 def shrunk(image: Pillow.Image) -> bytes:
     """The thumbnail of a picture."""
-    if max(image.size) <= SIDE:
-        return encode(image)
-    small = image.copy()
-    small.thumbnail((SIDE, SIDE), Pillow.Resampling.BILINEAR, reducing_gap=2.0)
-    return encode(small)
+    return encode(fitted(image, SIDE))
+
+
+def fitted(image: Pillow.Image, side: int) -> Pillow.Image:
+    """The picture, scaled down to fit into a square when it does not."""
+    longer = max(image.size)
+    if longer <= side:
+        return image
+    size = (max(1, round(image.width * side / longer)), max(1, round(image.height * side / longer)))
+    return image.resize(size, Pillow.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def ball(look: Look) -> bytes:

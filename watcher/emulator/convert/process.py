@@ -35,23 +35,28 @@ class WorkerProcess:
         self._memory_limit = memory_limit
         self._killed = False
         self._in_job = False
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "watcher.emulator.convert.worker", str(memory_limit), str(time_limit)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd="/",
-            env=_environment(),
-            process_group=0,
-            bufsize=0,
-        )
         self._buffer = bytearray()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "watcher.emulator.convert.worker", str(memory_limit), str(time_limit)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                cwd="/",
+                env=_environment(),
+                process_group=0,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise WorkerLost(f"the converter process did not start: {error}") from None
         try:
             self._next_message(time.monotonic() + _START_SECONDS)
         except WorkerLost as error:
-            self.kill()
-            raise WorkerLost(f"the converter process did not start: {error} {self._last_words()}".rstrip()) from None
+            words = self._last_words() or str(error)
+            self.close()
+            raise WorkerLost(f"the converter process did not start: {words}") from None
 
     def run(self, job: ConversionJob, on_progress: Callable[[float], None]) -> ConversionResult:
         """Convert. Raises ConversionFailed (the worker lives on) or WorkerLost (it is gone)."""
@@ -132,6 +137,8 @@ class WorkerProcess:
         code = self._process.returncode
         if code == -signal.SIGXCPU:
             return f"the conversion used more than {self._time_limit:g} seconds of processor time and was stopped"
+        if code == -signal.SIGKILL:
+            return "the converter was killed from outside, as a machine does that runs out of memory"
         if code < 0:
             return f"the converter crashed on this file ({signal.Signals(-code).name})"
         return f"the converter ended unexpectedly (exit code {code})"

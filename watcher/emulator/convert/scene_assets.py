@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import numpy as np
-from PIL import Image as Pillow
 
 from watcher.emulator.convert import picture
 from watcher.emulator.convert.conversion import Conversion
@@ -81,8 +80,7 @@ def _add_textures(conversion: Conversion, model: Model, used: list[int]) -> dict
             continue
         name = image.name.rsplit(".", 1)[0] or image.name
         add_texture(conversion, f"texture-{index}", name, opened)
-        drawn = opened.convert("RGB")
-        drawn.thumbnail((_DRAWN_TEXTURE_SIDE, _DRAWN_TEXTURE_SIDE), Pillow.Resampling.BOX, reducing_gap=2.0)
+        drawn = picture.fitted(opened, _DRAWN_TEXTURE_SIDE).convert("RGB")
         small[index] = np.ascontiguousarray(np.moveaxis(np.asarray(drawn), -1, 0) / np.float32(255), np.float32)
         conversion.progress((done + 1) / len(wanted))
     return small

@@ -3,7 +3,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image as Pillow
@@ -14,6 +14,7 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.picture import shrunk
 
 _MOST_PIXELS = 100_000_000
+_BAND_PIXELS = 1 << 20
 Pillow.MAX_IMAGE_PIXELS = None  # the limit above is checked here, with a reason, before anything is unpacked
 _FORMAT_RGBA8 = 0
 _FORMAT_BY_EXTENSION = {
@@ -73,22 +74,30 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
 
 def add_texture(conversion: Conversion, key: str, name: str, image: Pillow.Image) -> None:
     """Write the payload (mip after mip, rows from the top, RGBA) and add the asset."""
-    image_rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     path = conversion.payload_path(key)
     mips: list[dict[str, Any]] = []
     offset = 0
     with path.open("wb") as payload:
-        level = image_rgba
+        level = image
         while True:
-            size = level.width * level.height * 4
-            payload.write(level.tobytes())
+            _write_rgba(payload, level)
+            size = payload.tell() - offset
             mips.append({"dimensions": [level.width, level.height], "offset": offset, "size": size})
             offset += size
             if level.size == (1, 1):
                 break
-            level = level.resize((max(1, level.width // 2), max(1, level.height // 2)), Pillow.Resampling.BOX)
+            half = (max(1, level.width // 2), max(1, level.height // 2))
+            level = level.resize(half, Pillow.Resampling.BOX)
     description = {"format": _FORMAT_RGBA8, "mips": mips, "payloadTotalSize": offset}
     conversion.add(key, "texture", name, description, payload=path, thumbnail=shrunk(image))
+
+
+def _write_rgba(payload: BinaryIO, image: Pillow.Image) -> None:
+    """Write all pixels, a band of rows at a time: a copy of a large picture would double the memory it takes."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(image.height, top + rows)))
+        payload.write(band.convert("RGBA").tobytes())
 
 
 def _eight_bits(image: Pillow.Image) -> Pillow.Image:

@@ -51,8 +51,10 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not look like an answer
     confine(memory_limit)
 
-    from watcher.emulator.convert.pipeline import convert  # the heavy imports, under the limits
-
+    try:
+        from watcher.emulator.convert.pipeline import convert  # the heavy imports, under the limits
+    except ModuleNotFoundError as error:
+        sys.exit(f"the package {error.name} is missing; install 3dverse-watcher[emulator]")
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     gc.freeze()
