@@ -63,10 +63,18 @@ class Planner:
             if candidate.refers and candidate.drop in self._drops:
                 ready |= self._plan_model(candidate, now)
         unread = {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
-        taken = {candidate.file_id for candidate in candidates if candidate.refers}
-        for candidate in self._ledger.plan.candidates(now, BATCH) if taken else candidates:
-            if candidate.file_id not in taken and not candidate.refers and candidate.drop in self._drops:
-                ready |= self._plan_single(candidate, unread[candidate.drop], now)
+        some_models = any(candidate.refers for candidate in candidates)
+        waits: list[tuple[Candidate, float]] = []
+        for candidate in self._ledger.plan.candidates(now, BATCH) if some_models else candidates:
+            if candidate.refers or candidate.drop not in self._drops:
+                continue
+            until = self._wait_for_model(candidate, unread[candidate.drop], now)
+            if until is not None:
+                waits.append((candidate, until))
+            else:
+                ready |= self._plan_single(candidate, now)
+        if waits:
+            self._ledger.plan.wait_single(waits, now)
         if ready:
             self._on_ready()
         if len(candidates) == BATCH:
@@ -128,18 +136,12 @@ class Planner:
 
     # -- a file that names nothing -----------------------------------------------------------------------------------
 
-    def _plan_single(self, candidate: Candidate, oldest_unread: float | None, now: float) -> bool:
-        drop = self._drops[candidate.drop]
+    def _plan_single(self, candidate: Candidate, now: float) -> bool:
         plan = self._ledger.plan
         if candidate.used:
             plan.becomes_companion(candidate, now)
             return False
-        kind = kind_of(candidate.path)
-        may_belong = kind in {Kind.TEXTURE, Kind.CUBEMAP, Kind.COMPANION, None}
-        if may_belong and (until := self._wait_for_model(candidate, drop, oldest_unread, now)) is not None:
-            plan.wait(candidate, until, now)
-            return False
-        if kind in {Kind.COMPANION, None}:
+        if kind_of(candidate.path) in {Kind.COMPANION, None}:
             plan.dismissed(candidate)
             return False
         if refusal := empty(candidate.path):
@@ -148,10 +150,11 @@ class Planner:
         plan.ready(candidate, now)
         return True
 
-    def _wait_for_model(
-        self, candidate: Candidate, drop: Drop, oldest_unread: float | None, now: float
-    ) -> float | None:
+    def _wait_for_model(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
         """Until when a loose texture is held back for a model that may name it; None when it may go."""
+        if candidate.used or kind_of(candidate.path) not in {Kind.TEXTURE, Kind.CUBEMAP, Kind.COMPANION, None}:
+            return None
+        drop = self._drops[candidate.drop]
         if not self._scanned(drop.path):
             return now + LOOK_AGAIN
         patience = candidate.settled_at + (drop.companion_wait_seconds if self._patient else 0.0)

@@ -12,9 +12,8 @@ import structlog
 
 from watcher import clock
 from watcher.config import ConfigError, Settings
-from watcher.daemon import Daemon, connect
+from watcher.daemon import AT_WORK, Daemon, connect
 from watcher.intake.writer import ignore_lease_signals
-from watcher.model import FileState
 from watcher.notify import Notifier
 from watcher.state import StateLock
 
@@ -74,10 +73,11 @@ class Service:
             while not (self._stop_requested or self._reload_requested):
                 self._tell(daemon)
                 time.sleep(TICK)
+            left = self._at_work(daemon)
             self._notifier.status("reloading" if self._reload_requested else "stopping")
             if self._stop_requested:
                 self._notifier.stopping()
-        _log.info("stopped", left_at_work=self._left)
+        _log.info("stopped", left_at_work=left)
 
     def _tell(self, daemon: Daemon) -> None:
         now = clock.now()
@@ -92,16 +92,15 @@ class Service:
         if now >= self._next_status:
             self._next_status = now + STATUS_INTERVAL
             counts = daemon.ledger.report.counts().states
-            self._left = sum(
-                counts[state]
-                for state in (FileState.PENDING, FileState.WAITING, FileState.UPLOADING, FileState.CONVERTING)
-            )
             trouble = daemon.trouble()
             daemon.remember_trouble(trouble)
             shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing dropped yet"
             self._notifier.status(f"{shown}; {trouble}" if trouble else shown)
 
-    _left = 0
+    @staticmethod
+    def _at_work(daemon: Daemon) -> int:
+        counts = daemon.ledger.report.counts().states
+        return sum(counts[state] for state in AT_WORK)
 
     def _reloaded(self, settings: Settings) -> Settings:
         self._notifier.reloading()

@@ -202,11 +202,10 @@ class Scanner:
 
     def _vanished_folders(self, root: str, visited: set[str], unreadable: list[str]) -> Iterator[FolderScan]:
         """Files of folders that the ledger knows below ``root`` and that are not there any more."""
-        below = root + os.sep
-        for directory in self._ledger.directories(self.drop.path):
-            if directory in visited or not (directory == root or directory.startswith(below)):
-                continue
-            if any(directory == blind or directory.startswith(blind + os.sep) for blind in unreadable):
+        for directory in self._ledger.directories(root):
+            if directory in visited or any(
+                directory == blind or directory.startswith(blind + os.sep) for blind in unreadable
+            ):
                 continue
             paths = [os.path.join(directory, name) for name in self._ledger.known(directory)]
             # Also when the folder is there but the rules keep out of it now: what it holds does not count any more.

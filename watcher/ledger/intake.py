@@ -55,23 +55,16 @@ class IntakeLedger:
         )
         return None if row is None else _known(row)
 
-    def directories(self, drop: str) -> list[str]:
-        """The folders of a drop in which the ledger knows files that are not gone."""
+    def directories(self, root: str) -> list[str]:
+        """The folders at and below ``root`` in which the ledger knows files that are not gone."""
+        at = os.fsencode(root)
+        below = at.rstrip(b"/") + b"/"
         rows = self._connection.rows(
-            "SELECT d.path FROM dirs d JOIN drops p ON p.id = d.drop_id WHERE p.path = ?"
+            "SELECT path FROM dirs d WHERE (path = ? OR (path >= ? AND path < ?))"
             " AND EXISTS (SELECT 1 FROM files f WHERE f.dir_id = d.id AND f.state != 'gone')",
-            (os.fsencode(drop),),
+            (at, below, below[:-1] + b"0"),
         )
         return [os.fsdecode(row["path"]) for row in rows]
-
-    def unsettled(self, drop: str) -> list[str]:
-        """Files of a drop that were seen and have not settled yet."""
-        rows = self._connection.rows(
-            "SELECT d.path, f.name FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
-            " WHERE p.path = ? AND f.settled_at IS NULL AND f.due_at IS NULL AND f.state IN ('pending', 'waiting')",
-            (os.fsencode(drop),),
-        )
-        return [os.path.join(os.fsdecode(row["path"]), os.fsdecode(row["name"])) for row in rows]
 
     def wanted(self, drop: str, name: str) -> bool:
         """Whether a model of this drop names a file called so that is missing so far."""

@@ -128,7 +128,7 @@ class PlanLedger:
         linked: Sequence[LinkedFile] = (),
         missing: Sequence[str] = (),
     ) -> None:
-        """A file waits for a companion, or a loose texture for a model; it is planned again at ``until``."""
+        """A model waits for a companion; it is planned again at ``until``."""
         with self._connection.transaction() as sql:
             changed = sql.execute(
                 "UPDATE files SET state = ?, wake_at = ?, updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END"
@@ -137,6 +137,15 @@ class PlanLedger:
             ).rowcount
             if changed:
                 _link(sql, candidate.file_id, linked, missing, now)
+
+    def wait_single(self, waits: Sequence[tuple[Candidate, float]], now: float) -> None:
+        """Files that name nothing wait, each until its time, for a model that may name them."""
+        with self._connection.transaction() as sql:
+            sql.executemany(
+                "UPDATE files SET updated_at = CASE state WHEN 'waiting' THEN updated_at ELSE ? END,"
+                " state = 'waiting', wake_at = ? WHERE id = ? AND generation = ?",
+                [(now, until, candidate.file_id, candidate.generation) for candidate, until in waits],
+            )
 
     def ready(
         self, candidate: Candidate, now: float, linked: Sequence[LinkedFile] = (), missing: Sequence[str] = ()
