@@ -23,12 +23,13 @@ class SlowConverter:
 
     def convert(self, job: ConversionJob, on_progress: Callable[[float], None]) -> ConversionResult:
         self.step = on_progress
+        content = job.files[job.main_name].read_bytes()
         self.begun.set()
         while not self.go.wait(0.01):
             if self.closed.is_set():
                 raise ConversionFailed("stopped")
         payload = job.out_dir / "payload"
-        payload.write_bytes(b"payload of " + job.files[job.main_name].read_bytes())
+        payload.write_bytes(b"payload of " + content)
         texture = ConvertedAsset("t", "texture", "skin", {"format": 0, "mips": []}, payload, None, [])
         material = ConvertedAsset("m", "material", "coat", {"dataJson": {"map": "asset:t"}}, None, None, ["t"])
         return ConversionResult([material, texture], "scene", "went well")
@@ -47,13 +48,6 @@ def slow(monkeypatch) -> SlowConverter:
 def status(api, task_id: str) -> tuple[str, str, float]:
     task = api.get(f"/upload-tasks/{task_id}").json()
     return task["status"], task["conversion_tasks"][0]["status"], task["progress"]
-
-
-def wait_for(condition, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_task_goes_through_the_statuses_of_the_contract(fresh, slow) -> None:
@@ -109,11 +103,13 @@ def test_an_end_that_comes_after_the_source_file_went_makes_no_assets(fresh, slo
     file = api.get(f"/folders/{folder}/source-files").json()[0]["source_file_id"]
     assert api.request("DELETE", "/source-files", json={"source_file_ids": [file]}).status_code == 204
     slow.go.set()
+    api.emulator.stop()  # waits for the converter's threads
+    api = fresh()
     task = api.finished(task_id)["conversion_tasks"][0]
     assert (task["status"], task["source_file_name"]) == ("error", "a.obj")
     assert "deleted" in task["message"]
     assert api.get("/assets").headers["x-assets-count"] == '{"total": 0}'
-    wait_for(lambda: not on_disk(api.emulator))
+    assert on_disk(api.emulator) == []
 
 
 def test_deleting_a_waiting_source_file_ends_its_task(fresh, slow) -> None:
@@ -177,6 +173,23 @@ def test_an_asset_type_that_nobody_knows_ends_the_task(fresh, slow) -> None:
     slow.convert = lambda *_: result  # type: ignore[method-assign]
     api = fresh()
     assert api.upload(api.folder(), ("a.obj", b"x"))["status"] == "error"
+
+
+@pytest.mark.parametrize("trick", ["elsewhere", "link"])
+def test_a_converter_does_not_choose_what_is_taken_from_the_disk(fresh, slow, tmp_path: Path, trick: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+
+    def point_at_it(job: ConversionJob, on_progress: Callable[[float], None]) -> ConversionResult:
+        payload = job.out_dir / ".." / ".." / ".." / "secret" if trick == "elsewhere" else job.out_dir / "link"
+        if trick == "link":
+            payload.symlink_to(secret)
+        return ConversionResult([ConvertedAsset("x", "mesh", "x", {}, payload, None, [])], "scene", "")
+
+    slow.convert = point_at_it  # type: ignore[method-assign]
+    api = fresh()
+    assert api.upload(api.folder(), ("a.obj", b"x"))["status"] == "error"
+    assert secret.read_bytes() == b"secret"
 
 
 def test_companions_come_under_their_relative_names(fresh, slow) -> None:

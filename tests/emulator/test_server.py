@@ -179,4 +179,5 @@ def test_small_answers_are_not_held_back(api) -> None:
         api.get("/users", params={"limit": 1})
         return time.perf_counter() - begin
 
-    assert min(seconds() for _ in range(20)) < 0.03, "each takes 0.04 s when TCP waits for more to send"
+    # A fresh connection is acknowledged at once; the delay shows on one that is in use for a while.
+    assert sorted(seconds() for _ in range(60))[30] < 0.03, "each takes 0.04 s when TCP waits for more to send"

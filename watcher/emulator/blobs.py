@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,13 +18,19 @@ CHUNK = 1 << 20
 class IncomingBlob:
     """A content on its way in: hashed while it is written, in a temporary file until somebody keeps it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, finished: Path | None = None) -> None:
+        """Begin a new file at ``path``; or describe the content of a finished one that will be moved there."""
         self.path = path
         self.size = 0
         self._hash = blake3()
-        self._file: BinaryIO | None = open(  # noqa: SIM115 - closed by close() and discard()
-            path, "xb", buffering=0, opener=_private
-        )
+        self._file: BinaryIO | None = None
+        if finished is None:
+            self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115 - see close()
+        else:
+            with open(finished, "rb", buffering=0) as file:
+                while chunk := file.read(CHUNK):
+                    self._hash.update(chunk)
+                    self.size += len(chunk)
 
     def write(self, data: bytes | memoryview) -> None:
         assert self._file is not None
@@ -62,17 +69,16 @@ class Blobs:
     def begin(self) -> IncomingBlob:
         return IncomingBlob(self.incoming / uuid.uuid4().hex)
 
-    def take(self, path: Path) -> IncomingBlob:
-        """Make a finished file a content; the file is moved when it can be."""
-        blob = self.begin()
-        try:
-            with open(path, "rb") as file:
-                while chunk := file.read(CHUNK):
-                    blob.write(chunk)
-        except BaseException:
-            blob.discard()
-            raise
-        path.unlink()
+    def take(self, path: Path, within: Path) -> IncomingBlob:
+        """Make a finished file a content by moving it here; it must lie on the same disk.
+
+        Raises ValueError unless it is a plain file below ``within``: a converter does not choose what is taken.
+        """
+        below = path.parent.resolve().is_relative_to(within.resolve())
+        if not below or not stat.S_ISREG(path.lstat().st_mode):
+            raise ValueError(f"{path} is no file of {within}")
+        blob = IncomingBlob(self.incoming / uuid.uuid4().hex, finished=path)
+        path.replace(blob.path)
         return blob
 
     def temporary(self) -> BinaryIO:

@@ -187,7 +187,7 @@ class Conversions:
         with ExitStack() as received:
             contents: list[dict[str, IncomingBlob]] = []
             for asset in result.assets:
-                contents.append({part: self._blobs.take(path) for part, path in _parts(asset)})
+                contents.append({part: self._blobs.take(path, work.job.out_dir) for part, path in _parts(asset)})
                 for blob in contents[-1].values():
                     received.callback(blob.discard)
             with self._store.write() as tx:
@@ -227,10 +227,11 @@ def _parts(asset: ConvertedAsset) -> list[tuple[str, Path]]:
 
 
 def _end(tx: Transaction, task_id: str, status: TaskStatus, message: str | None, log: str = "") -> bool:
-    """Store a task's end; False when the task is not there any more."""
+    """Store a task's end; False when it has ended already (its file was deleted) or is not there any more."""
     return bool(
         tx.run(
-            "UPDATE conversion_task SET status = ?, message = ?, log = ? WHERE conversion_task_id = ?",
+            "UPDATE conversion_task SET status = ?, message = ?, log = ?"
+            " WHERE conversion_task_id = ? AND status = 'waiting'",
             status,
             message,
             log,
