@@ -18,6 +18,13 @@ _COMMANDS = {
     "config": "the effective settings, secrets masked",
     "emulator": "an Asset API server of our own",
     "demo": "see the main job done, on samples",
+    "folders": "the Asset API by hand: folders, and who may do what in them",
+    "sources": "source files: upload, list, download, move, delete",
+    "assets": "assets: list, download, package, create, move, delete",
+    "users": "users of the application, and their tokens",
+    "groups": "groups of users",
+    "tasks": "what becomes of uploads",
+    "completion": "have the shell complete commands and options",
 }
 
 

@@ -8,7 +8,7 @@ class ExitCode(IntEnum):
 
     GOOD = 0
     FAILED = 1
-    """A file failed."""
+    """A file failed, or the API refuses what was asked."""
     USAGE = 2
     """The command line or the configuration is wrong."""
     UNREACHABLE = 3
@@ -18,17 +18,27 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class Refused(Exception):
+    """What a command was to do cannot be done; the text says why."""
+
+
+class Unclear(Exception):
+    """What a command was to do is not clear, or must be said more clearly; the text says why."""
+
+
 def exit_code_of(error: Exception) -> ExitCode | None:
     """The exit code for an error that a person can act on; None for one that is a fault of the program."""
     # Imported here: a command that goes well needs none of them.
     from watcher.api import ApiError
     from watcher.config import ConfigError
-    from watcher.emulator import MissingExtra
+    from watcher.emulator import MissingExtra, StoreError
     from watcher.ledger import LedgerError
     from watcher.state import StateInUse, WrongServer
 
     if isinstance(error, ApiError):
         return ExitCode.UNREACHABLE
-    if isinstance(error, ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra):
+    if isinstance(error, Refused):
+        return ExitCode.FAILED
+    if isinstance(error, Unclear | ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra | StoreError):
         return ExitCode.USAGE
     return None

@@ -1,0 +1,83 @@
+"""What the commands that work the Asset API by hand have in common: a connection, names, answers, and errors."""
+
+import functools
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from watcher.api import ApiError, AssetApi, Unauthorized, Unreachable
+from watcher.cli import Options
+from watcher.cli.answers import Answers
+from watcher.cli.names import Names
+from watcher.cli.outcome import Refused
+from watcher.cli.settings import load
+from watcher.daemon import connect
+
+_EMULATOR = "watcher.emulator"
+
+Parameters = ParamSpec("Parameters")
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What a command works with."""
+
+    api: AssetApi
+    names: Names
+    answers: Answers
+    emulator: bool
+    """Whether ``--emulator`` was given."""
+
+    def line(self, words: str) -> str:
+        """A command line for the same server."""
+        return f"3dverse-watcher {words}" + (" --emulator" if self.emulator else "")
+
+
+def resource(name: str, text: str) -> click.Group:
+    """A group of commands for one resource of the API."""
+
+    @click.group(name, help=text)
+    @click.option("--emulator", is_flag=True, help="Work on the embedded server's data; no account is needed.")
+    @click.pass_context
+    def group(context: click.Context, emulator: bool) -> None:
+        context.meta[_EMULATOR] = emulator
+
+    return group
+
+
+def by_hand(function: Callable[Concatenate[Hand, Parameters], int | None]) -> Callable[..., int | None]:
+    """Makes a function a command's: adds ``--json`` and ``--emulator``, and calls it with a connection to the API.
+
+    What the API refuses becomes :class:`Refused` (exit 1); that it cannot be reached, or does not know the credentials,
+    stays what it is (exit 3).
+    """
+
+    @click.option("--emulator", is_flag=True, help="Work on the embedded server's data; no account is needed.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @click.pass_context
+    @functools.wraps(function)
+    def command(context: click.Context, /, *args: Any, emulator: bool, as_json: bool, **kwargs: Any) -> int | None:
+        options = context.find_object(Options)
+        assert options is not None
+        emulator = emulator or context.meta.get(_EMULATOR, False)
+        settings = load(options, emulator=emulator, folders_must_exist=False)
+        signal.signal(signal.SIGTERM, _interrupt)  # so that nothing half done is left behind
+        try:
+            with connect(settings, threading.Event(), in_passing=True) as server:
+                hand = Hand(server.api, Names(server.api), Answers(as_json), emulator)
+                return function(hand, *args, **kwargs)
+        except (Unreachable, Unauthorized):
+            raise
+        except ApiError as error:
+            raise Refused(str(error)) from error
+
+    return command
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
