@@ -63,7 +63,8 @@ def configure(level: str = "info", format: str = "auto", stream: TextIO | None =
         structlog.stdlib.PositionalArgumentsFormatter(),
     ]
     if not (journal and style is LogFormat.CONSOLE):  # the journal has its own clock
-        chain.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+        fmt = "iso" if style is LogFormat.JSON else "%Y-%m-%d %H:%M:%SZ"  # people need no microseconds
+        chain.append(structlog.processors.TimeStamper(fmt=fmt, utc=True))
     handler = _Sink(stream, journal)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
