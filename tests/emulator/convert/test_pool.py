@@ -205,23 +205,28 @@ def test_closing_ends_running_and_waiting_conversions_and_all_workers(
         own_pool.convert(jobs[1], lambda _: None)
 
 
-def test_a_worker_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "slow.obj").write_text(slow_obj())
+@pytest.mark.parametrize("content", [slow_obj(), TRIANGLE], ids=["at work", "idle"])
+def test_a_worker_ends_when_its_owner_is_killed(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.obj").write_text(content)
     (tmp_path / "out").mkdir()
     script = textwrap.dedent(
         """
-        import sys
+        import sys, time
         from pathlib import Path
         from watcher.emulator.convert import ConversionJob, ConverterPool
         folder = Path(sys.argv[1])
-        job = ConversionJob("slow.obj", {"slow.obj": folder / "slow.obj"}, folder / "out")
+        job = ConversionJob("a.obj", {"a.obj": folder / "a.obj"}, folder / "out")
         ConverterPool().convert(job, lambda value: print(value, flush=True))
+        print("done", flush=True)
+        time.sleep(60)
         """
     )
-    owner = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    owner = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     with owner.stdout:
-        owner.stdout.readline()
+        line = owner.stdout.readline()
+        while content == TRIANGLE and line != "done\n":
+            line = owner.stdout.readline()
         workers = children(owner.pid)
         owner.kill()
         owner.wait()

@@ -74,6 +74,7 @@ def test_a_sound_shorter_than_its_picture_is_wide_converts(convert: Convert) -> 
         ("a.wav", b"RIFF\x04\0\0\0WAVE", "a.wav is not a sound that can be read"),
         ("a.wav", encoded("WAV")[:-1000], "the sound ends early"),
         ("a.flac", encoded("FLAC")[:-1000], "the sound"),
+        ("a.mp3", encoded("MP3")[:-1000], "the sound ends early"),
         ("a.mp3", b"no music here " * 100, "a.mp3 is not a sound that can be read"),
         ("a.ogg", b"OggS and nothing", "a.ogg is not a sound that can be read"),
         ("a.wav", b"\x89PNG\r\n\x1a\n" * 9, "a.wav is not a sound that can be read"),
