@@ -7,7 +7,7 @@ import click
 from watcher.api.models import ExportFormat, ThumbnailSize
 from watcher.cli.answers import size_text
 from watcher.cli.asset_files import write_files
-from watcher.cli.by_hand import Hand, by_hand
+from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.names import container_of
 from watcher.cli.outcome import Refused
 from watcher.cli.transfer import Saved, all_or_none, fetch, tell
@@ -83,9 +83,7 @@ def custom_types(hand: Hand, asset: str) -> None:
 
 @click.command("export")
 @click.argument("asset")
-@click.option(
-    "--format", "export_format", type=click.Choice(list(ExportFormat)), default=ExportFormat.OBJ, show_default=True
-)
+@click.option("--format", "export_format", type=one_of(ExportFormat), default=ExportFormat.OBJ.value, show_default=True)
 @click.option("--scale", type=float, default=1, show_default=True, help="What all lengths are multiplied by.")
 @click.option("--submesh", type=click.IntRange(min=0), help="Just this part of the mesh, counted from 0.")
 @_to
@@ -122,7 +120,7 @@ def thumbnail() -> None:
 
 @thumbnail.command("get")
 @click.argument("asset")
-@click.option("--size", type=click.Choice(list(ThumbnailSize)), default=ThumbnailSize.LARGE, show_default=True)
+@click.option("--size", type=one_of(ThumbnailSize), default=ThumbnailSize.LARGE.value, show_default=True)
 @click.option("--default-url", metavar="URL", help="A picture elsewhere, for an asset that has none.")
 @_to
 @_force

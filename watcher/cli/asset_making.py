@@ -8,7 +8,7 @@ import click
 from watcher.api import FilePart, SizeMismatch
 from watcher.api.models import AssetType, NewAsset, Overwrite
 from watcher.cli.answers import counted
-from watcher.cli.by_hand import Hand, by_hand
+from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.json_input import object_argument
 from watcher.cli.names import is_id
 from watcher.cli.outcome import Refused
@@ -21,7 +21,7 @@ _into = click.option("--to", metavar="FOLDER", required=True, help="The folder t
 
 
 @click.command("create")
-@click.argument("asset_type", metavar="TYPE", type=click.Choice(list(AssetType)))
+@click.argument("asset_type", metavar="TYPE", type=one_of(AssetType))
 @click.argument("name")
 @_into
 @by_hand
@@ -70,7 +70,7 @@ def create_cubemap(hand: Hand, name: str, faces: tuple[str, ...], to: str) -> No
 @click.option(
     "--with-type",
     "types",
-    type=click.Choice(list(AssetType)),
+    type=one_of(AssetType),
     multiple=True,
     help="Also copy assets of this type that it needs; without, the copy shares all of them with the original.",
 )
@@ -95,8 +95,8 @@ def duplicate(hand: Hand, asset: str, to: str, name: str | None, types: tuple[st
 @_into
 @click.option(
     "--overwrite",
-    type=click.Choice(list(Overwrite)),
-    default=Overwrite.NEVER,
+    type=one_of(Overwrite),
+    default=Overwrite.NEVER.value,
     show_default=True,
     help=f"Which assets that exist already are replaced; {Overwrite.ONLY_SPECIFIED} are those that the archive's"
     " overwrite.json names.",

@@ -15,7 +15,7 @@ from watcher.api.models import (
     ReferenceProperty,
 )
 from watcher.cli.answers import Cell
-from watcher.cli.by_hand import Hand, by_hand
+from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.names import container_of
 
 
@@ -28,19 +28,17 @@ def _levels(_context: click.Context, _parameter: click.Parameter, value: str) ->
 @click.command("dependencies")
 @click.argument("asset")
 @click.option(
-    "--depth", default=Depth.ALL, show_default=True, callback=_levels, help="all, direct, or levels in number."
+    "--depth", default=Depth.ALL.value, show_default=True, callback=_levels, help="all, direct, or levels in number."
 )
-@click.option("--type", "types", type=click.Choice(list(AssetType)), multiple=True, help="Only of this type.")
-@click.option(
-    "--without-type", "not_types", type=click.Choice(list(AssetType)), multiple=True, help="Not of this type."
-)
-@click.option("--public", type=click.Choice(list(PublicAssets)), help="What to do with public assets.")
+@click.option("--type", "types", type=one_of(AssetType), multiple=True, help="Only of this type.")
+@click.option("--without-type", "not_types", type=one_of(AssetType), multiple=True, help="Not of this type.")
+@click.option("--public", type=one_of(PublicAssets), help="What to do with public assets.")
 @click.option(
     "--tell",
     "properties",
-    type=click.Choice(list(DependencyProperty)),
+    type=one_of(DependencyProperty),
     multiple=True,
-    default=[DependencyProperty.NAME, DependencyProperty.COUNT],
+    default=[DependencyProperty.NAME.value, DependencyProperty.COUNT.value],
     help="What to tell besides id and type; without, name and count.",
 )
 @by_hand
@@ -81,7 +79,7 @@ def _dependency_cells(dependency: Dependency) -> list[Cell]:
 @click.command("references")
 @click.argument("asset")
 @click.option(
-    "--depth", default=Depth.DIRECT, show_default=True, callback=_levels, help="all, direct, or levels in number."
+    "--depth", default=Depth.DIRECT.value, show_default=True, callback=_levels, help="all, direct, or levels in number."
 )
 @by_hand
 def references(hand: Hand, asset: str, depth: str) -> None:

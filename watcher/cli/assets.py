@@ -6,7 +6,7 @@ from watcher.api import NotFound, RetryPolicy
 from watcher.api.models import AssetEntry, AssetType, SourceFile
 from watcher.cli import asset_content, asset_making, asset_relations, scene
 from watcher.cli.answers import among, counted, plain, who
-from watcher.cli.by_hand import Hand, by_hand, resource
+from watcher.cli.by_hand import Hand, by_hand, one_of, resource
 from watcher.cli.consent import consent
 from watcher.cli.follow import print_entries
 from watcher.cli.names import container_of
@@ -24,7 +24,7 @@ for _each in (*asset_content.COMMANDS, *asset_relations.COMMANDS, *asset_making.
 @command.command("ls")
 @click.argument("folder", required=False)
 @click.option("-r", "--recursive", is_flag=True, help="Also those in the folders below.")
-@click.option("--type", "types", type=click.Choice(list(AssetType)), multiple=True, help="Only of this type.")
+@click.option("--type", "types", type=one_of(AssetType), multiple=True, help="Only of this type.")
 @click.option("--name", help="Only assets with this in their names, as the server sees it.")
 @click.option(
     "--source", metavar="FILE", help="Only those made of this source file in FOLDER; - for those made of none."

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from types import FrameType
 from typing import Any, Concatenate, ParamSpec
 
@@ -48,6 +49,11 @@ def resource(name: str, text: str) -> click.Group:
         context.meta[_EMULATOR] = emulator
 
     return group
+
+
+def one_of(words: type[StrEnum]) -> click.Choice[str]:
+    """A word of the API, as the API spells it: click would take the name of an enum's member."""
+    return click.Choice([word.value for word in words])
 
 
 def by_hand(function: Callable[Concatenate[Hand, Parameters], int | None]) -> Callable[..., int | None]:

@@ -6,7 +6,7 @@ import click
 
 from watcher.api.models import Access, Folder, FolderAccesses, MemberType
 from watcher.cli.answers import Cell, counted, who
-from watcher.cli.by_hand import Hand, by_hand, resource
+from watcher.cli.by_hand import Hand, by_hand, one_of, resource
 from watcher.cli.consent import consent
 from watcher.cli.folder_content import content_of, delete
 from watcher.cli.folder_path import create_path
@@ -147,7 +147,7 @@ def access(hand: Hand, folder: str) -> None:
 
 @command.command("grant")
 @click.argument("folder")
-@click.argument("access", type=click.Choice(list(Access)))
+@click.argument("access", type=one_of(Access))
 @member_options
 @by_hand
 def grant(hand: Hand, folder: str, access: str, to_user: str | None, to_group: str | None) -> None:

@@ -6,7 +6,7 @@ import click
 
 from watcher.api.models import Access, Group, GroupMember, NewGroupMember
 from watcher.cli.answers import Answers, Cell, counted
-from watcher.cli.by_hand import Hand, by_hand, resource
+from watcher.cli.by_hand import Hand, by_hand, one_of, resource
 from watcher.cli.consent import consent
 from watcher.cli.members import member_options, the_member
 
@@ -128,15 +128,15 @@ def rm(hand: Hand, group: str, yes: bool) -> None:
 @member_options
 @click.option(
     "--group-access",
-    type=click.Choice(list(Access)),
-    default=Access.READ,
+    type=one_of(Access),
+    default=Access.READ.value,
     show_default=True,
     help="What the member may do with the group itself.",
 )
 @click.option(
     "--folder-access",
-    type=click.Choice(list(Access)),
-    default=Access.WRITE,
+    type=one_of(Access),
+    default=Access.WRITE.value,
     show_default=True,
     help="The most that the member may do in folders that are granted to the group.",
 )

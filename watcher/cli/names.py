@@ -84,10 +84,15 @@ class Names:
         return list(self.tree.readings(text.strip("/")))
 
     def _near_folders(self, text: str) -> Sequence[str]:
-        readings = sorted(self._readings(text), key=lambda reading: len(reading[1]))
-        deepest = readings[0][0] if readings else None
-        around = self.tree.below(deepest) if deepest is not None else self.tree.top()
-        return _near(text.strip("/"), (self.path(folder) for folder in around))
+        """Folders that bear names like the part of a path that leads nowhere."""
+        deepest, rest = self._deepest(text)
+        around = self.tree.top() if deepest is None else self.tree.below(deepest)
+        names = [folder.name for folder in around]
+        return [self._in(deepest, name) for name in _near(rest, names) or _near(rest.partition("/")[0], names)]
+
+    def _deepest(self, text: str) -> tuple[Folder | None, str]:
+        """As far as a path leads, and what is left of it."""
+        return min(self._readings(text), key=lambda reading: len(reading[1]), default=(None, text.strip("/")))
 
     def _line_of_folder(self, folder: Folder) -> str:
         return f"{folder.folder_id}  {shown(self.path(folder))}"
@@ -210,12 +215,11 @@ class Names:
         return name if folder is None else f"{self.path(folder)}/{name}"
 
     def _near_content(self, text: str, names: Callable[[Folder], Iterable[str]]) -> Sequence[str]:
-        readings = sorted(self._readings(text), key=lambda reading: len(reading[1]))
-        if not readings:
-            return self._near_folders(text)
-        folder = readings[0][0]
-        content = (self._in(folder, name) for name in islice(names(folder), _MOST_COMPARED))
-        return _near(text.strip("/"), content) or [f"{path}/..." for path in self._near_folders(text)]
+        """What lies at the end of a path and bears a name like that, or where the path may have been meant to lead."""
+        folder, rest = self._deepest(text)
+        if folder is not None and (near := _near(rest, islice(names(folder), _MOST_COMPARED))):
+            return [self._in(folder, name) for name in near]
+        return [f"{path}/..." for path in self._near_folders(text)]
 
 
 def one(

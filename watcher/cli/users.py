@@ -4,7 +4,7 @@ import click
 
 from watcher.api.models import Access, User
 from watcher.cli.answers import Cell, among, counted
-from watcher.cli.by_hand import Hand, by_hand, resource
+from watcher.cli.by_hand import Hand, by_hand, one_of, resource
 from watcher.cli.consent import consent
 from watcher.cli.groups import print_groups
 
@@ -73,9 +73,7 @@ def rm(hand: Hand, user: str, yes: bool) -> None:
 
 @command.command("token")
 @click.argument("user")
-@click.option(
-    "--scope", type=click.Choice(list(Access)), default=Access.READ, show_default=True, help="What it may do."
-)
+@click.option("--scope", type=one_of(Access), default=Access.READ.value, show_default=True, help="What it may do.")
 @click.option("--ttl", default="1h", show_default=True, help="How long it is good for, such as 30m, 24h or 7d.")
 @by_hand
 def token(hand: Hand, user: str, scope: str, ttl: str) -> None:
