@@ -16,12 +16,12 @@ Refuse = Callable[..., ConversionFailed]
 
 # Group: main file, then how many meshes, triangles, vertices, materials and textures come of it.
 WELL: dict[str, tuple[str, int, int, int, int, int]] = {
-    "obj-spider": ("spider.obj", 19, 1368, 974, 4, 4),
+    "obj-spider": ("spider.obj", 19, 1368, 974, 5, 5),
     "obj-subfolder": ("mtl_different_folder.obj", 1, 12, 24, 1, 0),
     "obj-missing-mtl": ("cube_mtllib_after_g.obj", 1, 12, 24, 1, 0),
     "obj-cube": ("cube_usemtl.obj", 1, 12, 28, 3, 0),
     "obj-concave": ("concave_polygon.obj", 1, 64, 64, 1, 0),
-    "obj-spaces": ("box_mat_with_spaces.obj", 1, 12, 24, 1, 0),
+    "obj-spaces": ("box_mat_with_spaces.obj", 1, 12, 24, 12, 0),
     "obj-utf16": ("box_UTF16BE.obj", 1, 12, 24, 1, 0),
     "obj-plain": ("box.obj", 1, 12, 24, 1, 0),
     "gltf-box": ("BoxTextured.gltf", 1, 12, 24, 1, 1),
@@ -29,7 +29,7 @@ WELL: dict[str, tuple[str, int, int, int, int, int]] = {
     "gltf-clearcoat": ("ClearCoatTest.gltf", 27, 37116, 20106, 19, 6),
     "gltf-embedded": ("BoxTextured.gltf", 1, 12, 24, 1, 1),
     "glb-box": ("BoxTextured.glb", 1, 12, 24, 1, 1),
-    "glb-skin": ("quad_skin.glb", 1, 2, 4, 1, 0),
+    "glb-skin": ("quad_skin.glb", 1, 2, 4, 2, 0),
     "dae-cube": ("cube_xmlspecialchars.dae", 1, 12, 24, 1, 0),
     "dae-duck": ("duck.dae", 1, 4212, 2399, 1, 1),
     "3mf-box": ("box.3mf", 1, 12, 24, 1, 0),
@@ -94,7 +94,7 @@ def test_a_missing_material_library_is_a_warning_in_the_log(convert: Convert) ->
 def test_textures_written_with_backslashes_are_found(convert: Convert) -> None:
     result = convert("spider.obj", files_of("obj-spider"))
     names = {asset.name for asset in result.assets if asset.type == "texture"}
-    assert names == {"wal67ar_small", "SpiderTex", "drkwood2", "engineflare1"}
+    assert names == {"wal67ar_small", "wal69ar_small", "SpiderTex", "drkwood2", "engineflare1"}
     assert "warning" not in result.log
 
 
@@ -107,7 +107,8 @@ def test_a_material_library_in_a_sub_folder_gives_its_colours(convert: Convert) 
 
 def test_a_material_whose_name_has_spaces_is_found(convert: Convert) -> None:
     result = convert("box_mat_with_spaces.obj", files_of("obj-spaces"))
-    [material] = [asset for asset in result.assets if asset.type == "material"]
+    shown = result.assets[0].description["entities"][0]["material_ref"]["value"]
+    [material] = [asset for asset in result.assets if f"asset:{asset.key}" == shown]
     assert material.name == "Material name with many, many spaces"
     assert material.description["dataJson"]["albedo"] == [0.2, 0.2, 0.2]
 

@@ -171,13 +171,15 @@ def threemf(resources: str, build: str = '<item objectid="1"/>', **parts: bytes)
 def test_base_materials_of_a_3mf_become_materials(convert: Convert) -> None:
     resources = (
         '<basematerials id="9"><base name="red" displaycolor="#FF0000"/>'
-        '<base name="glass" displaycolor="#0000FF80"/></basematerials>'
+        '<base name="glass" displaycolor="#0000FF80"/><base name="spare" displaycolor="#00FF00"/></basematerials>'
         f'<object id="1" pid="9" pindex="0"><mesh>{VERTICES}<triangles>'
         '<triangle v1="0" v2="1" v3="2"/><triangle v1="0" v2="2" v3="3" pid="9" p1="1"/></triangles></mesh></object>'
     )
     found = materials(convert("a.3mf", {"a.3mf": threemf(resources)}))
     assert found["red"]["albedo"] == [1, 0, 0]
     assert (found["glass"]["albedo"], found["glass"]["opacity"]) == ([0, 0, 1], pytest.approx(128 / 255))
+    assert found["spare"]["albedo"] == [0, 1, 0], "no triangle uses it"
+    assert len(found) == 3
 
 
 def test_colour_groups_of_a_3mf_become_colours_of_vertices(convert: Convert) -> None:
@@ -192,13 +194,15 @@ def test_colour_groups_of_a_3mf_become_colours_of_vertices(convert: Convert) -> 
 
 def test_textures_of_a_3mf_are_read_from_its_archive(convert: Convert) -> None:
     resources = (
+        '<m:texture2d id="7" path="/spare.png" contenttype="image/png"/>'
         '<m:texture2d id="8" path="/skin.png" contenttype="image/png"/><m:texture2dgroup id="9" texid="8">'
         '<m:tex2coord u="0" v="0"/><m:tex2coord u="1" v="0"/><m:tex2coord u="1" v="1"/></m:texture2dgroup>'
         f'<object id="1"><mesh>{VERTICES}<triangles>'
         '<triangle v1="0" v2="1" v3="2" pid="9" p1="0" p2="1" p3="2"/></triangles></mesh></object>'
     )
-    result = convert("a.3mf", {"a.3mf": threemf(resources, **{"skin.png": png()})})
-    assert [asset.name for asset in result.assets if asset.type == "texture"] == ["skin"]
+    result = convert("a.3mf", {"a.3mf": threemf(resources, **{"skin.png": png(), "spare.png": png()})})
+    assert [asset.name for asset in result.assets if asset.type == "texture"] == ["skin", "spare"]
+    assert set(materials(result)) == {"skin.png", "spare.png"}
     assert values(result, "uv") == [[0, 1], [1, 1], [1, 0]]
 
 
@@ -234,7 +238,8 @@ def dae(geometry: str, node: str = "", up: str = "Y_UP", libraries: str = "") ->
 
 INPUT = '<input semantic="VERTEX" source="#v" offset="0"/>'
 RED = (
-    '<library_materials><material id="red" name="Red"><instance_effect url="#e"/></material></library_materials>'
+    '<library_materials><material id="red" name="Red"><instance_effect url="#e"/></material>'
+    '<material id="spare" name="Spare"><instance_effect url="#e"/></material></library_materials>'
     '<library_effects><effect id="e"><profile_COMMON><technique sid="c"><lambert><diffuse><color>1 0 0 1</color>'
     "</diffuse></lambert></technique></profile_COMMON></effect></library_effects>"
 )
@@ -253,7 +258,7 @@ RED = (
 def test_all_kinds_of_collada_primitives_become_triangles(geometry: str, triangles: int, convert: Convert) -> None:
     result = convert("a.dae", {"a.dae": dae(geometry, libraries=RED)})
     assert result.assets[0].description["triangleCount"] == triangles
-    assert materials(result)["Red"]["albedo"] == [1, 0, 0]
+    assert materials(result)["Red"]["albedo"] == materials(result)["Spare"]["albedo"] == [1, 0, 0]
     assert {tuple(normal) for normal in values(result, "normal")} == {(0, 0, 1)}
 
 

@@ -116,6 +116,18 @@ def test_several_libraries_in_one_line_are_all_read(convert: Convert) -> None:
     assert second["albedo"] == [1, 0, 0]
 
 
+def test_materials_that_no_face_uses_come_along_with_their_textures(convert: Convert) -> None:
+    files = {
+        "a.obj": f"mtllib a.mtl\n{SQUARE}usemtl used\nf 1 2 3\n",
+        "a.mtl": "newmtl spare\nKd 0 0 1\nmap_Kd wood.png\nnewmtl used\nKd 1 0 0\n",
+        "wood.png": png(),
+    }
+    result = convert("a.obj", files)
+    named = {asset.name: asset for asset in result.assets if asset.type == "material"}
+    assert named["spare"].description["dataJson"]["albedoMap"] == f"asset:{only(result, 'texture').key}"
+    assert result.assets[0].depends_on == ["mesh-0", named["used"].key], "the scene does without the spare one"
+
+
 def test_a_library_whose_name_has_spaces_is_found(convert: Convert) -> None:
     files = {"a.obj": f"mtllib my colours.mtl\n{SQUARE}usemtl a\nf 1 2 3\n", "my colours.mtl": "newmtl a\nKd 1 0 0\n"}
     assert only(convert("a.obj", files), "material").description["dataJson"]["albedo"] == [1, 0, 0]

@@ -28,23 +28,25 @@ _SMALL_PICTURES_FROM = 24
 
 def add_model(conversion: Conversion, model: Model) -> None:
     """Write all assets of a model, the scene first. Raises ConversionFailed when there is nothing to see in it."""
+    defined = range(len(model.materials))
     _drop_empty_primitives(model)
     placed = instances(model)
     if not placed:
         raise ConversionFailed("the file holds no surface: not a single triangle is part of its scene")
     shown = sorted({instance.mesh for instance in placed})
-    used = sorted({p.material for i in shown for p in model.meshes[i].primitives if p.material is not None})
+    used = {p.material for i in shown for p in model.meshes[i].primitives if p.material is not None}
+    materials = sorted(used.union(defined))
 
     conversion.stage(0.35, 0.6)
-    texels = _add_textures(conversion, model, used)
-    looks = _add_materials(conversion, model, used, texels)
+    texels = _add_textures(conversion, model, materials)
+    looks = _add_materials(conversion, model, materials, texels)
     conversion.stage(0.6, 0.75)
     descriptions = {}
     for done, index in enumerate(shown):
         descriptions[index] = write_mesh(conversion.payload_path(f"mesh-{index}"), model.meshes[index])
         conversion.progress((done + 1) / len(shown))
     conversion.stage(0.75, 0.85)
-    scene_picture = _add_scene(conversion, model, placed, looks)
+    scene_picture = _add_scene(conversion, model, placed, sorted(used), looks)
     conversion.stage(0.85, 1.0)
     # A lone mesh looks like its scene.
     _add_meshes(conversion, model, descriptions, looks, scene_picture if len(placed) == 1 else None)
@@ -67,9 +69,9 @@ def _drop_empty_primitives(model: Model) -> None:
                 primitive.material = plain[colored]
 
 
-def _add_textures(conversion: Conversion, model: Model, used: list[int]) -> dict[int, Floats]:
+def _add_textures(conversion: Conversion, model: Model, materials: list[int]) -> dict[int, Floats]:
     """Add the textures that the materials use. Returns small versions of them by image; a damaged one is left out."""
-    wanted = sorted({image for index in used for image in model.materials[index].textures.values()})
+    wanted = sorted({image for index in materials for image in model.materials[index].textures.values()})
     small = {}
     for done, index in enumerate(wanted):
         image = model.images[index]
@@ -86,9 +88,12 @@ def _add_textures(conversion: Conversion, model: Model, used: list[int]) -> dict
     return small
 
 
-def _add_materials(conversion: Conversion, model: Model, used: list[int], texels: dict[int, Floats]) -> dict[int, Look]:
+def _add_materials(
+    conversion: Conversion, model: Model, materials: list[int], texels: dict[int, Floats]
+) -> dict[int, Look]:
+    """Add the materials, also those that no face uses: whoever wrote the file meant them to be there."""
     looks = {}
-    for index in used:
+    for index in materials:
         material = model.materials[index]
         data: dict[str, Any] = {
             "albedo": list(material.albedo),
@@ -122,7 +127,9 @@ def _add_materials(conversion: Conversion, model: Model, used: list[int], texels
     return looks
 
 
-def _add_scene(conversion: Conversion, model: Model, placed: list[Instance], looks: dict[int, Look]) -> bytes:
+def _add_scene(
+    conversion: Conversion, model: Model, placed: list[Instance], used: list[int], looks: dict[int, Look]
+) -> bytes:
     """Add the scene; returns its thumbnail."""
     made, sheared = entities(model)
     if sheared:
@@ -149,7 +156,7 @@ def _add_scene(conversion: Conversion, model: Model, placed: list[Instance], loo
             "triangleCount": sum(triangles[instance.mesh] for instance in placed),
         },
         thumbnail=thumbnail,
-        depends_on=references + [f"material-{index}" for index in looks],
+        depends_on=references + [f"material-{index}" for index in used],
     )
     return thumbnail
 

@@ -48,6 +48,7 @@ class _Reader:
             self._model.nodes.append(Node(self._conversion.title, _UP_AXES[axis], children=nodes))
         else:
             self._model.roots = nodes
+        self._materials.add_unbound()
         if root.find("library_animations") is not None:
             self._conversion.note("animations were left out")
         return self._model

@@ -11,7 +11,7 @@ _SHADINGS = ("phong", "blinn", "lambert", "constant")
 
 
 class Materials:
-    """Adds the materials that the scene binds to a model, each once."""
+    """Adds the materials of a document to a model, each once."""
 
     def __init__(self, document: Document, model: Model, conversion: Conversion) -> None:
         self._document = document
@@ -33,6 +33,12 @@ class Materials:
                 self._known[url] = len(self._model.materials)
                 self._model.materials.append(self._read(element))
         return self._known[url]
+
+    def add_unbound(self) -> None:
+        """Add the materials that the scene does not bind."""
+        for element in self._document.root.iterfind("library_materials/material"):
+            if identity := element.get("id"):
+                self.get(f"#{identity}")
 
     def _read(self, element: Element) -> Material:
         material = Material(element.get("name") or element.get("id") or "material")

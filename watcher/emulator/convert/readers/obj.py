@@ -119,9 +119,7 @@ def read_obj(conversion: Conversion) -> Model:
             mesh.primitives.append(primitive)
         model.add_mesh_node(mesh)
         conversion.progress(0.8 + 0.2 * done / len(parts))
-    unused = [name for name in library.materials if name not in material_index]
-    if unused:
-        conversion.note(f"{len(unused)} materials that no face uses were left out: {', '.join(unused[:10])}")
+    model.materials += [found for name, found in library.materials.items() if name not in material_index]
     return model
 
 

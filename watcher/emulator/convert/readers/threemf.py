@@ -42,6 +42,8 @@ class _Group:
     uvs: list[tuple[float, float]] = field(default_factory=list)
     texture: str = ""
     """Id of the picture that the texture coordinates belong to."""
+    materials: dict[int, int] = field(default_factory=dict)
+    """The model's materials for the bases, as far as they are made."""
 
 
 @dataclass(slots=True)
@@ -81,8 +83,8 @@ class _Reader:
         self._conversion = conversion
         self._parts: dict[str, _Part] = {}
         self._model = Model()
-        self._materials: dict[tuple[str, str, int], int] = {}
-        self._images: dict[str, int | None] = {}
+        self._textured: dict[str, int | None] = {}
+        """The material of each picture by its path, None when the archive lacks it."""
 
     def read(self) -> Model:
         main = self._archive.main_part()
@@ -96,6 +98,7 @@ class _Reader:
         self._model.roots.append(0)
         for name, object_id, matrix in part.items:
             root.children.append(self._place(name or main, object_id, matrix, depth=0))
+        self._add_unused_materials()
         return self._model
 
     def _place(self, name: str, object_id: str, matrix: Doubles, depth: int) -> int:
@@ -148,7 +151,7 @@ class _Reader:
         if group is None:
             return primitive_of(positions, triangles)
         if group.bases:
-            return primitive_of(positions, triangles, material=self._base_material(name, key, group, base))
+            return primitive_of(positions, triangles, material=self._base_material(group, base))
         corners: list[int] = []
         for row in rows:
             _, first, second, third = found.properties[row]
@@ -161,33 +164,42 @@ class _Reader:
         if group.colors:
             return primitive_of(positions, triangles, colors=chosen.astype(np.uint8))
         uvs = from_bottom(chosen)
-        return primitive_of(positions, triangles, uvs=uvs, material=self._texture_material(name, group.texture))
+        path = self._part(name).pictures.get(group.texture, "")
+        return primitive_of(positions, triangles, uvs=uvs, material=self._texture_material(path))
 
-    def _base_material(self, name: str, key: str, group: _Group, base: int) -> int:
+    def _base_material(self, group: _Group, base: int) -> int:
         if not 0 <= base < len(group.bases):
             raise ConversionFailed("this 3MF file is damaged: a triangle names a material that does not exist")
-        if (name, key, base) not in self._materials:
+        if base not in group.materials:
             title, (red, green, blue, alpha) = group.bases[base]
-            self._materials[name, key, base] = len(self._model.materials)
+            group.materials[base] = len(self._model.materials)
             self._model.materials.append(
                 Material(title or f"material {base}", (red / 255, green / 255, blue / 255), alpha / 255)
             )
-        return self._materials[name, key, base]
+        return group.materials[base]
 
-    def _texture_material(self, name: str, texture: str) -> int | None:
-        path = self._part(name).pictures.get(texture, "")
-        if path not in self._images:
+    def _texture_material(self, path: str) -> int | None:
+        if path not in self._textured:
             content = self._archive.read(path) if path else None
             if content is None:
                 self._conversion.warn(f"the texture {path!r} is not in the 3MF archive")
-                self._images[path] = None
+                self._textured[path] = None
             else:
-                self._images[path] = len(self._model.images)
-                self._model.images.append(Image(path.rsplit("/", 1)[-1], content))
-                textures = {TextureSlot.ALBEDO: len(self._model.images) - 1}
-                self._materials[name, texture, -1] = len(self._model.materials)
-                self._model.materials.append(Material(path.rsplit("/", 1)[-1], (1.0, 1.0, 1.0), textures=textures))
-        return self._materials.get((name, texture, -1))
+                title = path.rsplit("/", 1)[-1]
+                textures = {TextureSlot.ALBEDO: len(self._model.images)}
+                self._model.images.append(Image(title, content))
+                self._textured[path] = len(self._model.materials)
+                self._model.materials.append(Material(title, (1.0, 1.0, 1.0), textures=textures))
+        return self._textured[path]
+
+    def _add_unused_materials(self) -> None:
+        """Add what the parts define and no triangle names."""
+        for part in self._parts.values():
+            for group in part.groups.values():
+                for base in range(len(group.bases)):
+                    self._base_material(group, base)
+            for path in part.pictures.values():
+                self._texture_material(path)
 
     @staticmethod
     def _index(word: str | None, default: int) -> int:
