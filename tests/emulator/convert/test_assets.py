@@ -133,7 +133,7 @@ def test_the_payload_of_a_mesh_holds_its_triangles(convert: Convert) -> None:
 def test_the_entities_of_a_scene_show_each_submesh_with_its_material(everything: list[ConversionResult]) -> None:
     scene = everything[0].assets[0].description
     crate, *parts = scene["entities"]
-    assert crate["name"] == "crate"
+    assert crate["debug_name"] == {"value": "crate"}
     assert [part["lineage"]["parentUUID"] for part in parts] == [crate["euid"]["value"]] * 2
     assert [part["mesh_ref"] for part in parts] == [{"value": "asset:mesh-0", "submeshIndex": i} for i in (0, 1)]
     assert [part["material_ref"]["value"] for part in parts] == ["asset:material-0", "asset:material-1"]

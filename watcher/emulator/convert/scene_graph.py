@@ -92,7 +92,7 @@ def entities(model: Model) -> tuple[list[dict[str, Any]], int]:
 def _entity(name: str, parent: str | None, ordinal: int) -> dict[str, Any]:
     entity: dict[str, Any] = {
         "euid": {"value": str(uuid.uuid4())},
-        "name": name,
+        "debug_name": {"value": name},
         "local_transform": {"position": [0.0] * 3, "orientation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0] * 3},
     }
     if parent is not None:
