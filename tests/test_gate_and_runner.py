@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 
 from watcher.gate import LONGEST_PAUSE, Gate
 from watcher.runner import Runner
@@ -23,7 +24,7 @@ def test_while_the_server_is_away_one_knocks_and_the_pauses_grow() -> None:
             gate.close("refused", now)
         else:
             now += wait
-    pauses = [later - earlier for earlier, later in zip(knocks, knocks[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(knocks)]
     assert pauses == sorted(pauses)
     assert pauses[0] == 2.0
     assert pauses[-1] == LONGEST_PAUSE

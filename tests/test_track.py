@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def test_success_brings_all_assets_the_main_one_first_and_unknown_kinds_too(
     tracker.step(0.0)
     done = report(ledger)
     assert done.state is FileState.DONE
-    assert [(asset.asset_id, asset.type) for asset in done.assets][0] == ("asset-1", "scene")
+    assert (done.assets[0].asset_id, done.assets[0].type) == ("asset-1", "scene")
     assert {asset.asset_id for asset in done.assets} == {"m", "h", "asset-1"}
     assert done.source_file_id == "source-1"
 

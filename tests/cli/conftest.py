@@ -60,14 +60,24 @@ class Person:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def starts(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
-            cwd=self.home,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        """A process that goes on; what it logs goes to a file, since a full pipe would stop it."""
+        with self._log.open("a") as log:
+            return subprocess.Popen(
+                [*COMMAND, *map(str, arguments)],
+                cwd=self.home,
+                env=self.env,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    @property
+    def _log(self) -> Path:
+        return self.home / "log"
+
+    def logged(self) -> str:
+        """What the processes that were started have logged so far."""
+        return self._log.read_text()
 
     def configures(self, text: str) -> None:
         (self.home / "config.toml").write_text(text)
@@ -94,4 +104,6 @@ def daemon(person: Person, until: Callable[..., None]) -> Iterator[Callable[...,
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -1,7 +1,6 @@
 """The daemon as a process, and the questions that are asked while it works."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -35,10 +34,10 @@ def test_a_file_dropped_on_the_daemon_is_in(person: Any, daemon: Any, until: Unt
     assert file["state"] == "done"
     assert {asset["type"] for asset in file["assets"]} >= {"scene", "mesh"}
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert out == ""
-    assert json.loads(err.splitlines()[-1])["event"] == "stopped"
+    assert json.loads(person.logged().splitlines()[-1])["event"] == "stopped"
 
 
 def test_what_came_while_the_daemon_was_down_is_caught_up_with(person: Any, daemon: Any, until: Until) -> None:
@@ -140,16 +139,10 @@ def test_sighup_reads_the_configuration_anew(person: Any, daemon: Any, until: Un
     process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
     (person.home / "more" / "b.obj").write_text(TRIANGLE.format(2))
-    until(lambda: process.poll() is not None or "nonsense" in _read_available(process), 20)
+    until(lambda: process.poll() is not None or "nonsense" in person.logged(), 20)
     assert process.poll() is None, "a wrong configuration does not end the daemon"
     person.configures('[api]\nemulator = true\n[[drops]]\npath = "more"\n')
     until(lambda: counts(person)["done"] == 2, 30)
-
-
-def _read_available(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    os.set_blocking(process.stderr.fileno(), False)
-    return (process.stderr.read() or "") if process.poll() is None else ""
 
 
 def test_systemd_is_told_of_readiness_status_life_and_the_end(person: Any, until: Until, tmp_path: Path) -> None:
@@ -199,9 +192,9 @@ def test_the_key_is_in_nothing_that_is_written_or_printed(
     with open(f"/proc/{process.pid}/cmdline") as cmdline:
         assert key not in cmdline.read()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
-    assert err.count("\n") > 5
-    assert key not in out + err
+    out, _ = process.communicate(timeout=30)
+    assert person.logged().count("\n") > 5
+    assert key not in out + person.logged()
     assert key not in person.runs("config").out
     for path in person.state.rglob("*"):
         if path.is_file():
