@@ -110,7 +110,7 @@ class Tracker:
         by_task = {following.upload_task_id: following for following in self._ledger.conversions.following(folder)}
         deep_in_the_list = pace.offset > 0 and len(by_task) <= FEW
         tasks = [] if deep_in_the_list else self._list(folder, pace, set(by_task))
-        looks = [(by_task.pop(task.upload_task_id), task) for task in tasks]
+        looks: list[tuple[Following, UploadTask | None]] = [(by_task.pop(t.upload_task_id), t) for t in tasks]
         looks += [(following, self._ask(following.upload_task_id)) for following in by_task.values()]
         made = self._collectors.map(self._assets, [task for _, task in looks])
         moved = False
