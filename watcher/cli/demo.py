@@ -52,6 +52,7 @@ def command(options: Options, folder: Path) -> int:
     program = f"{_program()} --config {config}"
     for words, meaning in (
         (f"{program} status --all", "the same table, from the ledger; --json for scripts"),
+        (f"{program} assets download scene:Demo/crate", "what the server made of the crate, with its picture"),
         (f"{program} run", f"keep watching: then copy a model of yours into {drop}"),
         (f"{_program()} --help", "and README.md: configuration, the service, the real 3dverse"),
     ):
