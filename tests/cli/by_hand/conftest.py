@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -26,6 +27,8 @@ CUBE_OBJ = "".join(
         *(f"f {a} {b} {c}\n" for a, b, c in ((1, 2, 4), (1, 4, 3), (5, 7, 8), (5, 8, 6), (1, 5, 6), (1, 6, 2))),
     ]
 )
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ def types(
 @pytest.fixture
 def home(types: Types, request: pytest.FixtureRequest) -> str:
     """A new remote folder at the top that bears the test's name."""
-    name = request.node.name
+    name = re.sub(r"\W+", "-", request.node.name)
     types("folders", "create", name)
-    return str(name)
+    return name
 
 
 @pytest.fixture
@@ -145,7 +148,7 @@ def on_terminal(emulator: Emulator, tmp_path: Path) -> Callable[..., tuple[int, 
                 if answer and asked.encode() in seen:
                     os.write(ours, answer.encode())
                     answer = ""
-            return process.wait(10), seen.decode().replace("\r\n", "\n")
+            return process.wait(10), _ESCAPES.sub("", seen.decode()).replace("\r\n", "\n")
         finally:
             process.kill()
             process.wait()
