@@ -159,6 +159,14 @@ def test_a_folder_that_is_taken_back_is_entered():
     assert reason(one.verdict("a/b/c.png")) is Reason.IGNORED
 
 
+def test_a_pattern_for_what_is_in_a_folder_is_none_for_the_folder():
+    one = rules(ignore=("a/**", "!a/b.obj"))
+    assert one.enters("a")
+    assert isinstance(one.verdict("a/b.obj"), Taken)
+    assert reason(one.verdict("a/c.obj")) is Reason.IGNORED
+    assert not one.enters("a/d")
+
+
 def test_only_what_is_included_is_taken():
     one = rules(include=("*.obj", "cars/", "!*.wav"))
     assert isinstance(one.verdict("x/a.obj"), Taken)

@@ -42,6 +42,11 @@ def test_both_unicode_forms_are_one_name(drop, on_disk, asked):
     assert find(drop, unicodedata.normalize(asked, "été.PNG")) == unicodedata.normalize(on_disk, "Été.png")
 
 
+def test_a_letter_without_a_composed_capital_is_found_in_other_case(drop):
+    (drop / "\u01f0.png").write_text("x")
+    assert find(drop, "J\u030c.png") == "\u01f0.png"
+
+
 def test_a_name_in_an_old_encoding_is_found_by_its_letters(drop):
     old = os.fsdecode("été.png".encode("latin-1"))
     (drop / old).write_text("x")
@@ -86,6 +91,10 @@ def test_nothing_outside_is_found_however_it_is_asked_for(drop):
     look = DiskLook(str(drop))
     for path in ("/etc/passwd", str(drop), str(drop.parent / "outside" / "secret.png"), f"{drop}2/x", "", "x.png"):
         assert look.find(path) is None
+    # A path that is as long as the drop's.
+    (drop.parent / "evil" / "Tex").mkdir(parents=True)
+    (drop.parent / "evil" / "Tex" / "Wood.PNG").write_text("other")
+    assert look.find(f"{drop.parent}/evil/Tex/Wood.PNG") is None
     assert look.find(f"{drop}/../outside/secret.png") is None
     assert look.find(f"{drop}/Tex/../../outside/secret.png") is None
 

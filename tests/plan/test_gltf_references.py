@@ -96,6 +96,14 @@ def test_names_are_found_wherever_a_block_ends(names):
         assert names("a.gltf", ("{" + " " * start + text)) == ("aé.png",), start
 
 
+def test_after_an_absurd_gap_the_reading_goes_on(names):
+    gap = " " * 300_000
+    text = (
+        f'{{"images":[{{"uri"{gap}:"lost.png"}},{{"uri":"b.png"}}],"x":"{{","extensions":{{"y":[{{"uri":"c.png"}}]}}}}'
+    )
+    assert names("a.gltf", text) == ("b.png", "c.png")
+
+
 def test_a_byte_order_mark_and_utf_16_do_no_harm(names):
     text = '{"images": [{"uri": "a.png"}]}'
     assert names("a.gltf", text.encode("utf-8-sig")) == ("a.png",)
@@ -132,6 +140,10 @@ def test_a_glb_that_is_none_names_nothing(names):
     document = {"images": [{"uri": "a.png"}]}
     for content in (b"", b"glTF", glb(document)[:30], b"glTX" + glb(document)[4:], glb(document, kind=0x004E4942)):
         assert names("a.glb", content) == ()
+    # What follows the JSON is no JSON, even if it looks like that and the JSON itself has no end.
+    text = b'{"images":[{"uri":"a.png"},'
+    chunk = struct.pack("<2I", len(text), 0x4E4F534A) + text
+    assert names("a.glb", struct.pack("<4s2I", b"glTF", 2, 99) + chunk + b'{"uri":"no.png"}') == ("a.png",)
     # A length beyond the file's end is no reason to give up.
     broken = bytearray(glb(document))
     broken[12:16] = b"\xff\xff\xff\xff"

@@ -42,6 +42,12 @@ def test_comments_and_other_words_name_nothing(names):
     assert names("a.obj", text) == ()
 
 
+def test_text_ends_where_something_else_begins(names):
+    assert names("a.obj", b"mtllib a.mtl\n\0mtllib b.mtl\nmtllib c.mtl\n") == ("a.mtl",)
+    utf_16 = codecs.BOM_UTF16_LE + "mtllib a.mtl\n\0\nmtllib b.mtl\n".encode("utf-16-le")
+    assert names("a.obj", utf_16) == ("a.mtl",)
+
+
 @pytest.mark.parametrize(
     ("statement", "name"),
     [

@@ -92,10 +92,10 @@ def _mode(path: str) -> int:
 
 def _loose(name: str) -> str:
     """What names have in common that differ only in case, Unicode form or (for old names) encoding."""
-    if not name.isascii():
-        try:
-            name = unicodedata.normalize("NFC", decode(os.fsencode(name)))
-        except UnicodeEncodeError:
-            return name
-        return unicodedata.normalize("NFC", name.casefold())
-    return name.lower()
+    if name.isascii():
+        return name.lower()
+    try:
+        text = decode(os.fsencode(name))
+    except UnicodeEncodeError:  # no name on disk is like this
+        return name
+    return unicodedata.normalize("NFC", text.casefold())
