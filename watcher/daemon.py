@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from watcher import clock
+from watcher.access import FolderAccess
 from watcher.api import AssetApi, RetryPolicy
-from watcher.config import CredentialKind, Settings
+from watcher.config import Auth, Settings
+from watcher.credential import ConfiguredCredential
 from watcher.gate import Gate
+from watcher.identity import Identity
 from watcher.intake import Intake
 from watcher.ledger import Ledger
 from watcher.logs import add_secret
@@ -44,8 +47,16 @@ class Server:
     """The Asset API server that the daemon works with."""
 
     api: AssetApi
+    """With the configured key or token."""
     identity: str
     """Its address, or :data:`watcher.state.EMULATOR`: the ledger is bound to it."""
+
+    def greet(self, auth: Auth) -> None:
+        """Is anybody there, and are we welcome? Raises ApiError when not."""
+        if auth is Auth.USER:
+            self.api.users.list(limit=1)
+        else:
+            self.api.folders.list(limit=1)
 
 
 @contextlib.contextmanager
@@ -76,12 +87,9 @@ def connect(settings: Settings, stop: threading.Event, *, in_passing: bool = Fal
             ) as api:
                 yield Server(api, EMULATOR)
         return
-    credential = settings.api.require_credential()
-    is_key = credential.kind is CredentialKind.API_KEY
     with AssetApi(
         settings.api.base_url,
-        api_key=credential.secret if is_key else None,
-        user_token=None if is_key else credential.secret,
+        credential=ConfiguredCredential(settings.api),
         timeout=settings.api.timeout,
         file_field=settings.api.file_field,
         pool_size=pool_size,
@@ -186,14 +194,30 @@ class Daemon:
             scanned=self.intake.scanned,
             on_ready=lambda: wake("upload"),
         )
-        folders = RemoteFolders(self._server.api, self.ledger)
+        api, self._identity = self._server.api, None
+        if settings.api.auth is Auth.USER:
+            # From here on the key is out of reach, for all but the identity.
+            self._identity = Identity(api, self.ledger, settings.api)
+            api = api.with_options(credential=self._identity)
+        folders = RemoteFolders(api, self.ledger, self._identity)
+        self.access = FolderAccess(
+            drops,
+            api,
+            folders,
+            self.gate,
+            who=settings.api.acts_as,
+            user=self._identity.name if self._identity else None,
+            rounds=settings.api.acts_as != "the API key",
+            on_open=lambda: wake("upload"),
+        )
         uploaders = [
             Uploader(
                 number + 1,
                 drops,
                 self.ledger,
-                self._server.api,
+                api,
                 folders,
+                self.access,
                 self.gate,
                 self.intake.hints,
                 self._stop,
@@ -205,7 +229,7 @@ class Daemon:
         ]
         tracker = Tracker(
             self.ledger,
-            self._server.api,
+            api,
             self.gate,
             interval_min=settings.track.interval_min,
             interval_max=settings.track.interval_max,
@@ -213,12 +237,12 @@ class Daemon:
         exits.callback(tracker.close)
         reconciler = Reconciler(
             self.ledger,
-            self._server.api,
+            api,
             self.gate,
             backoff=backoff,
             on_change=lambda: wake("tracker", "upload"),
         )
-        loops: Sequence[Loop] = [self.intake, planner, *uploaders, tracker, reconciler]
+        loops: Sequence[Loop] = [self.intake, planner, *uploaders, tracker, reconciler, self.access]
         self._runner = Runner(loops, self._stop)
         self._started = False
 
@@ -237,9 +261,19 @@ class Daemon:
 
     def trouble(self) -> str | None:
         """What keeps the daemon from its work now, for a person; None when all is well."""
-        problems = [f"the server does not answer: {self.gate.reason}"] if self.gate.reason else []
+        problems = []
+        if self._identity is not None and (lacking := self._identity.trouble()):
+            problems.append(lacking)
+        elif self.gate.reason:
+            what = f"{self._settings.api.acts_as} is refused" if self.gate.refused else "the server does not answer"
+            problems.append(f"{what}: {self.gate.reason}")
+        problems += dict.fromkeys(self.access.closed().values())
         problems += [f"{path}: {reason}" for path, reason in self.intake.unwatched().items()]
         return "; ".join(problems) or None
+
+    def away_for(self, now: float) -> float:
+        """Seconds since the server, or a remote folder, was closed to us; 0 while none is."""
+        return max(self.gate.closed_for(now), self.access.closed_for(now))
 
     def remember_trouble(self, trouble: str | None) -> None:
         """Let ``status`` know what keeps the daemon from its work."""

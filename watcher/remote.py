@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import structlog
 
-from watcher.api import AssetApi
+from watcher.api import AssetApi, NotFound, Unauthorized
 from watcher.api.models import Folder
+from watcher.identity import Identity, KeyRefused
 from watcher.ledger import Ledger
 from watcher.model import Drop
 
@@ -20,9 +21,15 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 class RemoteFolders:
     """Finds the remote folder of a local file. Safe to share between threads."""
 
-    def __init__(self, api: AssetApi, ledger: Ledger) -> None:
+    def __init__(self, api: AssetApi, ledger: Ledger, identity: Identity | None = None) -> None:
+        """
+        Args:
+            api: makes the sub-folders of mirroring drops; without ``identity``, the mapped folders too.
+            identity: the user that needs write on the mapped folders; its keeper finds and makes them.
+        """
         self._api = api
         self._ledger = ledger
+        self._identity = identity
         self._lock = threading.Lock()
 
     def folder_for(self, drop: Drop, path: str) -> str:
@@ -31,39 +38,99 @@ class RemoteFolders:
         Raises:
             ApiError: the server cannot be asked, or does not allow it.
         """
-        parts = [drop.folder]
-        if drop.mirror:
-            below = os.path.relpath(os.path.dirname(path), drop.path)
-            parts += [_name(part) for part in below.split(os.sep) if part != os.curdir]
-        remote = "/".join(parts)
-        known = self._ledger.upkeep.remote_folder(remote)
-        if known is not None:
-            return known
-        with self._lock:
-            return self._find_or_create(remote)
+        folder_id = self.mapped(drop)
+        if not drop.mirror:
+            return folder_id
+        remote = drop.folder
+        below = os.path.relpath(os.path.dirname(path), drop.path)
+        for part in below.split(os.sep):
+            if part != os.curdir:
+                remote = f"{remote}/{_name(part)}"
+                folder_id = self._child(self._api, folder_id, remote)
+        return folder_id
+
+    def mapped(self, drop: Drop) -> str:
+        """The id of the remote folder that the drop is mapped to; creates it when missing.
+
+        Raises:
+            ApiError: like :meth:`folder_for`.
+        """
+        if self._identity is None:
+            return self.known(drop) or self._find_mapped(drop.folder, self._api)
+        try:
+            folder_id = self.known(drop) or self._find_mapped(drop.folder, self._identity.keeper)
+            self._identity.grant(folder_id)
+        except Unauthorized as error:
+            raise KeyRefused(error.operation, error.message, status=error.status) from error
+        return folder_id
+
+    def known(self, drop: Drop) -> str | None:
+        """The id of the drop's remote folder, when it was found before."""
+        return self._ledger.upkeep.remote_folder(drop.folder)
 
     def forget(self, folder_id: str) -> None:
         """A folder is not there any more: it is looked for, or created, anew."""
         self._ledger.upkeep.forget_folder(folder_id)
 
-    def _find_or_create(self, remote: str) -> str:
+    def _find_mapped(self, remote: str, api: AssetApi) -> str:
+        top, *below = remote.split("/")
+        with self._lock:
+            folder_id = self._ledger.upkeep.remote_folder(top)
+            if folder_id is None:
+                if not below and _ID.fullmatch(top):
+                    folder_id = api.folders.get(top).folder_id
+                else:
+                    folder_id = _named(_tops(api), top, top) or api.folders.create(top).folder_id
+                self._ledger.upkeep.remember_folder(top, folder_id)
+        path = top
+        for name in below:
+            path = f"{path}/{name}"
+            folder_id = self._child(api, folder_id, path)
+        return folder_id
+
+    def _child(self, api: AssetApi, parent_id: str, remote: str) -> str:
+        """The folder at the path ``remote``, which lies in the folder ``parent_id``."""
         known = self._ledger.upkeep.remote_folder(remote)
         if known is not None:
             return known
-        parent, _, name = remote.rpartition("/")
-        if not parent and _ID.fullmatch(name):
-            folder_id = self._api.folders.get(name).folder_id
-        elif not parent:
-            top = [folder for folder in self._api.folders.iterate() if not folder.parent_folder_id]
-            folder_id = _named(top, name, remote) or self._api.folders.create(name).folder_id
-        else:
-            parent_id = self._find_or_create(parent)
-            folder_id = (
-                _named(self._api.folders.subfolders(parent_id), name, remote)
-                or self._api.folders.create_subfolder(parent_id, name).folder_id
-            )
-        self._ledger.upkeep.remember_folder(remote, folder_id)
-        return folder_id
+        with self._lock:
+            known = self._ledger.upkeep.remote_folder(remote)
+            if known is not None:
+                return known
+            name = remote.rpartition("/")[2]
+            try:
+                folder_id = (
+                    _named(api.folders.subfolders(parent_id), name, remote)
+                    or api.folders.create_subfolder(parent_id, name).folder_id
+                )
+            except NotFound:
+                self.forget(parent_id)
+                raise
+            self._ledger.upkeep.remember_folder(remote, folder_id)
+            return folder_id
+
+
+def find_folder(api: AssetApi, remote: str) -> str | None:
+    """The id of the folder that is named by its id or by a path such as ``Cars/Incoming``; None when there is none.
+
+    Raises:
+        ApiError: the server cannot be asked.
+    """
+    top, *below = remote.split("/")
+    if not below and _ID.fullmatch(top):
+        try:
+            return api.folders.get(top).folder_id
+        except NotFound:
+            return None
+    folder_id, path = _named(_tops(api), top, top), top
+    for name in below:
+        path = f"{path}/{name}"
+        folder_id = folder_id and _named(api.folders.subfolders(folder_id), name, path)
+    return folder_id
+
+
+def _tops(api: AssetApi) -> Iterable[Folder]:
+    return [folder for folder in api.folders.iterate() if not folder.parent_folder_id]
 
 
 def _named(folders: Iterable[Folder], name: str, remote: str) -> str | None:

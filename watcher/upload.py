@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import structlog
 
 from watcher import clock
+from watcher.access import FolderAccess
 from watcher.api import (
     ApiError,
     AssetApi,
     FilePart,
+    Forbidden,
     NotFound,
     RateLimited,
     Rejected,
@@ -84,6 +86,7 @@ class Uploader:
         ledger: Ledger,
         api: AssetApi,
         folders: RemoteFolders,
+        access: FolderAccess,
         gate: Gate,
         hints: Hints,
         stop: threading.Event,
@@ -103,6 +106,7 @@ class Uploader:
         self._ledger = ledger
         self._api = api
         self._folders = folders
+        self._access = access
         self._gate = gate
         self._hints = hints
         self._stop = stop
@@ -117,12 +121,13 @@ class Uploader:
             # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
             self._ledger.uploads.abandoned(*self._unfinished, now)
             self._unfinished = None
-        due = self._ledger.uploads.next_due()
+        closed = self._access.closed()
+        due = self._ledger.uploads.next_due(closed=closed)
         if due is None or due > now:
             return IDLE if due is None else min(IDLE, max(0.02, due - now))
         if (wait := self._gate.wait(now)) > 0:
             return wait
-        job = self._ledger.uploads.take(now)
+        job = self._ledger.uploads.take(now, closed=closed)
         if job is None:  # another worker was faster
             return 0.0
         self._unfinished = (job, None)
@@ -206,7 +211,15 @@ class Uploader:
         sentence = str(error)
         _log.warning("an upload did not succeed", path=job.main.path, error=sentence, attempt=attempts)
         outage = isinstance(error, Unreachable | Unauthorized | RateLimited)
-        if outage:
+        if isinstance(error, NotFound):
+            self._forget_folder(job)
+        if isinstance(error, Unauthorized) and error.renewed:
+            due = now
+        elif isinstance(error, Forbidden | NotFound) and (reason := self._access.lost(self._drops[job.drop], now)):
+            # No fault of this upload: it waits until the folder is open to us again.
+            self._gate.open()
+            outage, due, sentence = True, now, reason
+        elif outage:
             due = self._gate.close(
                 sentence, now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0
             )
@@ -218,8 +231,6 @@ class Uploader:
             self._ledger.uploads.unknown(self._unfinished[1], sentence, now, refund=outage)
             self._on_sent()
             return
-        if isinstance(error, NotFound):
-            self._forget_folder(job)
         hopeless = isinstance(error, Rejected) or (not outage and attempts >= self._backoff.max_attempts)
         if hopeless:
             patience = "" if isinstance(error, Rejected) else f"given up after {attempts} attempts: "

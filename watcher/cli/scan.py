@@ -59,7 +59,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
     deadline = None if timeout is None else clock.now() + timeout
     outcome: ExitCode | None = None
     with StateLock(settings.state_dir), connect(settings, stop) as server:
-        server.api.folders.list(limit=1)  # is anybody there, and are we welcome?
+        server.greet(settings.api.auth)
         with Daemon(settings, server, stop, watch=False) as daemon:
             with Display(drops) as display:
 
@@ -70,7 +70,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
                         return False
                     if deadline is not None and clock.now() > deadline:
                         outcome = ExitCode.TIMEOUT
-                    elif daemon.gate.refused or daemon.gate.closed_for(clock.now()) > AWAY_SECONDS:
+                    elif daemon.gate.refused or daemon.away_for(clock.now()) > AWAY_SECONDS:
                         errors().print(f"[red]{daemon.trouble()}[/red]", soft_wrap=True)
                         outcome = ExitCode.UNREACHABLE
                     return outcome is None

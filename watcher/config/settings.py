@@ -132,7 +132,7 @@ class ApiSettings(_Section):
     auth: Annotated[Auth, Strict(False)] = Auth.KEY
     user_name: Annotated[str, Field(max_length=200), AfterValidator(_user_name)] = "3dverse-watcher@%H"
     """Of the daemon's own user; ``%H`` is the name of this machine."""
-    token_ttl: Annotated[str, AfterValidator(_ttl)] = "1h"
+    token_ttl: Annotated[str, AfterValidator(_ttl)] = "1h"  # noqa: S105 - no secret
     """How long a token of the daemon's own user lives: a number and one of ``s m h d w``."""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """Seconds without a sign of life from the server."""
@@ -153,6 +153,13 @@ class ApiSettings(_Section):
     def own_user(self) -> str:
         """The name of the daemon's own user on the server."""
         return self.user_name.replace("%H", socket.gethostname())
+
+    @property
+    def acts_as(self) -> str:
+        """In whose name the work is done, for sentences."""
+        if self.auth is Auth.USER:
+            return f"the daemon's user {self.own_user}"
+        return "the user token" if self.user_token is not None and not self.emulator else "the API key"
 
     @property
     def token_seconds(self) -> float:

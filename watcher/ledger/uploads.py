@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,19 +100,25 @@ class UploadLedger:
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
-    def take(self, now: float) -> Job | None:
-        """The next upload set that is due, now marked as being uploaded; None when there is none."""
+    def take(self, now: float, *, closed: Collection[str] = ()) -> Job | None:
+        """The next upload set that is due, now marked as being uploaded; None when there is none.
+
+        Args:
+            closed: drops whose files have to wait.
+        """
+        others, drops = _of_other_drops(closed)
         with self._connection.transaction() as sql:
             row = sql.execute(
-                "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = ("
-                " SELECT id FROM files WHERE state = 'pending' AND due_at <= ? ORDER BY due_at LIMIT 1) RETURNING *",
-                (now, now),
+                "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = (SELECT id FROM files"
+                f" WHERE state = 'pending' AND due_at <= ?{others} ORDER BY due_at LIMIT 1) RETURNING *",
+                (now, now, *drops),
             ).fetchone()
             return None if row is None else _job(sql, row)
 
-    def next_due(self) -> float | None:
-        """When the next upload is due, or None when none is planned."""
-        row = self._connection.row("SELECT min(due_at) AS at FROM files WHERE state = 'pending'")
+    def next_due(self, *, closed: Collection[str] = ()) -> float | None:
+        """When the next upload is due, or None when none is planned; see :meth:`take`."""
+        others, drops = _of_other_drops(closed)
+        row = self._connection.row(f"SELECT min(due_at) AS at FROM files WHERE state = 'pending'{others}", drops)
         return None if row is None else row["at"]
 
     def hashed(self, member: JobMember, digest: str) -> None:
@@ -328,6 +334,17 @@ class UploadLedger:
                 " AND state = 'waiting' AND wake_at IS NULL",
                 (now, upload_id, upload_id),
             )
+
+
+def _of_other_drops(drops: Collection[str]) -> tuple[str, list[bytes]]:
+    """A further condition on files, with its parameters, that holds for those of no such drop."""
+    if not drops:
+        return "", []
+    marks = ", ".join("?" * len(drops))
+    return (
+        f" AND dir_id NOT IN (SELECT d.id FROM dirs d JOIN drops p ON p.id = d.drop_id WHERE p.path IN ({marks}))",
+        [os.fsencode(drop) for drop in drops],
+    )
 
 
 def _refund(sql: sqlite3.Connection, upload_id: int) -> None:
