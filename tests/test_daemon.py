@@ -15,6 +15,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from watcher.api import AssetApi, RetryPolicy
 from watcher.config import Settings, load_settings
@@ -301,6 +302,8 @@ def test_whatever_the_wire_does_the_file_is_on_the_server_once(
     assert report.error is None
     assert house_behind_wire.on_server() == {"a.png": 1}
     assert wire.uploads == (2 if sent_again else 1)
+    if fault in {Fault.CUT_IN_BODY, Fault.REFUSE}:
+        assert report.attempts == 1, "an outage is no failed attempt of the file"
 
 
 def test_a_set_that_fails_again_and_again_is_given_up_with_the_reason_and_comes_back_with_retry(
@@ -367,6 +370,7 @@ def test_a_file_that_changes_while_it_is_hashed_or_sent_is_uploaded_as_it_ends_u
     house.scan()
     report = house.reports()["a.png"]
     assert changed
+    assert report.digest == f"blake3:{blake3(final).hexdigest()}", "the attempt with the stale digest was void"
     assert report.source_file_id is not None
     with house.api.source_files.download(report.source_file_id) as chunks:
         assert b"".join(chunks) == final
