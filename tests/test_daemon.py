@@ -325,7 +325,10 @@ def test_a_set_that_fails_again_and_again_is_given_up_with_the_reason_and_comes_
 
 
 def test_a_server_that_is_away_for_a_while_costs_no_attempt(house: House, emulator: Emulator) -> None:
-    (house.drop / "a.png").write_bytes(PIXEL)
+    (house.drop / "before.png").write_bytes(PIXEL)
+    house.scan()  # so that the remote folder is known, and the upload itself is what fails
+    (house.drop / "before.png").unlink()
+    (house.drop / "a.png").write_bytes(PIXEL + b"\0")
     host, port = emulator.base_url.split("/")[2].split(":")
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         away = reserved.getsockname()[1]
@@ -343,7 +346,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_attempt(house: House, emulat
             wire._listener.close()
             wire._listener = socket.create_server(("127.0.0.1", away))
             threading.Thread(target=wire._accept, daemon=True).start()
-            house._until(lambda: house.states() == {"a.png": FileState.DONE}, 30, "the upload")
+            house._until(lambda: house.states()["a.png"] is FileState.DONE, 30, "the upload")
             assert daemon.trouble() is None
             wire.close()
 
