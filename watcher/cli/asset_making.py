@@ -70,11 +70,14 @@ def create_cubemap(hand: Hand, name: str, faces: tuple[str, ...], to: str) -> No
 @click.option(
     "--with-type",
     "types",
+    metavar="TYPE",
     type=one_of(AssetType),
     multiple=True,
-    help="Also copy assets of this type that it needs; without, the copy shares all of them with the original.",
+    help="Also copy assets of this type that it needs; else the copy shares them with the original.",
 )
-@click.option("--depth", type=click.IntRange(min=0), help="How many levels down to copy; without, all.")
+@click.option(
+    "--depth", metavar="LEVELS", type=click.IntRange(min=0), help="How many levels down to copy; without, all."
+)
 @by_hand
 def duplicate(hand: Hand, asset: str, to: str, name: str | None, types: tuple[str, ...], depth: int | None) -> None:
     """Copy ASSET into a folder."""

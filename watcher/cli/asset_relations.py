@@ -1,5 +1,8 @@
 """``assets``: what an asset needs, what needs it, and what is remembered of it."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
 
 from watcher.api.models import (
@@ -18,6 +21,8 @@ from watcher.cli.answers import Cell
 from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.names import container_of
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def _levels(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if value not in list(Depth) and not (value.isdecimal() and int(value)):
@@ -25,13 +30,25 @@ def _levels(_context: click.Context, _parameter: click.Parameter, value: str) ->
     return value
 
 
+def _depth(default: Depth) -> Callable[[F], F]:
+    """The option that says how far to go."""
+    return click.option(
+        "--depth",
+        metavar="LEVELS",
+        default=default.value,
+        show_default=True,
+        callback=_levels,
+        help="A number of levels, direct (one) or all.",
+    )
+
+
 @click.command("dependencies")
 @click.argument("asset")
+@_depth(Depth.ALL)
+@click.option("--type", "types", metavar="TYPE", type=one_of(AssetType), multiple=True, help="Only of this type.")
 @click.option(
-    "--depth", default=Depth.ALL.value, show_default=True, callback=_levels, help="all, direct, or levels in number."
+    "--without-type", "not_types", metavar="TYPE", type=one_of(AssetType), multiple=True, help="Not of this type."
 )
-@click.option("--type", "types", type=one_of(AssetType), multiple=True, help="Only of this type.")
-@click.option("--without-type", "not_types", type=one_of(AssetType), multiple=True, help="Not of this type.")
 @click.option("--public", type=one_of(PublicAssets), help="What to do with public assets.")
 @click.option(
     "--tell",
@@ -78,9 +95,7 @@ def _dependency_cells(dependency: Dependency) -> list[Cell]:
 
 @click.command("references")
 @click.argument("asset")
-@click.option(
-    "--depth", default=Depth.DIRECT.value, show_default=True, callback=_levels, help="all, direct, or levels in number."
-)
+@_depth(Depth.DIRECT)
 @by_hand
 def references(hand: Hand, asset: str, depth: str) -> None:
     """List the assets that need ASSET, and those that need these; the nearest first."""

@@ -24,7 +24,7 @@ for _each in (*asset_content.COMMANDS, *asset_relations.COMMANDS, *asset_making.
 @command.command("ls")
 @click.argument("folder", required=False)
 @click.option("-r", "--recursive", is_flag=True, help="Also those in the folders below.")
-@click.option("--type", "types", type=one_of(AssetType), multiple=True, help="Only of this type.")
+@click.option("--type", "types", metavar="TYPE", type=one_of(AssetType), multiple=True, help="Only of this type.")
 @click.option("--name", help="Only assets with this in their names, as the server sees it.")
 @click.option(
     "--source", metavar="FILE", help="Only those made of this source file in FOLDER; - for those made of none."

@@ -39,10 +39,19 @@ class Hand:
         return f"3dverse-watcher {words}" + (" --emulator" if self.emulator else "")
 
 
+class Commands(click.Group):
+    """A group whose help shows the first sentence of each command's help, all of it."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, found.get_short_help_str(1000)) for name, found in commands if found])
+
+
 def resource(name: str, text: str) -> click.Group:
     """A group of commands for one resource of the API."""
 
-    @click.group(name, help=text)
+    @click.group(name, cls=Commands, help=text)
     @click.option("--emulator", is_flag=True, help="Work on the embedded server's data; no account is needed.")
     @click.pass_context
     def group(context: click.Context, emulator: bool) -> None:

@@ -6,7 +6,7 @@ import click
 
 from watcher.api.models import AssetEntry, AssetType, Scene
 from watcher.cli.answers import Cell
-from watcher.cli.by_hand import Hand, by_hand
+from watcher.cli.by_hand import Commands, Hand, by_hand
 from watcher.cli.consent import consent
 from watcher.cli.json_input import object_argument
 from watcher.cli.names import container_of
@@ -15,7 +15,7 @@ from watcher.cli.outcome import Refused
 _components = click.argument("components", metavar="JSON")
 
 
-@click.group("scene")
+@click.group("scene", cls=Commands)
 def command() -> None:
     """The entities, the box and the settings of a scene.
 
