@@ -59,9 +59,10 @@ class Planner:
             self._next_release = now + ORPHAN_SECONDS / 3
         candidates = self._ledger.plan.candidates(now, BATCH)
         ready = False
+        disks = {path: _Disk(path) for path in self._drops}
         for candidate in candidates:
             if candidate.refers and candidate.drop in self._drops:
-                ready |= self._plan_model(candidate, now)
+                ready |= self._plan_model(candidate, disks[candidate.drop], now)
         unread = {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
         some_models = any(candidate.refers for candidate in candidates)
         waits: list[tuple[Candidate, float]] = []
@@ -84,7 +85,7 @@ class Planner:
 
     # -- a file that can name others ---------------------------------------------------------------------------------
 
-    def _plan_model(self, candidate: Candidate, now: float) -> bool:
+    def _plan_model(self, candidate: Candidate, disk: "_Disk", now: float) -> bool:
         drop = self._drops[candidate.drop]
         plan = self._ledger.plan
         try:
@@ -92,7 +93,7 @@ class Planner:
             if references is None:
                 references = read_references(candidate.path)
                 plan.read(candidate.file_id, candidate.generation, references)
-            assembly = assemble_on_disk(candidate.path, references, drop.path)
+            assembly = disk.assemble(candidate.path, references)
         except FileNotFoundError:
             # Gone in the meantime: the intake will say so.
             self._hints.put(Hint(drop.path, candidate.path, is_folder=False))
@@ -167,10 +168,23 @@ class Planner:
         return None
 
 
-def assemble_on_disk(path: str, references: tuple[str, ...], root: str) -> Assembly:
-    """The upload set of a model whose references are known; raises OSError when a companion cannot be read."""
-    look = DiskLook(root, lambda other: references if other == path else read_references(other))
-    return assemble(path, root, look)
+class _Disk:
+    """A drop's disk during one step: folders are listed once and files read once, however many models share them."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._references: dict[str, tuple[str, ...]] = {}
+        self._look = DiskLook(root, self._read)
+
+    def assemble(self, path: str, references: tuple[str, ...]) -> Assembly:
+        """The upload set of a model whose references are known; raises OSError when a companion cannot be read."""
+        self._references[path] = references
+        return assemble(path, self._root, self._look)
+
+    def _read(self, path: str) -> tuple[str, ...]:
+        if path not in self._references:
+            self._references[path] = read_references(path)
+        return self._references[path]
 
 
 def empty(path: str) -> str | None:

@@ -28,12 +28,19 @@ STATUS_INTERVAL = 5.0
 class Service:
     """Runs daemons one after the other: a new one with each reload of the configuration."""
 
-    def __init__(self, load: Callable[[], Settings], notifier: Notifier | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Settings],
+        notifier: Notifier | None = None,
+        on_tick: Callable[[Daemon], None] = lambda _: None,
+    ) -> None:
         """
         Args:
             load: reads the settings; called at the start and for each SIGHUP.
+            on_tick: called a few times a second with the daemon at work, for a display.
         """
         self._load = load
+        self._on_tick = on_tick
         self._notifier = notifier or Notifier()
         self._stop_requested = False
         self._reload_requested = False
@@ -72,6 +79,7 @@ class Service:
             self._notifier.ready()
             while not (self._stop_requested or self._reload_requested):
                 self._tell(daemon)
+                self._on_tick(daemon)
                 time.sleep(TICK)
             left = self._at_work(daemon)
             self._notifier.status("reloading" if self._reload_requested else "stopping")

@@ -4,26 +4,34 @@ import os
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
+from watcher import clock
 from watcher.cli.table import STYLES, errors, relative, remark, shown
 from watcher.daemon import AT_WORK, Daemon
 from watcher.model import AT_REST, FileState, Role
 
 SHOWN_UPLOADS = 8
+LOOK_INTERVAL = 0.2
+"""Seconds between two looks at the ledger."""
 
 
 class Display:
     """Follows a daemon. Files that come to rest are printed as they do; above is what happens now."""
 
-    def __init__(self, drops: list[str], console: Console | None = None) -> None:
-        self._console = console or errors()
+    def __init__(self, drops: list[str] | None = None) -> None:
+        """
+        Args:
+            drops: the drops that are followed; all without.
+        """
+        self._console = errors()
         self._drops = drops
         self._told: dict[str, FileState] = {}
-        self._since = 0.0
+        self._since = clock.now()
+        self._next_look = 0.0
         self._live: Live | None = None
         self._bars = Progress(
             TextColumn("{task.description}"),
@@ -36,7 +44,7 @@ class Display:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._live = Live(console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(console=self._console, transient=True, refresh_per_second=4)
             self._live.__enter__()
         return self
 
@@ -46,8 +54,21 @@ class Display:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def update(self, daemon: Daemon) -> None:
-        """Print what came to rest since the last time, and show what is under way."""
+    def follow(self, daemon: Daemon) -> None:
+        """Show what is under way (where there is a terminal)."""
+        if self._live is not None and (begun := clock.now()) >= self._next_look:
+            self._live.update(self._now(daemon))
+            self._rest_after(begun)
+
+    def update(self, daemon: Daemon, *, last: bool = False) -> None:
+        """Print what came to rest since the last time, and show what is under way.
+
+        Args:
+            last: look once more, however short ago the look before was.
+        """
+        begun = clock.now()
+        if begun < self._next_look and not last:
+            return
         for file in daemon.ledger.report.files(drops=self._drops, states=list(AT_REST), updated_since=self._since):
             if self._told.get(file.path) is not file.state:
                 self._told[file.path] = file.state
@@ -59,6 +80,12 @@ class Display:
                     self._console.print(line, soft_wrap=True)
         if self._live is not None:
             self._live.update(self._now(daemon))
+        self._rest_after(begun)
+
+    def _rest_after(self, begun: float) -> None:
+        """Looks are to take a tenth of the time at most, however many files there are."""
+        now = clock.now()
+        self._next_look = now + max(LOOK_INTERVAL, 10 * (now - begun))
 
     def _now(self, daemon: Daemon) -> RenderableType:
         states = daemon.ledger.report.counts(self._drops).states
@@ -66,7 +93,7 @@ class Display:
         rest = sum(states[state] for state in AT_REST)
         total = rest + sum(states[state] for state in AT_WORK)
         line = Text(f"{rest} of {total} files at rest", "bold")
-        line.append(f"  {at_work or 'looking at the folders'}", "yellow")
+        line.append(f"  {at_work or 'nothing under way'}", "yellow")
         if trouble := daemon.trouble():
             line.append(f"\n{trouble}", "red")
         self._show_uploads(daemon.progress.snapshot())

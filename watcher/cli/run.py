@@ -3,6 +3,7 @@
 import click
 
 from watcher.cli import Options
+from watcher.cli.display import Display
 from watcher.cli.settings import load
 from watcher.service import Service
 
@@ -17,4 +18,5 @@ def command(options: Options, drops: tuple[str, ...], emulator: bool) -> int:
     A DROP is LOCAL or LOCAL=REMOTE/PATH and replaces the [[drops]] of the configuration. SIGTERM and SIGINT stop it
     cleanly, SIGHUP reads the configuration anew.
     """
-    return Service(lambda: load(options, drops=drops, emulator=emulator)).run()
+    with Display() as display:
+        return Service(lambda: load(options, drops=drops, emulator=emulator), on_tick=display.follow).run()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 import click
+from rich.text import Text
 
 from watcher import clock
 from watcher.cli import Options
@@ -71,12 +72,12 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
                     if deadline is not None and clock.now() > deadline:
                         outcome = ExitCode.TIMEOUT
                     elif daemon.gate.refused or daemon.away_for(clock.now()) > AWAY_SECONDS:
-                        errors().print(f"[red]{daemon.trouble()}[/red]", soft_wrap=True)
+                        errors().print(Text(daemon.trouble() or "", "red"), soft_wrap=True)
                         outcome = ExitCode.UNREACHABLE
                     return outcome is None
 
                 daemon.run(tick, TICK)
-                display.update(daemon)
+                display.update(daemon, last=True)
             files = in_order(daemon.ledger.report.files(drops=drops))
             counts = daemon.ledger.report.counts(drops)
             if as_json:

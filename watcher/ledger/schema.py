@@ -49,6 +49,7 @@ CREATE INDEX files_unread ON files(observed_at)
 CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
 CREATE INDEX files_by_state ON files(state);
 CREATE INDEX files_by_upload ON files(upload_id);
+CREATE INDEX files_by_update ON files(updated_at);
 
 -- What a model names: a companion that is there, or one that is missing.
 CREATE TABLE links (
