@@ -77,7 +77,7 @@ class RemoteFolders:
         with self._lock:
             folder_id = self._ledger.upkeep.remote_folder(top)
             if folder_id is None:
-                if not below and _ID.fullmatch(top):
+                if is_id(remote):
                     folder_id = api.folders.get(top).folder_id
                 else:
                     folder_id = _named(_tops(api), top, top) or api.folders.create(top).folder_id
@@ -110,6 +110,11 @@ class RemoteFolders:
             return folder_id
 
 
+def is_id(remote: str) -> bool:
+    """Whether a drop names its remote folder by its id, not by a path."""
+    return _ID.fullmatch(remote) is not None
+
+
 def find_folder(api: AssetApi, remote: str) -> str | None:
     """The id of the folder that is named by its id or by a path such as ``Cars/Incoming``; None when there is none.
 
@@ -117,7 +122,7 @@ def find_folder(api: AssetApi, remote: str) -> str | None:
         ApiError: the server cannot be asked.
     """
     top, *below = remote.split("/")
-    if not below and _ID.fullmatch(top):
+    if is_id(remote):
         try:
             return api.folders.get(top).folder_id
         except NotFound:

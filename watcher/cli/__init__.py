@@ -16,6 +16,7 @@ _COMMANDS = {
     "status": "what became of everything, or of the named files",
     "retry": "try failed files again",
     "forget": "lose all memory of files",
+    "doctor": "is everything as it should be, and what to do",
     "config": "the effective settings, secrets masked",
     "emulator": "an Asset API server of our own",
     "demo": "see the main job done, on samples",

@@ -3,7 +3,7 @@
 Importing this package needs none of the packages of the extra ``emulator``; starting an emulator does.
 """
 
-from watcher.emulator.server import DataInUse, Emulator, MissingExtra
+from watcher.emulator.server import DataInUse, Emulator, MissingExtra, running_at
 from watcher.emulator.store import StoreError
 
-__all__ = ["DataInUse", "Emulator", "MissingExtra", "StoreError"]
+__all__ = ["DataInUse", "Emulator", "MissingExtra", "StoreError", "running_at"]

@@ -1,0 +1,79 @@
+"""The doctor: looks at everything the daemon depends on, changes nothing, and says what to do."""
+
+import importlib.util
+import platform
+import sqlite3
+from collections.abc import Callable, Iterator
+
+from watcher import __version__
+from watcher.config import ConfigError, Settings
+from watcher.doctor.drops import check_drops, count_trees
+from watcher.doctor.finding import Finding, Result, failure, ok
+from watcher.doctor.inotify import check_inotify
+from watcher.doctor.mounts import read_mounts
+from watcher.doctor.server import check_server
+from watcher.doctor.state import check_daemon, check_state, look_at_ledger
+from watcher.state import owner
+
+Load = Callable[[bool], Settings]
+"""Reads the settings; the argument says whether the folders have to exist. Raises ConfigError."""
+
+_EXTRA = (
+    "PIL",
+    "collada",
+    "lxml",
+    "networkx",
+    "numpy",
+    "python_multipart",
+    "soundfile",
+    "starlette",
+    "trimesh",
+    "uvicorn",
+)
+"""The packages of the extra ``emulator``, as they are imported."""
+
+
+def examine(load: Load) -> Iterator[Finding]:
+    """Everything there is to say, as it is found out."""
+    yield ok(
+        "program",
+        f"3dverse-watcher {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version},"
+        f" {platform.system()} {platform.release()}",
+    )
+    settings: Settings | None = None
+    try:
+        settings = load(True)
+        yield ok("configuration", f"{settings.source or 'no file; defaults and environment'}")
+    except ConfigError as error:
+        for problem in error.problems:
+            yield failure("configuration", str(problem), "mend it; `3dverse-watcher config` shows what is in force")
+        try:
+            settings = load(False)
+        except ConfigError:
+            return
+    yield from _examine(settings)
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    health, ledger = look_at_ledger(settings)
+    process = owner(settings.state_dir)
+    mounts = read_mounts()
+    yield from check_server(settings, health)
+    trees = count_trees(settings.drops)
+    yield from check_drops(settings.drops, trees, mounts, settings.rescan_interval)
+    folders = sum(tree.folders for tree in trees.values())
+    yield from check_inotify(len(settings.drops), folders, own=process.pid if process is not None else None)
+    yield from check_state(settings, mounts)
+    yield ledger
+    yield check_daemon(settings, health)
+    yield _extra()
+
+
+def _extra() -> Finding:
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if not missing:
+        return ok("emulator", "the extra is installed")
+    return ok("emulator", f"the extra is not installed ({', '.join(missing)}); only the embedded server needs it")
+
+
+__all__ = ["Finding", "Load", "Result", "examine"]

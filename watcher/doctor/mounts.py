@@ -1,0 +1,66 @@
+"""On what kind of file system a folder lies, by the kernel's table of mounts."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+MOUNTINFO = "/proc/self/mountinfo"
+
+NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"}
+    | {"ocfs2", "orangefs", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs"}
+    | {"fuse.cephfs", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
+    | {"fuse.vmhgfs-fuse"}
+)
+"""File systems that others change too, of which the local kernel hears nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mounted file system."""
+
+    point: str
+    kind: str
+    """Its type, such as ``ext4``."""
+
+    @property
+    def is_network(self) -> bool:
+        return self.kind in NETWORK
+
+
+def read_mounts(table: str = MOUNTINFO) -> list[Mount]:
+    """All mounts, in the order they were made; none where the kernel has no such table."""
+    try:
+        with open(table, encoding="utf-8", errors="surrogateescape") as lines:
+            return list(_parse(lines))
+    except OSError:
+        return []
+
+
+def _parse(lines: Iterator[str]) -> Iterator[Mount]:
+    # proc(5): id, parent, device, root, mount point, options, any number of optional fields, "-", type, source, ...
+    for line in lines:
+        before, separator, after = line.partition(" - ")
+        fields = before.split(" ")
+        if separator and len(fields) > 4:
+            yield Mount(_unescaped(fields[4]), after.split(" ")[0])
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount that ``path`` (a real path) lies on: the deepest that holds it, and of those the last made."""
+    holding = [mount for mount in mounts if _holds(mount.point, path)]
+    return max(holding, key=lambda mount: (len(mount.point), mounts.index(mount)), default=None)
+
+
+def mounts_below(path: str, mounts: Sequence[Mount]) -> list[Mount]:
+    """The mounts on folders below ``path``."""
+    return [mount for mount in mounts if mount.point != path and _holds(path, mount.point)]
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
