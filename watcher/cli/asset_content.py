@@ -9,7 +9,6 @@ from watcher.cli.answers import size_text
 from watcher.cli.asset_files import write_files
 from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.names import container_of
-from watcher.cli.outcome import Refused
 from watcher.cli.transfer import Saved, all_or_none, fetch, tell
 
 _to = click.option("--to", metavar="PLACE", help="A folder, a file, or - for stdout; without, the current folder.")
@@ -142,10 +141,7 @@ def get_thumbnail(hand: Hand, asset: str, size: str, default_url: str | None, to
 def set_thumbnail(hand: Hand, asset: str, image: Path) -> None:
     """Give ASSET the picture in the file IMAGE, which is a PNG or a JPEG."""
     entry = hand.names.asset(asset)
-    try:
-        content = image.read_bytes()
-    except OSError as error:
-        raise Refused(f"{image} cannot be read: {error.strerror}") from error
+    content = image.read_bytes()
     hand.api.assets.set_thumbnail(
         container_of(entry.asset_type), entry.asset_id, content, content_type=_picture_type(content, image)
     )

@@ -112,8 +112,6 @@ def import_package(hand: Hand, archive: Path, to: str, overwrite: str) -> None:
         part = FilePart(archive.name, archive.stat().st_size, lambda: _chunks(archive))
         with bar(shown(archive.name), part.size) as progress:
             answer = hand.api.assets.import_package(folder.folder_id, part, overwrite=overwrite, on_progress=progress)
-    except OSError as error:
-        raise Refused(f"{archive} cannot be read: {error.strerror}") from error
     except SizeMismatch as error:
         raise Refused(f"the archive changed while it was sent: {error}") from error
     ids = answer.asset_ids

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -17,11 +17,13 @@ from watcher.cli.answers import Answers
 from watcher.cli.names import Names
 from watcher.cli.outcome import Refused
 from watcher.cli.settings import load
+from watcher.cli.table import shown
 from watcher.daemon import connect
 
 _EMULATOR = "watcher.emulator"
 
 Parameters = ParamSpec("Parameters")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ def one_of(words: type[StrEnum]) -> click.Choice[str]:
 def by_hand(function: Callable[Concatenate[Hand, Parameters], int | None]) -> Callable[..., int | None]:
     """Makes a function a command's: adds ``--json`` and ``--emulator``, and calls it with a connection to the API.
 
-    What the API refuses becomes :class:`Refused` (exit 1); that it cannot be reached, or does not know the credentials,
-    stays what it is (exit 3).
+    What the API or the disk refuses becomes :class:`Refused` (exit 1); that the API cannot be reached, or does not know
+    the credentials, stays what it is (exit 3).
     """
 
     @click.option("--emulator", is_flag=True, help="Work on the embedded server's data; no account is needed.")
@@ -90,8 +92,21 @@ def by_hand(function: Callable[Concatenate[Hand, Parameters], int | None]) -> Ca
             raise
         except ApiError as error:
             raise Refused(str(error)) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f"{shown(str(error.filename))}: " if error.filename else ""
+            raise Refused(f"{where}{error.strerror or error}") from error
 
     return command
+
+
+def an_id(_context: click.Context, _parameter: click.Parameter, value: T) -> T:
+    """Refuses, as an argument's callback, what cannot be an id in an address."""
+    for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else []:
+        if text in ("", ".", ".."):
+            raise click.BadParameter(f"{text!r} is no id")
+    return value
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ import click
 
 from watcher.api.models import AssetEntry, AssetType, Scene
 from watcher.cli.answers import Cell
-from watcher.cli.by_hand import Commands, Hand, by_hand
+from watcher.cli.by_hand import Commands, Hand, an_id, by_hand
 from watcher.cli.consent import consent
 from watcher.cli.json_input import object_argument
 from watcher.cli.names import container_of
@@ -61,7 +61,7 @@ def ls(hand: Hand, scene: str) -> None:
 
 @command.command("show")
 @click.argument("scene")
-@click.argument("entity")
+@click.argument("entity", callback=an_id)
 @click.option("--global-transform", is_flag=True, help="Also its place in the scene, not just within its parent.")
 @by_hand
 def show(hand: Hand, scene: str, entity: str, global_transform: bool) -> None:
@@ -83,7 +83,7 @@ def create(hand: Hand, scene: str, components: str) -> None:
 
 @command.command("update")
 @click.argument("scene")
-@click.argument("entity")
+@click.argument("entity", callback=an_id)
 @_components
 @by_hand
 def update(hand: Hand, scene: str, entity: str, components: str) -> None:
@@ -96,7 +96,7 @@ def update(hand: Hand, scene: str, entity: str, components: str) -> None:
 
 @command.command("rm")
 @click.argument("scene")
-@click.argument("entity")
+@click.argument("entity", callback=an_id)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @by_hand
 def rm(hand: Hand, scene: str, entity: str, yes: bool) -> None:

@@ -4,7 +4,7 @@ import click
 
 from watcher.api.models import UploadTask
 from watcher.cli.answers import Cell, who
-from watcher.cli.by_hand import Hand, by_hand, resource
+from watcher.cli.by_hand import Hand, an_id, by_hand, resource
 from watcher.cli.follow import complaints, reason_of, report, timeout_option
 from watcher.cli.transfer import STDOUT, fetch
 
@@ -43,7 +43,7 @@ def ls(hand: Hand, folder: str | None, user: str | None) -> None:
 
 
 @command.command("show")
-@click.argument("task")
+@click.argument("task", callback=an_id)
 @by_hand
 def show(hand: Hand, task: str) -> None:
     """Show an upload and the conversions of its files."""
@@ -67,7 +67,7 @@ def show(hand: Hand, task: str) -> None:
 
 
 @command.command("wait")
-@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True, callback=an_id)
 @timeout_option
 @by_hand
 def wait(hand: Hand, tasks: tuple[str, ...], timeout: float | None) -> int:
@@ -76,8 +76,8 @@ def wait(hand: Hand, tasks: tuple[str, ...], timeout: float | None) -> int:
 
 
 @command.command("metadata")
-@click.argument("conversion_task")
-@click.argument("filename")
+@click.argument("conversion_task", callback=an_id)
+@click.argument("filename", callback=an_id)
 @click.option("--to", metavar="PLACE", default=STDOUT, help="A folder, a file, or - for stdout (the default).")
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 @by_hand

@@ -52,6 +52,20 @@ def test_usage_makes_exit_2(types, words):
     assert types(*words, code=2).err
 
 
+def test_a_place_that_cannot_be_written_to_makes_exit_1_and_is_named(types, home, tmp_path):
+    types("assets", "create", "scene", "stage", "--to", home)
+    (tmp_path / "file").write_text("mine")
+    for words in (["download", f"{home}/stage", "--to", "file"], ["package", f"{home}/stage", "--to", "no/such/x.zip"]):
+        answer = types("assets", *words, code=1)
+        assert answer.err.startswith(("error: file: ", "error: no/such/"))
+        assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["show", ".."], ["wait", "."], ["metadata", "", "log.txt"]])
+def test_what_can_be_no_id_is_usage(types, words):
+    assert "is no id" in types("tasks", *words, code=2).err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_download_leaves_nothing_and_makes_exit_130(home, types, cube, tmp_path, number):
     """A server that sends the beginning only: the command waits for the rest when the signal comes."""
