@@ -15,7 +15,13 @@ from watcher.emulator import Emulator
 
 @click.command("emulator")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=0, show_default=True, help="The port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Where it keeps its data; without, it forgets all.")
 @click.option(
     "--api-key", envvar="EMULATOR_API_KEY", help="The key that clients use; without, one is made and printed."

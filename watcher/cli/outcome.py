@@ -39,6 +39,16 @@ def exit_code_of(error: Exception) -> ExitCode | None:
         return ExitCode.UNREACHABLE
     if isinstance(error, Refused):
         return ExitCode.FAILED
-    if isinstance(error, Unclear | ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra | StoreError):
+    # An OSError that comes so far is of a place that the command line or the configuration names.
+    if isinstance(
+        error, Unclear | ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra | StoreError | OSError
+    ):
         return ExitCode.USAGE
     return None
+
+
+def sentence(error: Exception) -> str:
+    """The error as one line for a person."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
