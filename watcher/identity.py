@@ -186,12 +186,14 @@ class Identity:
         Raises:
             ApiError: the server cannot be asked, or refuses it.
         """
+        if self._user_id is not None and self._ledger.report.meta(GRANTED + folder_id) == self._user_id:
+            return
         with self._lock:
             user_id = self._user()
-        if self._ledger.report.meta(GRANTED + folder_id) == user_id:
-            return
-        self.keeper.folders.grant(folder_id, MemberType.USERS, user_id, Access.WRITE)
-        self._ledger.upkeep.remember(GRANTED + folder_id, user_id)
+            if self._ledger.report.meta(GRANTED + folder_id) == user_id:
+                return
+            self.keeper.folders.grant(folder_id, MemberType.USERS, user_id, Access.WRITE)
+            self._ledger.upkeep.remember(GRANTED + folder_id, user_id)
         _log.info("the daemon's user may write to a folder", user=self.name, folder_id=folder_id)
 
 

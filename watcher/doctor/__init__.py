@@ -46,7 +46,7 @@ def examine(load: Load) -> Iterator[Finding]:
         yield ok("configuration", f"{settings.source or 'no file; defaults and environment'}")
     except ConfigError as error:
         for problem in error.problems:
-            yield failure("configuration", str(problem), "mend it; `3dverse-watcher config` shows what is in force")
+            yield failure("configuration", str(problem), "mend it; config.example.toml explains every key")
         try:
             settings = load(False)
         except ConfigError:

@@ -14,7 +14,7 @@ import httpx
 
 from watcher.api import ApiError, AssetApi, RetryPolicy, Unauthorized, UnexpectedAnswer, Unreachable
 from watcher.api.connections import Connections, proxy_for
-from watcher.config import Auth, ConfigError, Credential, Settings
+from watcher.config import Auth, ConfigError, Credential, CredentialKind, Settings
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.doctor.rights import check_own_user, check_rights
 from watcher.ledger.health import Health
@@ -112,7 +112,9 @@ def _ask_configured(settings: Settings, health: Health | None) -> Iterator[Findi
         if credential is None:
             return
         yield from _check_secrecy(settings, credential)
-        if answered:
+        if not answered:
+            yield ok("credentials", f"{_named(credential)} is there; it could not be tried")
+        else:
             yield from _check_credential(settings, health, credential, api.with_options(credential=_Fixed(credential)))
 
 
@@ -206,9 +208,7 @@ def _check_secrecy(settings: Settings, credential: Credential) -> Iterator[Findi
 def _check_credential(
     settings: Settings, health: Health | None, credential: Credential, api: AssetApi
 ) -> Iterator[Finding]:
-    what = str(credential.kind).replace("api_key", "the API key").replace("_", " ")
-    what = what if what.startswith("the ") else f"the {what}"
-    named = f"{what} ({credential.origin})"
+    named = _named(credential)
     try:
         if settings.api.auth is Auth.USER:
             api.users.list(limit=1)
@@ -222,6 +222,11 @@ def _check_credential(
         return
     yield ok("credentials", f"{named} is accepted")
     yield from _check_work(settings, health, api)
+
+
+def _named(credential: Credential) -> str:
+    what = "the API key" if credential.kind is CredentialKind.API_KEY else "the user token"
+    return f"{what} ({credential.origin})"
 
 
 def _check_work(settings: Settings, health: Health | None, api: AssetApi) -> Iterator[Finding]:
