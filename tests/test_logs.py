@@ -98,7 +98,7 @@ def test_an_unknown_level_or_format_is_an_error(level: str, format: str) -> None
 
 def test_other_libraries_take_the_same_way_and_chatter_is_left_out() -> None:
     stream = stream_of("debug")
-    for name in ("uvicorn.error", "watchdog.observers.inotify_c", "httpx", "httpcore.connection"):
+    for name in ("some.library", "watchdog.observers.inotify_c", "httpx", "httpcore.connection"):
         logging.getLogger(name).info("%s says %d", name, 1)
     logging.getLogger("watchdog.observers.inotify_c").warning("overflow")
     with warnings.catch_warnings():
@@ -106,7 +106,7 @@ def test_other_libraries_take_the_same_way_and_chatter_is_left_out() -> None:
         warnings.warn("old", DeprecationWarning, stacklevel=1)
     lines = [(line["logger"], line["level"], line["event"]) for line in parsed(stream)]
     assert lines[:2] == [
-        ("uvicorn.error", "info", "uvicorn.error says 1"),
+        ("some.library", "info", "some.library says 1"),
         ("watchdog.observers.inotify_c", "warning", "overflow"),
     ]
     assert [line[:2] for line in lines[2:]] == [("py.warnings", "warning")]

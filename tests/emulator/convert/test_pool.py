@@ -1,5 +1,6 @@
 """The pool: warm workers, limits that hold, nothing left behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,10 +23,10 @@ def children(parent: int | None = None) -> set[int]:
     """The worker processes of this process, or of another."""
     found = set()
     for task in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            command = Path(f"/proc/{child}/cmdline").read_bytes()
-            if b"convert.worker" in command:
-                found.add(int(child))
+        with contextlib.suppress(FileNotFoundError):  # a thread, or a process, that ended meanwhile
+            for child in (task / "children").read_text().split():
+                if b"convert.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.add(int(child))
     return found
 
 
@@ -91,14 +92,18 @@ def test_a_worker_is_started_when_needed_and_stays_warm(
     assert children() - before == {first}
 
 
-def test_a_small_file_takes_few_milliseconds(own_pool: ConverterPool, job: Callable[..., ConversionJob]) -> None:
-    own_pool.convert(job(), lambda _: None)
-    times = []
-    for _ in range(10):
-        start = time.perf_counter()
-        own_pool.convert(job(), lambda _: None)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1, "a warm worker needs about a hundredth of a second; an interpreter start a fifth"
+def test_a_warm_worker_is_much_faster_than_one_that_has_to_start(
+    own_pool: ConverterPool, job: Callable[..., ConversionJob]
+) -> None:
+    cold, *warm = (timed(own_pool, job()) for _ in range(11))
+    assert min(warm) * 3 < cold
+
+
+def timed(pool: ConverterPool, job: ConversionJob) -> float:
+    """Seconds that a conversion takes."""
+    start = time.perf_counter()
+    pool.convert(job, lambda _: None)
+    return time.perf_counter() - start
 
 
 def test_progress_rises_from_nought_to_one(own_pool: ConverterPool, job: Callable[..., ConversionJob]) -> None:
