@@ -54,6 +54,8 @@ def test_nonsense_pages_are_422(api, query: str) -> None:
         (b"{}", "application/json", 422),
         (b'{"name": ""}', "application/json", 422),
         (b'{"name": 5}', "application/json", 422),
+        (b"null", "application/json", 422),
+        (b'{"name": "x", "subfolders": null}', "application/json", 422),
         (b'{"name": "\\ud800"}', "application/json", 422),
         (b'{"name": "x", "subfolders": [{}]}', "application/json", 422),
         (b'{"name": "' + b"x" * (17 << 20) + b'"}', "application/json", 413),

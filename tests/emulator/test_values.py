@@ -38,6 +38,16 @@ def test_bodies_are_json_or_forms() -> None:
         parse_body("text/xml", b"<a/>")
 
 
+def test_an_empty_form_is_a_body() -> None:
+    assert parse_body("application/x-www-form-urlencoded", b"") == {}
+
+
+@pytest.mark.parametrize("text", [b"NaN", b"[-Infinity]", b"1e999", b"1" + b"0" * 400, b"9" * 5000, b"[" * 100_000])
+def test_json_that_others_could_not_read_is_refused(text: bytes) -> None:
+    with pytest.raises(BadRequest, match="not valid JSON"):
+        parse_body("application/json", text)
+
+
 def test_a_form_can_send_a_list() -> None:
     assert as_list({"ids": ["a", "b"]}) == ["a", "b"]
     assert as_list({"ids": "a"}) == ["a"]

@@ -20,7 +20,7 @@ from watcher.emulator.access import Caller, Rights
 from watcher.emulator.authentication import authenticate
 from watcher.emulator.blobs import Blobs
 from watcher.emulator.conversions import Conversions, Running
-from watcher.emulator.faults import Fault, StorageFull
+from watcher.emulator.faults import Fault, StorageFull, Unprocessable
 from watcher.emulator.store import Store, Transaction
 from watcher.emulator.values import MAX_BODY, Nested, Page, parse_body, parse_query, read_limited, validate
 
@@ -73,7 +73,9 @@ class Call:
 
     def values(self, kind: Callable[..., T]) -> T:
         """The body as ``kind``. Raises Unprocessable."""
-        values: T = validate(kind, {} if self.body is None else self.body)
+        if self.body is None:
+            raise Unprocessable("The request has no body; this operation needs one.")
+        values: T = validate(kind, self.body)
         return values
 
     def query_values(self, kind: Callable[..., T]) -> T:
@@ -194,7 +196,12 @@ def as_response(answer: Answer, headers: dict[str, str] | None = None) -> Respon
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(value, separators=(",", ":")), status, headers=headers, media_type="application/json")
+    return Response(
+        json.dumps(value, separators=(",", ":"), allow_nan=False),
+        status,
+        headers=headers,
+        media_type="application/json",
+    )
 
 
 def error_response(fault: Fault, headers: dict[str, str] | None = None) -> Response:

@@ -18,13 +18,15 @@ _MAX_PIXELS = 64 << 20
 
 def normalised(data: bytes) -> bytes:
     """A picture that was sent, as a PNG of at most 512 x 512 pixels. Raises Unprocessable."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
             if image.width * image.height > _MAX_PIXELS:
                 raise Unprocessable(f"The picture has {image.width} x {image.height} pixels; send a smaller one.")
             return _png(image, _LARGEST)
+    except UnidentifiedImageError:
+        raise Unprocessable("A thumbnail must be a PNG or JPEG picture; this is neither.") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unprocessable(f"A thumbnail must be a PNG or JPEG picture: {error}.") from None
 

@@ -4,12 +4,13 @@ Nested values in queries and forms are written the way axios and PHP write them:
 """
 
 import json
+import math
 from collections.abc import AsyncIterable, Iterable
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from watcher.emulator.faults import BadRequest, TooLarge, Unprocessable
 
@@ -41,9 +42,21 @@ def one_or_many(value: Any) -> Any:
 
 
 class Values(BaseModel):
-    """A body or query with named fields; unknown fields are ignored, as they may be of a newer client."""
+    """A body or query with named fields; unknown fields are ignored, as they may be of a newer client.
+
+    The contract knows no null: what has no value is left out.
+    """
 
     model_config = ConfigDict(extra="ignore", str_strip_whitespace=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_nulls(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name in cls.model_fields:
+                if name in values and values[name] is None:
+                    raise ValueError(f"{name} is null; leave it out instead")
+        return values
 
 
 class Page(Values):
@@ -76,16 +89,16 @@ def parse_query(query: str) -> Nested:
 def parse_body(content_type: str, body: bytes) -> Any:
     """A JSON or form body by its content type; JSON when none is named, None when there is no body.
 
-    Raises BadRequest.
+    A form without fields is empty, but there. Raises BadRequest.
     """
     media_type = content_type.partition(";")[0].strip().lower()
-    if not body:
-        return None
     if media_type == "application/x-www-form-urlencoded":
         try:
             return nest(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
         except ValueError as error:
             raise BadRequest(f"The form cannot be read: {error}.") from None
+    if not body:
+        return None
     if media_type in ("", "application/json", "text/json") or media_type.endswith("+json"):
         try:
             return parse_json(body.decode())
@@ -95,9 +108,9 @@ def parse_body(content_type: str, body: bytes) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """JSON as the standard has it: no NaN, no bottomless nesting. Raises BadRequest."""
+    """JSON as the standard has it: no NaN, no bottomless nesting, no number beyond a double. Raises BadRequest."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_int=_whole, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
 
@@ -178,3 +191,15 @@ def _indexed_to_list(value: Any) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:20]}... is too large")
+    return value

@@ -33,8 +33,8 @@ class NewGroup(Values):
 
 
 class GroupDetails(Values):
-    name: Name | None = None
-    description: str | None = None
+    name: Name
+    description: str
 
 
 def group_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def update_group_description(call: Call) -> None:
     group = _require(call, Access.WRITE)
     wanted = call.values(GroupDetails)
     call.tx.run(
-        "UPDATE user_group SET name = coalesce(?, name), description = coalesce(?, description) WHERE group_id = ?",
+        "UPDATE user_group SET name = ?, description = ? WHERE group_id = ?",
         wanted.name,
         wanted.description,
         group["group_id"],
