@@ -100,6 +100,34 @@ def test_entities_that_make_no_sense_are_refused(api, scene, cube, components: d
     assert api.get(f"{scene}/description").json()["entities"] == []
 
 
+@pytest.mark.parametrize("index", [[], {}, "0", True, 7, -1, 0.5, None])
+def test_a_part_of_a_mesh_that_is_not_there_shows_nothing(api, scene, cube, index: object) -> None:
+    add(api, scene, mesh_ref={"value": cube["meshes"], "submeshIndex": index})
+    assert api.get(f"{scene}/aabb").json() == {"max": [0, 0, 0], "min": [0, 0, 0]}
+    assert api.get(f"{scene}/description").json()["triangleCount"] == 0
+
+
+def test_what_is_farther_than_numbers_reach_is_refused(api, scene, cube) -> None:
+    far = {"scale": [1e200, 1, 1]}
+    top = add(api, scene, local_transform=far)
+    mesh = {"value": cube["meshes"]}
+    answer = api.post(f"{scene}/entities", json={"lineage": {"parentUUID": top}, "local_transform": far})
+    assert answer.status_code == 200
+    query = {"compute_global_transform": "true"}
+    below = answer.json()["entity_id"]
+    assert api.get(f"{scene}/entities/{below}", params=query).status_code == 422
+    assert api.patch(f"{scene}/entities/{below}", json={"mesh_ref": mesh}).status_code == 422
+    assert api.get(f"{scene}/aabb").json() == {"max": [0, 0, 0], "min": [0, 0, 0]}
+
+
+def test_scenes_that_show_each_other_are_measured_once(api, folder, scene, cube) -> None:
+    own = {"value": scene.rsplit("/", 1)[1]}
+    add(api, scene, mesh_ref={"value": cube["meshes"]})
+    for _ in range(20):
+        add(api, scene, scene_ref=own, local_transform={"position": [1, 0, 0]})
+    assert api.get(f"{scene}/aabb").json() == {"max": [1, 2, 3], "min": [0, 0, 0]}
+
+
 def test_an_entity_cannot_be_below_itself(api, scene) -> None:
     parent = add(api, scene, debug_name={"value": "p"})
     child = add(api, scene, lineage={"parentUUID": parent})

@@ -16,23 +16,38 @@ Matrix = npt.NDArray[np.float64]
 
 _NOWHERE = {"max": [0.0, 0.0, 0.0], "min": [0.0, 0.0, 0.0]}
 _MAX_NESTING = 8
-"""Scenes within scenes; deeper ones are taken as empty, which also ends circles."""
+"""Scenes within scenes; deeper ones are taken as empty."""
+Boxes = dict[str, dict[str, Any] | None]
+"""What is known of scenes and of submeshes (mesh id, index), so that each is measured once."""
 
 
 def global_transform(entity: Entity, entities: list[Entity]) -> dict[str, list[float]]:
-    """An entity's transform in the space of its scene."""
+    """An entity's transform in the space of its scene. Raises Unprocessable when it is beyond numbers."""
     by_id = {e["euid"]["value"]: e for e in entities}
-    transform = decompose(_matrix(entity, by_id, {}))
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix = _matrix(entity, by_id, {})
+        _require_finite(matrix, matrix @ matrix.T)
+    transform = decompose(matrix)
     return {"position": transform.position, "orientation": transform.orientation, "scale": transform.scale}
 
 
-def bounds_of(tx: Transaction, scene_id: str, nesting: int = 0) -> dict[str, list[float]]:
-    """The box around what a scene shows, as the contract's BoundingBox; a point at the origin when that is nothing."""
+def bounds_of(tx: Transaction, scene_id: str) -> dict[str, list[float]]:
+    """The box around what a scene shows, as the contract's BoundingBox; a point at the origin when that is nothing.
+
+    Raises Unprocessable when it is larger than a number can say.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _scene_box(tx, scene_id, {}, 0) or _NOWHERE
+
+
+def _scene_box(tx: Transaction, scene_id: str, boxes: Boxes, nesting: int) -> dict[str, Any] | None:
+    if scene_id in boxes or nesting > _MAX_NESTING:
+        return boxes.get(scene_id)
+    boxes[scene_id] = None  # ends circles
     description = _description(tx, scene_id)
     entities: list[Entity] = description.get("entities", [])
     by_id = {entity["euid"]["value"]: entity for entity in entities}
     matrices: dict[str, Matrix] = {}
-    boxes: dict[tuple[str, int], dict[str, Any] | None] = {}
     corners = []
     for entity in entities:
         box = _local_box(tx, entity, boxes, nesting)
@@ -41,10 +56,11 @@ def bounds_of(tx: Transaction, scene_id: str, nesting: int = 0) -> dict[str, lis
             grid = np.stack(np.meshgrid(*ends.T, indexing="ij"), axis=-1).reshape(-1, 3)
             matrix = _matrix(entity, by_id, matrices)
             corners.append(grid @ matrix[:3, :3].T + matrix[:3, 3])
-    if not corners:
-        return _NOWHERE
-    points = np.concatenate(corners)
-    return {"max": points.max(axis=0).tolist(), "min": points.min(axis=0).tolist()}
+    if corners:
+        points = np.concatenate(corners)
+        _require_finite(points)
+        boxes[scene_id] = {"max": points.max(axis=0).tolist(), "min": points.min(axis=0).tolist()}
+    return boxes[scene_id]
 
 
 def triangles_of(tx: Transaction, entities: list[Entity]) -> int:
@@ -52,32 +68,35 @@ def triangles_of(tx: Transaction, entities: list[Entity]) -> int:
     known: dict[str, list[Any]] = {}
     count = 0
     for entity in entities:
-        reference = entity.get("mesh_ref", {})
-        mesh_id = reference.get("value")
-        if isinstance(mesh_id, str):
+        mesh_id, index = _submesh(entity)
+        if mesh_id is not None:
             if mesh_id not in known:
                 known[mesh_id] = _description(tx, mesh_id).get("submeshes", [])
-            submesh = _item(known[mesh_id], reference.get("submeshIndex", 0))
-            count += submesh.get("indexCount", 0) // 3
+            count += int(_item(known[mesh_id], index).get("indexCount", 0)) // 3
     return count
 
 
-def _local_box(
-    tx: Transaction, entity: Entity, boxes: dict[tuple[str, int], dict[str, Any] | None], nesting: int
-) -> dict[str, Any] | None:
+def _local_box(tx: Transaction, entity: Entity, boxes: Boxes, nesting: int) -> dict[str, Any] | None:
     box = entity.get("local_aabb")
     if box is not None:
         return box if _is_box(box) else None
-    if isinstance(mesh_id := entity.get("mesh_ref", {}).get("value"), str):
-        index = entity["mesh_ref"].get("submeshIndex", 0)
-        if (mesh_id, index) not in boxes:
+    mesh_id, index = _submesh(entity)
+    if mesh_id is not None:
+        key = f"{mesh_id} {index}"
+        if key not in boxes:
             box = _item(_description(tx, mesh_id).get("submeshes", []), index).get("aabb")
-            boxes[mesh_id, index] = box if _is_box(box) else None
-        return boxes[mesh_id, index]
+            boxes[key] = box if _is_box(box) else None
+        return boxes[key]
     scene_id = entity.get("scene_ref", {}).get("value")
-    if isinstance(scene_id, str) and nesting < _MAX_NESTING:
-        return bounds_of(tx, scene_id, nesting + 1)
-    return None
+    return _scene_box(tx, scene_id, boxes, nesting + 1) if isinstance(scene_id, str) else None
+
+
+def _submesh(entity: Entity) -> tuple[str | None, int]:
+    """The mesh that an entity shows, and which part of it; -1 for an index that makes no sense."""
+    reference = entity.get("mesh_ref", {})
+    mesh_id, index = reference.get("value"), reference.get("submeshIndex", 0)
+    whole = isinstance(index, int | float) and index == int(index)
+    return mesh_id if isinstance(mesh_id, str) else None, int(index) if whole else -1
 
 
 def _matrix(entity: Entity, by_id: dict[str, Entity], known: dict[str, Matrix]) -> Matrix:
@@ -122,11 +141,13 @@ def _are_numbers(value: Any, count: int) -> bool:
     )
 
 
-def _item(items: list[Any], index: Any) -> dict[str, Any]:
-    if isinstance(index, int) and 0 <= index < len(items) and isinstance(items[index], dict):
-        item: dict[str, Any] = items[index]
-        return item
-    return {}
+def _require_finite(*values: Matrix) -> None:
+    if not all(np.isfinite(value).all() for value in values):
+        raise Unprocessable("local_transform: together with those above it, it leads beyond what a number can hold.")
+
+
+def _item(items: list[dict[str, Any]], index: int) -> dict[str, Any]:
+    return items[index] if 0 <= index < len(items) else {}
 
 
 def _description(tx: Transaction, asset_id: str) -> dict[str, Any]:
