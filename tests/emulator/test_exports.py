@@ -23,7 +23,7 @@ def test_one_submesh_can_be_picked(api, cube) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"scale": 0}, {"scale": -1}, {"scale": "inf"}, {"scale": "x"}, {"sub_mesh_index": -1}]
+    "query", [{"scale": 0}, {"scale": -1}, {"scale": 1e300}, {"scale": "inf"}, {"scale": "x"}, {"sub_mesh_index": -1}]
 )
 def test_nonsense_is_refused(api, cube, query: dict) -> None:
     assert export(api, cube, "obj", **query).status_code == 422

@@ -142,6 +142,9 @@ def test_mips_and_points_come_in_parts(fresh) -> None:
         (zipped({f"desc.mesh.{uuid.uuid4()}": b"[]"}), 422),
         (zipped({f"desc.mesh.{uuid.uuid4()}": b'{"name": 7}'}), 422),
         (zipped({f"desc.mesh.{uuid.uuid4()}": b'{"uuid": "someone else"}'}), 422),
+        (zipped({f"desc.scene.{uuid.uuid4()}": b'{"name": "no aabb", "entities": []}'}), 422),
+        (zipped({f"desc.texture.{uuid.uuid4()}": b'{"format": 99, "mips": [], "payloadTotalSize": 0}'}), 422),
+        (zipped({f"desc.sound.{uuid.uuid4()}": b'{"bitDepth": "16"}'}), 422),
     ],
 )
 def test_what_is_no_package_changes_nothing(api, folder, on_disk, archive: bytes, status: int) -> None:
@@ -151,6 +154,27 @@ def test_what_is_no_package_changes_nothing(api, folder, on_disk, archive: bytes
     assert answer.json()["message"]
     assert api.get(f"/folders/{folder}").json()["asset_count"] == 0
     assert set(on_disk(api.emulator)) == before
+
+
+def test_a_description_may_lead_nowhere_outside_its_payload(fresh) -> None:
+    api = fresh()
+    texture, mesh = str(uuid.uuid4()), str(uuid.uuid4())
+    box = {"max": [0, 0, 0], "min": [0, 0, 0]}
+    channel = {"semantic": "position", "elementSize": 12, "dataOffset": 0, "dataSize": 10**15}
+    submesh = {"aabb": box, "channels": [channel], "indexCount": 0, "vertexCount": 0}
+    mips = [{"offset": -1, "size": 1}, {"offset": 0, "size": 99}, {"offset": 1, "size": 2}]
+    descriptions = {
+        f"desc.texture.{texture}": {"format": 0, "mips": mips, "payloadTotalSize": 3},
+        f"desc.mesh.{mesh}": {"payloadSize": 3, "submeshes": [submesh]},
+    }
+    archive = {name: json.dumps(description).encode() for name, description in descriptions.items()}
+    archive |= {f"payload.texture.{texture}": b"abc", f"payload.mesh.{mesh}": b"abc"}
+    assert send(api, api.folder(), zipped(archive)).status_code == 200
+    path = f"/assets/textures/{texture}/payload"
+    answers = [api.get(path, params={"sub_resource": f"mips{number}"}) for number in range(4)]
+    assert [answer.status_code for answer in answers] == [404, 404, 200, 404]
+    assert answers[2].content == b"bc"
+    assert api.get(f"/assets/meshes/{mesh}/exports/obj").status_code == 422
 
 
 def test_a_package_with_one_bad_part_is_refused_whole(api, cube, folder, on_disk) -> None:

@@ -1,6 +1,6 @@
 """Meshes as OBJ or STL, made from their payloads."""
 
-import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from watcher.emulator.faults import Unprocessable
 
+_LARGEST = float(np.finfo(np.float32).max)
 _LINES_AT_ONCE = 1 << 16
 _INDEX_TYPES = {1: "<u1", 2: "<u2", 4: "<u4"}
 _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -30,6 +31,8 @@ def read_submesh(payload: BinaryIO, submesh: dict[str, Any], scale: float) -> Su
     try:
         channels = {channel["semantic"]: channel for channel in submesh["channels"]}
         positions = _floats(payload, channels["position"], 3) * scale
+        if len(positions) and not np.abs(positions).max() <= _LARGEST:
+            raise ValueError("so scaled, a position is beyond what a file holds")
         if "index" in channels:
             index = channels["index"]
             corners = np.frombuffer(_bytes(payload, index), _INDEX_TYPES[index["elementSize"]]).astype(np.int64)
@@ -104,10 +107,8 @@ def _floats(payload: BinaryIO, channel: dict[str, Any], width: int) -> npt.NDArr
 
 def _bytes(payload: BinaryIO, channel: dict[str, Any]) -> bytes:
     offset, size = channel["dataOffset"], channel["dataSize"]
-    if not (math.isfinite(offset) and offset >= 0 and size >= 0):
+    end = payload.seek(0, os.SEEK_END)
+    if not (0 <= offset <= end and 0 <= size <= end - offset):
         raise ValueError("a channel lies outside the payload")
     payload.seek(offset)
-    data = payload.read(size)
-    if len(data) != size:
-        raise ValueError("a channel reaches beyond the payload's end")
-    return data
+    return payload.read(size)

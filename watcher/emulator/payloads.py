@@ -45,14 +45,16 @@ def part_name(sub_resource: str) -> str:
 
 
 def slice_of(asset: sqlite3.Row, part: str) -> tuple[int, int] | None:
-    """The bytes of the whole payload that a mip is, or None when there is no such mip."""
+    """The bytes of the whole payload that a mip is by the description, or None when there is no such mip."""
     mip = _MIP.fullmatch(part)
     if mip is None:
         return None
     mips: list[Any] = json.loads(asset["description"]).get("mips", [])
     entry = mips[int(mip[1])] if int(mip[1]) < len(mips) else {}
     start, size = entry.get("offset"), entry.get("size")
-    return (start, start + size) if isinstance(start, int) and isinstance(size, int) else None
+    if not isinstance(start, int) or not isinstance(size, int) or start < 0 or size < 0:
+        return None
+    return start, start + size
 
 
 def point_parts(asset: sqlite3.Row) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def point_parts(asset: sqlite3.Row) -> tuple[str, ...]:
 
 
 def write_point_part(asset: sqlite3.Row, payload: Path, part: str, out: BinaryIO) -> None:
-    """Copy one of ``point_parts`` out of a whole payload."""
+    """Copy one of ``point_parts`` out of a whole payload; what may follow its last whole record is no point."""
     start, end = _POINT_BYTES[part] if _is_coloured(asset) else (0, _RECORD)
     with open_blob(payload) as file:
         for records in _records(file):
@@ -72,7 +74,8 @@ def write_point_part(asset: sqlite3.Row, payload: Path, part: str, out: BinaryIO
             else:
                 import numpy as np
 
-                out.write(np.frombuffer(records, "u1").reshape(-1, _RECORD)[:, start:end].tobytes())
+                whole = records[: len(records) // _RECORD * _RECORD]
+                out.write(np.frombuffer(whole, "u1").reshape(-1, _RECORD)[:, start:end].tobytes())
 
 
 def _is_coloured(asset: sqlite3.Row) -> bool:

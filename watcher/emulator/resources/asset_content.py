@@ -63,7 +63,7 @@ def get_asset_payload(call: Call) -> Response:
         return blob_download(blobs.path(parts[part]), parts[part], call.headers.get("range"))
     if WHOLE in parts:
         path = blobs.path(parts[WHOLE])
-        if (place := slice_of(asset, part)) is not None:
+        if (place := slice_of(asset, part)) is not None and place[1] <= path.stat().st_size:
             return FileDownload(open_blob(path), start=place[0], end=place[1])
         if part in point_parts(asset):
             out = blobs.temporary()

@@ -20,6 +20,7 @@ from watcher.emulator.access import Access
 from watcher.emulator.asset_types import AssetType
 from watcher.emulator.blobs import CHUNK, Blobs, IncomingBlob
 from watcher.emulator.catalog import add_asset, note_edit, references_in, set_blob, set_description
+from watcher.emulator.descriptions import check_description
 from watcher.emulator.downloads import FileDownload, content_disposition, open_blob
 from watcher.emulator.faults import BadRequest, Conflict, TooLarge, Unprocessable
 from watcher.emulator.lookup import find_asset, the_asset, the_folder
@@ -152,7 +153,12 @@ def _add_description(package: Package, archive: zipfile.ZipFile, entry: zipfile.
         raise Unprocessable(f"{entry.filename} describes another asset, {str(description['uuid'])[:80]}.")
     if asset_id in package.assets:
         raise Unprocessable(f"The package describes asset {asset_id} twice.")
-    package.assets[asset_id] = Packed(asset_id, AssetType(name["type"]), description)
+    kind = AssetType(name["type"])
+    try:
+        check_description(kind, description)
+    except Unprocessable as fault:
+        raise Unprocessable(f"{entry.filename} is not a description of a {kind}: {fault.message}") from None
+    package.assets[asset_id] = Packed(asset_id, kind, description)
 
 
 def _json(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
