@@ -1,5 +1,6 @@
 """Contents on their way out: streamed from disk, whole or in part."""
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -57,6 +58,7 @@ class FileDownload(StreamingResponse):
         while position < end and (chunk := self._file.read(min(_CHUNK, end - position))):
             position += len(chunk)
             yield chunk
+            await asyncio.sleep(0)  # a client that left is noticed only when the event loop gets its turn
 
 
 def open_blob(path: Path) -> BinaryIO:
