@@ -121,13 +121,14 @@ class Uploader:
             # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
             self._ledger.uploads.abandoned(*self._unfinished, now)
             self._unfinished = None
-        closed = self._access.closed()
-        due = self._ledger.uploads.next_due(closed=closed)
+        # Files of drops that are not configured any more wait too, until they are again.
+        drops = self._drops.keys() - self._access.closed().keys()
+        due = self._ledger.uploads.next_due(drops=drops)
         if due is None or due > now:
             return IDLE if due is None else min(IDLE, max(0.02, due - now))
         if (wait := self._gate.wait(now)) > 0:
             return wait
-        job = self._ledger.uploads.take(now, closed=closed)
+        job = self._ledger.uploads.take(now, drops=drops)
         if job is None:  # another worker was faster
             return 0.0
         self._unfinished = (job, None)

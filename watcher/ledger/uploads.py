@@ -100,26 +100,31 @@ class UploadLedger:
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
-    def take(self, now: float, *, closed: Collection[str] = ()) -> Job | None:
+    def take(self, now: float, *, drops: Collection[str] | None = None) -> Job | None:
         """The next upload set that is due, now marked as being uploaded; None when there is none.
 
         Args:
-            closed: drops whose files have to wait.
+            drops: those that are at work now; the files of others wait.
         """
-        others, drops = _of_other_drops(closed)
+        condition, parameters = _of_drops(drops)
         with self._connection.transaction() as sql:
             row = sql.execute(
-                "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = (SELECT id FROM files"
-                f" WHERE state = 'pending' AND due_at <= ?{others} ORDER BY due_at LIMIT 1) RETURNING *",
-                (now, now, *drops),
+                "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = ("
+                " SELECT id FROM files INDEXED BY files_due"
+                f" WHERE state = 'pending' AND due_at <= ?{condition} ORDER BY due_at LIMIT 1) RETURNING *",
+                (now, now, *parameters),
             ).fetchone()
             return None if row is None else _job(sql, row)
 
-    def next_due(self, *, closed: Collection[str] = ()) -> float | None:
+    def next_due(self, *, drops: Collection[str] | None = None) -> float | None:
         """When the next upload is due, or None when none is planned; see :meth:`take`."""
-        others, drops = _of_other_drops(closed)
-        row = self._connection.row(f"SELECT min(due_at) AS at FROM files WHERE state = 'pending'{others}", drops)
-        return None if row is None else row["at"]
+        condition, parameters = _of_drops(drops)
+        row = self._connection.row(
+            f"SELECT due_at FROM files INDEXED BY files_due WHERE state = 'pending' AND due_at IS NOT NULL{condition}"
+            " ORDER BY due_at LIMIT 1",
+            parameters,
+        )
+        return None if row is None else row["due_at"]
 
     def hashed(self, member: JobMember, digest: str) -> None:
         """The content digest of one version of a file."""
@@ -336,13 +341,14 @@ class UploadLedger:
             )
 
 
-def _of_other_drops(drops: Collection[str]) -> tuple[str, list[bytes]]:
-    """A further condition on files, with its parameters, that holds for those of no such drop."""
-    if not drops:
+def _of_drops(drops: Collection[str] | None) -> tuple[str, list[bytes]]:
+    """A further condition on files, with its parameters, that holds for those of the drops; asked row by row, in the
+    order of their being due."""
+    if drops is None:
         return "", []
-    marks = ", ".join("?" * len(drops))
     return (
-        f" AND dir_id NOT IN (SELECT d.id FROM dirs d JOIN drops p ON p.id = d.drop_id WHERE p.path IN ({marks}))",
+        " AND EXISTS (SELECT 1 FROM dirs d JOIN drops p ON p.id = d.drop_id"
+        f" WHERE d.id = files.dir_id AND p.path IN ({', '.join('?' * len(drops))}))",
         [os.fsencode(drop) for drop in drops],
     )
 

@@ -1,0 +1,59 @@
+"""The upload queue: whose turn it is, among the drops that are at work."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from watcher.ledger import Ledger, Observation
+from watcher.model import Signature
+
+NOW = 1000.0
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        yield ledger
+
+
+def queue(ledger: Ledger, drop: str, names: list[str], due: float) -> None:
+    """Files that are settled and planned, due at this time."""
+    found = [
+        (f"{drop}/{name}", Signature(dev=1, ino=number, size=1, mtime_ns=1, ctime_ns=1))
+        for number, name in enumerate(names)
+    ]
+    ledger.intake.observed(drop, [Observation(path, signature, False) for path, signature in found], due)
+    ledger.intake.settled(drop, found, due)
+    for candidate in ledger.plan.candidates(due, len(names)):
+        ledger.plan.ready(candidate, due)
+
+
+def test_the_files_of_other_drops_wait_where_they_are(ledger: Ledger) -> None:
+    queue(ledger, "/early", ["a.png"], NOW - 2)
+    queue(ledger, "/late", ["b.png"], NOW - 1)
+    assert ledger.uploads.next_due(drops=["/late"]) == NOW - 1
+    assert ledger.uploads.next_due(drops=["/early", "/late"]) == ledger.uploads.next_due() == NOW - 2
+    assert ledger.uploads.next_due(drops=[]) is None
+    assert ledger.uploads.take(NOW, drops=[]) is None
+    job = ledger.uploads.take(NOW, drops=["/late"])
+    assert job is not None
+    assert job.main.path == "/late/b.png"
+    assert ledger.uploads.take(NOW, drops=["/late"]) is None
+    waiting = ledger.uploads.take(NOW, drops=["/early"])
+    assert waiting is not None
+    assert waiting.main.path == "/early/a.png"
+
+
+def test_whose_turn_it_is_does_not_take_longer_with_a_longer_queue(ledger: Ledger) -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        for _ in range(50):
+            ledger.uploads.next_due(drops=["/drop"])
+        return time.perf_counter() - began
+
+    queue(ledger, "/drop", ["first.png"], NOW)
+    short = min(seconds() for _ in range(3))
+    queue(ledger, "/drop", [f"{number}.png" for number in range(5000)], NOW + 1)
+    assert min(seconds() for _ in range(3)) < 10 * short
