@@ -19,10 +19,11 @@ from blake3 import blake3
 
 from watcher.api import AssetApi, RetryPolicy
 from watcher.config import Settings, load_settings
-from watcher.daemon import Daemon, Server
+from watcher.daemon import Daemon
 from watcher.emulator import Emulator
 from watcher.ledger import FileReport, Ledger
 from watcher.model import FileState, Role
+from watcher.server import Server
 from watcher.state import LEDGER
 
 PIXEL = bytes.fromhex(

@@ -25,7 +25,7 @@ import watcher.doctor.server
 from watcher.api import AssetApi
 from watcher.api.models import Access, MemberType, NewGroupMember
 from watcher.config import Settings, load_settings
-from watcher.daemon import Daemon, Server
+from watcher.daemon import Daemon
 from watcher.doctor import Finding, Result, examine
 from watcher.doctor.drops import check_drops, count_trees
 from watcher.doctor.inotify import check_inotify
@@ -36,6 +36,7 @@ from watcher.emulator import Emulator, running_at
 from watcher.ledger import Ledger
 from watcher.ledger.health import Health
 from watcher.model import Drop
+from watcher.server import Server
 from watcher.state import EMULATOR_DATA, LEDGER, StateLock
 
 PIXEL = bytes.fromhex(

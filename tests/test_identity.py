@@ -18,11 +18,12 @@ from watcher.api import AssetApi, RetryPolicy
 from watcher.api.models import Access, MemberType
 from watcher.config import ConfigError, Settings, load_settings
 from watcher.credential import ConfiguredCredential
-from watcher.daemon import Daemon, Server
+from watcher.daemon import Daemon
 from watcher.emulator import Emulator
 from watcher.identity import Identity, KeyRefused
 from watcher.ledger import FileReport, Ledger
 from watcher.model import FileState
+from watcher.server import Server
 from watcher.state import LEDGER
 
 PIXEL = bytes.fromhex(

@@ -12,9 +12,10 @@ import structlog
 
 from watcher import clock
 from watcher.config import ConfigError, Settings
-from watcher.daemon import AT_WORK, Daemon, connect
+from watcher.daemon import AT_WORK, Daemon
 from watcher.intake.writer import ignore_lease_signals
 from watcher.notify import Notifier
+from watcher.server import connect
 from watcher.state import StateLock
 
 _log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from watcher.cli.names import Names
 from watcher.cli.outcome import Refused
 from watcher.cli.settings import load
 from watcher.cli.table import shown
-from watcher.daemon import connect
+from watcher.server import connect
 
 _EMULATOR = "watcher.emulator"
 

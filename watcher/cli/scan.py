@@ -16,10 +16,11 @@ from watcher.cli.outcome import ExitCode
 from watcher.cli.settings import load
 from watcher.cli.table import errors, in_order, output, print_counts, print_files
 from watcher.config import Settings
-from watcher.daemon import AT_WORK, Daemon, connect
+from watcher.daemon import AT_WORK, Daemon
 from watcher.dry_run import dry_run
 from watcher.ledger import FileReport
 from watcher.model import FileState
+from watcher.server import connect
 from watcher.state import LEDGER, StateLock
 from watcher.status import document
 

@@ -10,8 +10,8 @@ import pytest
 
 from watcher import daemon
 from watcher.config import load_settings
-from watcher.daemon import connect
 from watcher.emulator import DataInUse, Emulator
+from watcher.server import connect
 from watcher.state import EMULATOR_DATA, StateInUse
 
 
