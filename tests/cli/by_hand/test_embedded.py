@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from watcher import daemon
 from watcher.config import load_settings
 from watcher.emulator import DataInUse, Emulator
 from watcher.server import connect
@@ -73,7 +72,7 @@ def test_who_is_there_in_passing_is_waited_for(settings, monkeypatch):
     with connect(settings, stop) as server:
         assert server.api.folders.list() == []
     ends.join()
-    monkeypatch.setattr(daemon, "PASSING_SECONDS", 0.1)
+    monkeypatch.setattr("watcher.server.PASSING_SECONDS", 0.1)
     with Emulator(settings.state_dir / EMULATOR_DATA, private=True), pytest.raises(StateInUse):
         connect(settings, stop, in_passing=True).__enter__()
 
