@@ -71,7 +71,7 @@ class Daemon:
     def _build(self, exits: contextlib.ExitStack) -> None:
         settings, drops = self._settings, self._settings.drops
         now = clock.now()
-        in_doubt = self.ledger.uploads.recover(now)
+        in_doubt = self.ledger.doubts.recover(now)
         if in_doubt:
             _log.warning("uploads were cut off; the server is asked whether they arrived", uploads=in_doubt)
         self.ledger.upkeep.remember("started_at", str(now))

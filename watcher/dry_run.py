@@ -45,7 +45,7 @@ def _plan(drops: Sequence[Drop], ledger: Ledger) -> Plan:
     intake = Intake(drops, ledger, watch=False, as_found=True)
     intake.on_passed_over = passed_over
     planner = Planner(drops, ledger, intake.hints, patient=False, scanned=intake.scanned)
-    ledger.uploads.recover(clock.now())
+    ledger.doubts.recover(clock.now())
     paths = [drop.path for drop in drops]
     while not intake.idle or ledger.report.unplanned(paths):
         intake.step(clock.now())

@@ -48,7 +48,7 @@ class Reconciler:
 
     def step(self, now: float) -> float:
         """Ask about every attempt in doubt."""
-        attempts = self._ledger.uploads.in_doubt()
+        attempts = self._ledger.doubts.in_doubt()
         if not attempts:
             self._first_asked.clear()
             return 1.0
@@ -70,7 +70,7 @@ class Reconciler:
         by_name: dict[str, list[UploadTask]] = {}
         try:
             for task in islice(self._api.folders.upload_tasks(folder_id), TASKS_LOOKED_AT):
-                if not self._ledger.uploads.owned(task.upload_task_id):
+                if not self._ledger.doubts.owned(task.upload_task_id):
                     for conversion in task.conversion_tasks:
                         by_name.setdefault(conversion.source_file_name, []).append(task)
         except NotFound:
@@ -78,10 +78,10 @@ class Reconciler:
         for attempt in attempts:
             first_asked = self._first_asked.setdefault(attempt.upload_id, now)
             name = attempt.members[0][0]
-            candidates = (t for t in by_name.get(name, []) if not self._ledger.uploads.owned(t.upload_task_id))
+            candidates = (t for t in by_name.get(name, []) if not self._ledger.doubts.owned(t.upload_task_id))
             found = next((t for t in candidates if self._holds(t, attempt)), None)
             if found is not None:
-                self._ledger.uploads.adopted(attempt.upload_id, found.upload_task_id, clock.now())
+                self._ledger.doubts.adopted(attempt.upload_id, found.upload_task_id, clock.now())
                 _log.info("an upload that was cut off had arrived", name=name, upload_task_id=found.upload_task_id)
             elif now - first_asked >= ARRIVAL_SECONDS:
                 self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)

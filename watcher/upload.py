@@ -119,7 +119,7 @@ class Uploader:
         """Upload one set, or say when to look again."""
         if self._unfinished is not None:
             # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
-            self._ledger.uploads.abandoned(*self._unfinished, now)
+            self._ledger.doubts.abandoned(*self._unfinished, now)
             self._unfinished = None
         # Files of drops that are not configured any more wait too, until they are again.
         drops = self._drops.keys() - self._access.closed().keys()
@@ -229,7 +229,7 @@ class Uploader:
             due = now + self._backoff.delay(attempts, error.retry_after)
         may_have_arrived = error.body_sent and isinstance(error, Unreachable | ServerFault | UnexpectedAnswer)
         if may_have_arrived and self._unfinished is not None and self._unfinished[1] is not None:
-            self._ledger.uploads.unknown(self._unfinished[1], sentence, now, refund=outage)
+            self._ledger.doubts.unknown(self._unfinished[1], sentence, now, refund=outage)
             self._on_sent()
             return
         hopeless = isinstance(error, Rejected) or (not outage and attempts >= self._backoff.max_attempts)

@@ -195,14 +195,14 @@ def test_after_a_kill_an_upload_in_flight_is_in_doubt_and_is_not_repeated(ledger
     take(ledger)  # taken, but killed before its claim
     ledger.close()
     with Ledger(tmp_path / "ledger.db") as reopened:
-        assert reopened.uploads.recover(20.0) == 1
-        (attempt,) = reopened.uploads.in_doubt()
+        assert reopened.doubts.recover(20.0) == 1
+        (attempt,) = reopened.doubts.in_doubt()
         assert attempt.upload_id == claim.upload_id
         assert attempt.members == (("a.obj", "blake3:a", 101),)
         assert report(reopened, "a.obj").state is FileState.WAITING
         assert take(reopened, 21.0).main.path == f"{DROP}/b.obj"
         assert reopened.uploads.take(21.0) is None
-        reopened.uploads.adopted(attempt.upload_id, "task-9", 22.0)
+        reopened.doubts.adopted(attempt.upload_id, "task-9", 22.0)
         assert report(reopened, "a.obj").state is FileState.CONVERTING
 
 
@@ -210,7 +210,7 @@ def test_an_attempt_that_did_not_arrive_is_sent_again(ledger: Ledger) -> None:
     settle(ledger, "a.obj")
     ready(ledger, "a.obj")
     claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
-    ledger.uploads.unknown(claim.upload_id, "reset", 12.0)
+    ledger.doubts.unknown(claim.upload_id, "reset", 12.0)
     ledger.uploads.void(claim.upload_id, 13.0)
     assert take(ledger, 14.0).attempts == 1
 

@@ -9,11 +9,12 @@ from typing import Self
 
 from watcher.ledger.connection import Connection, LedgerError, NoLedger
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
+from watcher.ledger.doubts import DoubtLedger, OpenAttempt
 from watcher.ledger.intake import IntakeLedger, Known, Observation
 from watcher.ledger.plan import Candidate, CompanionState, LinkedFile, PlanLedger
 from watcher.ledger.report import Counts, FileReport, ReportLedger
 from watcher.ledger.upkeep import UpkeepLedger
-from watcher.ledger.uploads import Claim, Job, JobMember, OpenAttempt, UploadLedger, UploadState, Verdict
+from watcher.ledger.uploads import Claim, Job, JobMember, UploadLedger, UploadState, Verdict
 
 
 class Ledger:
@@ -31,6 +32,7 @@ class Ledger:
         self.intake = IntakeLedger(self._connection)
         self.plan = PlanLedger(self._connection)
         self.uploads = UploadLedger(self._connection)
+        self.doubts = DoubtLedger(self._connection)
         self.conversions = ConversionLedger(self._connection)
         self.report = ReportLedger(self._connection)
         self.upkeep = UpkeepLedger(self._connection)

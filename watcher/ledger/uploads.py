@@ -81,24 +81,11 @@ class Claim:
     """What to remove on the server, with REMOVE_FIRST."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAttempt:
-    """An attempt of which only the server knows whether it arrived."""
-
-    upload_id: int
-    folder_id: str
-    started_at: float
-    members: tuple[tuple[str, str, int], ...]
-    """(name, digest, size) of each file; the main file first."""
-
-
 class UploadLedger:
     """Transitions and questions of the upload stage."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    # -- the queue ---------------------------------------------------------------------------------------------------
 
     def take(self, now: float, *, drops: Collection[str] | None = None) -> Job | None:
         """The next upload set that is due, now marked as being uploaded; None when there is none.
@@ -170,8 +157,6 @@ class UploadLedger:
             )
             return Claim(Verdict.SEND, upload_id)
 
-    # -- the outcome of one attempt ----------------------------------------------------------------------------------
-
     def sent(self, upload_id: int, upload_task_id: str, now: float) -> None:
         """The server took the upload and named its task."""
         with self._connection.transaction() as sql:
@@ -240,34 +225,8 @@ class UploadLedger:
                     (now + (backoff(max(1, row["attempts"])) if backoff else 0.0), now, row["id"]),
                 )
             if refund:
-                _refund(sql, upload_id)
+                refund_attempt(sql, upload_id)
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
-
-    def unknown(self, upload_id: int, error: str, now: float, *, refund: bool = False) -> None:
-        """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated.
-
-        Args:
-            refund: take the try off the count: it was an outage, not a fault of the set.
-        """
-        with self._connection.transaction() as sql:
-            _doubt(sql, upload_id, error, now)
-            if refund:
-                _refund(sql, upload_id)
-
-    def abandoned(self, job: Job, upload_id: int | None, now: float) -> None:
-        """The outcome of an upload could not be recorded: it may have arrived if it had been claimed."""
-        with self._connection.transaction() as sql:
-            open_still = (
-                upload_id is not None
-                and sql.execute("SELECT 1 FROM uploads WHERE id = ? AND state = 'sending'", (upload_id,)).fetchone()
-            )
-            if open_still:
-                assert upload_id is not None
-                _doubt(sql, upload_id, "the outcome of the upload could not be recorded", now)
-            sql.execute(
-                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ? AND state = 'uploading'",
-                (now, now, job.main.file_id),
-            )
 
     def folder_of(self, upload_id: int) -> str:
         """The remote folder that an attempt goes to."""
@@ -282,64 +241,6 @@ class UploadLedger:
             sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
 
-    # -- after a restart ---------------------------------------------------------------------------------------------
-
-    def recover(self, now: float) -> int:
-        """Sort out what a killed process left: attempts that may have arrived become ``unknown``.
-
-        Returns:
-            How many there are.
-        """
-        with self._connection.transaction() as sql:
-            cut_off = [row["id"] for row in sql.execute("SELECT id FROM uploads WHERE state = 'sending'")]
-            for upload_id in cut_off:
-                _doubt(sql, upload_id, "the program was stopped during the upload", now)
-            sql.execute(
-                "UPDATE files SET state = 'pending', due_at = coalesce(due_at, ?), updated_at = ?"
-                " WHERE state = 'uploading'",
-                (now, now),
-            )
-            return len(cut_off)
-
-    def in_doubt(self) -> list[OpenAttempt]:
-        """Attempts of which only the server knows whether they arrived, oldest first."""
-        rows = self._connection.rows("SELECT * FROM uploads WHERE state = 'unknown' ORDER BY id")
-        return [
-            OpenAttempt(
-                upload_id=row["id"],
-                folder_id=row["folder_id"],
-                started_at=row["started_at"],
-                members=tuple(
-                    (blob_text(member["name"]), member["digest"], member["size"])
-                    for member in self._connection.rows(
-                        "SELECT * FROM members WHERE upload_id = ? ORDER BY position", (row["id"],)
-                    )
-                ),
-            )
-            for row in rows
-        ]
-
-    def owned(self, upload_task_id: str) -> bool:
-        """Whether an upload on record has this task."""
-        return (
-            self._connection.row("SELECT 1 FROM uploads WHERE upload_task_id = ? LIMIT 1", (upload_task_id,))
-            is not None
-        )
-
-    def adopted(self, upload_id: int, upload_task_id: str, now: float) -> None:
-        """The server has the attempt after all, under this task."""
-        with self._connection.transaction() as sql:
-            sql.execute(
-                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, error = NULL WHERE id = ?",
-                (upload_task_id, now, upload_id),
-            )
-            sql.execute(
-                "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
-                " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?"
-                " AND state = 'waiting' AND wake_at IS NULL",
-                (now, upload_id, upload_id),
-            )
-
 
 def _of_drops(drops: Collection[str] | None) -> tuple[str, list[bytes]]:
     """A further condition on files, with its parameters, that holds for those of the drops; asked row by row, in the
@@ -353,20 +254,11 @@ def _of_drops(drops: Collection[str] | None) -> tuple[str, list[bytes]]:
     )
 
 
-def _refund(sql: sqlite3.Connection, upload_id: int) -> None:
+def refund_attempt(sql: sqlite3.Connection, upload_id: int) -> None:
     sql.execute(
         "UPDATE files SET attempts = max(0, attempts - 1)"
         " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?",
         (upload_id, upload_id),
-    )
-
-
-def _doubt(sql: sqlite3.Connection, upload_id: int, error: str, now: float) -> None:
-    sql.execute("UPDATE uploads SET state = 'unknown', error = ? WHERE id = ?", (error, upload_id))
-    sql.execute(
-        "UPDATE files SET state = 'waiting', due_at = NULL, wake_at = NULL, error = ?, updated_at = ?"
-        " WHERE upload_id = ? AND state = 'uploading'",
-        (error, now, upload_id),
     )
 
 
