@@ -35,6 +35,10 @@ class Tree:
         alike = [known for known in self._files if known.lower() == path.lower()]
         return path if path in self._files else next(iter(alike), None)
 
+    def alike(self, path: str) -> tuple[str, ...]:
+        folder, extension = os.path.dirname(path), os.path.splitext(path)[1]
+        return tuple(sorted(p for p in self._files if os.path.dirname(p) == folder and p.endswith(extension)))
+
     def references(self, path: str) -> tuple[str, ...]:
         self.read.append(path)
         return self._files[path]

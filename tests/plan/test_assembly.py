@@ -117,20 +117,23 @@ def test_a_path_from_the_authors_machine_means_the_file_of_that_name_beside_the_
         ("../../drop2/x.png", "/drop/m/x.png"),
         ("/drop2/x.png", "/drop/m/x.png"),
         ("/drop", "/drop/m/drop"),
-        ("..", ""),
-        ("../..", ""),
-        ("/", ""),
-        ("C:\\", ""),
-        ("..\\..\\..", ""),
     ],
 )
-def test_a_reference_out_of_the_drop_is_refused(assembled, text, expected):
+def test_a_reference_out_of_the_drop_is_expected_beside_the_model(assembled, text, expected):
     assembly = assembled({"m/a.mtl": [text]})
     assert assembly.companions == ()
-    assert assembly.missing == ()
+    (missing,) = assembly.missing
+    assert (missing.text, missing.named_by, missing.expected) == (text, "/drop/m/a.mtl", expected)
+    assert "drop folder" in missing.note
+    assert assembly.lacking == (missing,)
+
+
+@pytest.mark.parametrize("text", ["..", "../..", "/", "C:\\", "..\\..\\.."])
+def test_what_can_be_no_file_of_the_drop_is_refused(assembled, text):
+    assembly = assembled({"m/a.mtl": [text]})
+    assert (assembly.companions, assembly.missing) == ((), ())
     (refused,) = assembly.refused
-    assert (refused.text, refused.named_by, refused.expected) == (text, "/drop/m/a.mtl", expected)
-    assert "drop folder" in refused.note
+    assert (refused.text, refused.expected) == (text, "")
     assert assembly.lacking == (refused,)
 
 

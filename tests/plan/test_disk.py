@@ -128,15 +128,13 @@ def test_a_hostile_model_uploads_nothing_but_itself(drop):
     secret = drop.parent / "outside" / "secret.png"
     (drop / "link.png").symlink_to(secret)
     (drop / "folder").symlink_to(drop.parent / "outside")
-    refused = [
+    texts = [
         str(secret), "../outside/secret.png", "..\\outside\\secret.png", "Tex/../../outside/secret.png", "/etc/passwd",
-        "../../../../../../../../etc/passwd", "C:\\etc\\passwd", "..", "/", "\\\\x\\y",
+        "../../../../../../../../etc/passwd", "C:\\etc\\passwd", "..", "/", "\\\\x\\y", "link.png", "folder/secret.png",
     ]  # fmt: skip
-    missing = ["link.png", "folder/secret.png"]
-    texts = refused + missing
     (drop / "evil.mtl").write_text("".join(f"map_Kd {text}\n" for text in texts))
     (drop / "evil.obj").write_text(f"mtllib evil.mtl\nmtllib {secret}\nmtllib ../../etc/passwd\n")
     assembly = assemble(str(drop / "evil.obj"), str(drop), DiskLook(str(drop)))
     assert [member.name for member in assembly.members] == ["evil.obj", "evil.mtl"]
-    assert {one.text for one in assembly.refused} == {*refused, "../../etc/passwd"}
-    assert {one.text for one in assembly.missing} == set(missing)
+    assert {one.text for one in assembly.refused} == {"..", "/"}
+    assert {one.text for one in assembly.lacking} == {*texts, "../../etc/passwd"}

@@ -100,7 +100,7 @@ def test_the_scan_of_a_gltf_finds_what_a_parser_finds(document, indented):
     ).map("".join)
 )
 def test_every_place_is_inside_of_the_drop(text):
-    where = places(text, "/x/drop/m/sub", "/x/drop/m", "/x/drop")
+    where = places(text, "/x/drop/m/sub/a.mtl", "/x/drop/m/a.obj", "/x/drop")
     for path in where.paths:
         assert path.startswith("/x/drop/")
         assert os.path.normpath(path) == path

@@ -2,11 +2,11 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from watcher.plan.references import readings
+from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, places, relative_name
 
 
@@ -23,6 +23,9 @@ class Look(Protocol):
     def references(self, path: str) -> tuple[str, ...]:
         """What the file names, as :func:`watcher.plan.read_references` tells; may be remembered from earlier."""
 
+    def alike(self, path: str) -> tuple[str, ...]:
+        """The regular files in the folder of the file at `path` that have its extension, itself too, in name order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -36,7 +39,10 @@ class Member:
     named_by: str
     """Path of the file that names it; empty for the main file."""
     text: str
-    """The reference as written; empty for the main file."""
+    """The reference as written; empty for the main file and for what belongs to it without being named."""
+    others: tuple[str, ...] = ()
+    """Paths of further files that may have been meant, when the reference does not lead literally to this one, the
+    nearest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,9 @@ class Missing:
     named_by: str
     """Path of the file that names it."""
     expected: str
-    """Absolute path where it is looked for first; empty when the text can be no file of the drop."""
+    """Absolute path where to put it; empty when the text can be no file of the drop."""
     note: str = ""
-    """Why it is refused, if it is."""
+    """Why the text cannot be taken literally, if so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,13 @@ class Assembly:
     companions: tuple[Member, ...]
     """Each file once, in the order in which they are named."""
     missing: tuple[Missing, ...]
-    """Named, inside of the drop, and not there (yet)."""
+    """Named, and not there (yet). Nothing that only convention or an alternative suggests is missing."""
     refused: tuple[Missing, ...]
-    """Named with a path that leads out of the drop, and no file of that name stands beside the model."""
+    """Named with a path that leads out of the drop and has no last part that could stand beside the model."""
+    part_of: str = ""
+    """Path of the file that leads the set when `main` does not: the first slice of a volume. Empty otherwise."""
+    gathered: bool = False
+    """Whether the set is all files of the folder that say they belong together. More of them may come at any time."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -84,7 +94,35 @@ class _Attempt:
     where: Places
     found: str | None
     wanted: str
-    """The place it was found at, as the reference spells it; when not found the first place, if any."""
+    """The place it was found at, as the reference spells it."""
+
+
+class _Set:
+    """The members of an upload set as they are found, each file once and each under a name of its own."""
+
+    def __init__(self, main: str, root: str) -> None:
+        self._root = root
+        self._folder = os.path.dirname(main)
+        self.members = {main: Member(path=main, name=os.path.basename(main), named_by="", text="")}
+        self._names = {os.path.basename(main)}
+
+    def add(self, path: str, wanted: str, named_by: str, text: str, others: tuple[str, ...] = ()) -> bool:
+        """Whether the file is new in the set. `wanted`: its path as the reference spells it."""
+        if path in self.members:
+            return False
+        name = next(name for name in self._name_choices(path, wanted) if name not in self._names)
+        self._names.add(name)
+        self.members[path] = Member(path, name, named_by, text, others)
+        return True
+
+    def _name_choices(self, path: str, wanted: str) -> Iterator[str]:
+        base = os.path.basename(wanted)
+        yield relative_name(wanted, self._folder) or base
+        yield relative_name(path, self._root) or base
+        number = 2
+        while True:  # two files that cannot both have the name they are known by
+            yield f"{number}-{base}"
+            number += 1
 
 
 def assemble(main: str, root: str, look: Look) -> Assembly:
@@ -92,38 +130,55 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
 
     References of references are followed to any depth; circles are harmless. Raises what `look` raises.
     """
-    main_folder = os.path.dirname(main)
-    main_member = Member(path=main, name=os.path.basename(main), named_by="", text="")
-    members = {main: main_member}
-    names = {main_member.name}
+    if gathers(main):
+        return _gather(main, root, look)
+    found = _Set(main, root)
     lacking: dict[tuple[str, str], Missing] = {}
     queue = deque([main])
     while queue:
         naming = queue.popleft()
-        for reference in look.references(naming):
-            for attempt in _look_up(reference, naming, main_folder, root, look):
-                if attempt.found is None:
-                    note = attempt.where.outside or ""
-                    lacking[attempt.text, naming] = Missing(attempt.text, naming, attempt.wanted, note)
-                elif attempt.found not in members:
-                    name = _upload_name(attempt.found, attempt.wanted, main_folder, root, names)
-                    names.add(name)
-                    members[attempt.found] = Member(attempt.found, name, naming, attempt.text)
-                    queue.append(attempt.found)
+        attempts = [
+            attempt
+            for reference in look.references(naming)
+            for attempt in _look_up(reference, naming, main, root, look)
+        ]
+        for attempt in _with_conventions(attempts, naming, main, root, look):
+            if attempt.found is None:
+                where = attempt.where
+                lacking[attempt.text, naming] = Missing(attempt.text, naming, where.expected, where.outside)
+            elif found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
+                queue.append(attempt.found)
+    main_member, *companions = found.members.values()
     return Assembly(
         main=main_member,
-        companions=tuple(members.values())[1:],
-        missing=tuple(one for one in lacking.values() if not one.note),
-        refused=tuple(one for one in lacking.values() if one.note),
+        companions=tuple(companions),
+        missing=tuple(one for one in lacking.values() if one.expected),
+        refused=tuple(one for one in lacking.values() if not one.expected),
     )
 
 
-def _look_up(reference: str, naming: str, main_folder: str, root: str, look: Look) -> tuple[_Attempt, ...]:
+def _gather(main: str, root: str, look: Look) -> Assembly:
+    """All files beside `main` that say of themselves what it says: the slices of one volume. The first leads."""
+    belongs_to = look.references(main)
+    alike = [path for path in look.alike(main) if path == main or (belongs_to and look.references(path) == belongs_to)]
+    found = _Set(main, root)
+    leader = alike[0] if alike else main
+    if leader == main:
+        for path in alike:
+            found.add(path, path, main, "")
+    main_member, *companions = found.members.values()
+    part_of = "" if leader == main else leader
+    return Assembly(main_member, tuple(companions), (), (), part_of, gathered=bool(belongs_to))
+
+
+def _look_up(reference: str, naming: str, main: str, root: str, look: Look) -> tuple[_Attempt, ...]:
     """The names in the reference, read in the way in which most of them exist."""
     best: tuple[_Attempt, ...] = ()
     best_share = -1.0
     for names in readings(naming, reference):
-        attempts = tuple(_attempt(name, naming, main_folder, root, look) for name in names)
+        if not names:  # the text may as well mean no file at all
+            return best if best_share > 0 else ()
+        attempts = tuple(_attempt(name, naming, main, root, look) for name in names)
         share = sum(attempt.found is not None for attempt in attempts) / len(attempts)
         if share > best_share:
             best, best_share = attempts, share
@@ -132,23 +187,33 @@ def _look_up(reference: str, naming: str, main_folder: str, root: str, look: Loo
     return best
 
 
-def _attempt(text: str, naming: str, main_folder: str, root: str, look: Look) -> _Attempt:
-    where = places(text, os.path.dirname(naming), main_folder, root)
+def _with_conventions(attempts: list[_Attempt], naming: str, main: str, root: str, look: Look) -> list[_Attempt]:
+    """The attempts, and what belongs to the file at `naming` by its name alone."""
+    known = format_of(naming)
+    if known is None:
+        return attempts
+    stem = os.path.splitext(os.path.basename(naming))[0]
+
+    def existing(names: Iterable[str]) -> Iterator[_Attempt]:
+        tried = (_attempt(name, naming, main, root, look) for name in names)
+        return (attempt for attempt in tried if attempt.wanted in attempt.where.literal)
+
+    if not any(attempt.found for attempt in attempts) and (stand_in := next(existing(known.instead(stem)), None)):
+        attempts = [stand_in]
+    return [*attempts, *existing(known.beside(stem))]
+
+
+def _attempt(text: str, naming: str, main: str, root: str, look: Look) -> _Attempt:
+    where = places(text, naming, main, root)
     for path in where.paths:
         if (found := look.find(path)) is not None:
             return _Attempt(text, where, found, path)
-    return _Attempt(text, where, None, where.paths[0] if where.paths else "")
+    return _Attempt(text, where, None, "")
 
 
-def _upload_name(found: str, wanted: str, main_folder: str, root: str, taken: set[str]) -> str:
-    return next(name for name in _name_choices(found, wanted, main_folder, root) if name not in taken)
-
-
-def _name_choices(found: str, wanted: str, main_folder: str, root: str) -> Iterator[str]:
-    base = os.path.basename(wanted)
-    yield relative_name(wanted, main_folder) or base
-    yield relative_name(found, root) or base
-    number = 2
-    while True:  # two files that cannot both have the name they are known by
-        yield f"{number}-{base}"
-        number += 1
+def _others(attempt: _Attempt, look: Look) -> tuple[str, ...]:
+    """What else the reference may mean, if it was a guess."""
+    if attempt.wanted in attempt.where.literal:
+        return ()
+    found = (look.find(path) for path in attempt.where.guesses)
+    return tuple(dict.fromkeys(path for path in found if path is not None and path != attempt.found))

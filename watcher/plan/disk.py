@@ -5,6 +5,7 @@ import stat
 import unicodedata
 from collections.abc import Callable
 
+from watcher.formats import extension_of
 from watcher.plan.references import read_references
 from watcher.plan.resolve import is_inside
 from watcher.plan.text import decode
@@ -21,8 +22,9 @@ class DiskLook:
         """`root` is the drop's real path. `references` may remember what it read."""
         self._root = root.rstrip(os.sep) or os.sep
         self._references = references
-        self._folders = {self._root}
-        """Known to be folders, all the way from the root and without a symbolic link."""
+        self._folders = {self._root: True}
+        """Whether the paths are folders, all the way from the root and without a symbolic link."""
+        self._listings: dict[str, list[str]] = {}
         self._spellings: dict[str, dict[str, str]] = {}
 
     def references(self, path: str) -> tuple[str, ...]:
@@ -45,6 +47,12 @@ class DiskLook:
             here = folder
         return self._spelled_as(here, name, _is_file)
 
+    def alike(self, path: str) -> tuple[str, ...]:
+        """See :class:`watcher.plan.Look`."""
+        folder, extension = os.path.dirname(path), extension_of(path)
+        names = (name for name in self._listed(folder) if extension_of(name) == extension and not name.startswith("."))
+        return tuple(path for path in (os.path.join(folder, name) for name in names) if _is_file(path))
+
     def _spelled_as(self, folder: str, name: str, is_wanted: Callable[[str], bool]) -> str | None:
         """The path of `name` in the folder, or of what is called alike, if it is what is wanted."""
         if name.startswith("."):
@@ -59,22 +67,26 @@ class DiskLook:
         return path if is_wanted(path) else None
 
     def _is_folder(self, path: str) -> bool:
-        if path in self._folders:
-            return True
-        if stat.S_ISDIR(_mode(path)):
-            self._folders.add(path)
-            return True
-        return False
+        if (known := self._folders.get(path)) is None:
+            known = self._folders[path] = stat.S_ISDIR(_mode(path))
+        return known
 
     def _names(self, folder: str) -> dict[str, str]:
         """The names in the folder by their loose form; of several with one form the first in order."""
         names = self._spellings.get(folder)
         if names is None:
+            names = self._spellings[folder] = {_loose(name): name for name in reversed(self._listed(folder))}
+        return names
+
+    def _listed(self, folder: str) -> list[str]:
+        """The names in the folder in order."""
+        names = self._listings.get(folder)
+        if names is None:
             try:
-                listed = sorted(os.listdir(folder), reverse=True)
+                names = sorted(os.listdir(folder))
             except OSError:
-                listed = []
-            names = self._spellings[folder] = {_loose(name): name for name in listed}
+                names = []
+            self._listings[folder] = names
         return names
 
 

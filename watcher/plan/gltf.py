@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from itertools import islice
 from typing import BinaryIO
-from urllib.parse import quote, unquote
 
 from watcher.plan.text import BLOCK, blocks, decode
+from watcher.plan.uri import named_by_uri
 
 MOST_TOKENS = 20_000_000
 """Brackets and names that are looked at, so that a hostile file ends in finite time. Some 500 MB of dense JSON."""
@@ -43,8 +43,6 @@ _TOKEN = re.compile(
 )
 _OPEN_STRING = re.compile(rb'(?:%(word)s%(colon)s)?"' % _PARTS)
 _REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-_FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(?:/(?=[a-z]:))?", re.IGNORECASE)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
 
 
 class _Zone(Enum):
@@ -79,12 +77,6 @@ def read_glb(file: BinaryIO) -> Iterator[str]:
     return _names(_chunk(file, length))
 
 
-def readings(text: str) -> tuple[tuple[str, ...], ...]:
-    """As decoded; else as it probably stood in the file, for files whose names on disk are percent-encoded too."""
-    encoded = quote(text, safe="/!$&'()*+,;=:@", errors="replace")
-    return ((text,),) if encoded == text else ((text,), (encoded,))
-
-
 def _chunk(file: BinaryIO, length: int) -> Iterator[bytes]:
     while length > 0 and (block := file.read(min(BLOCK, length))):
         length -= len(block)
@@ -103,14 +95,8 @@ def _names(source: Iterator[bytes]) -> Iterator[str]:
             uri = json.loads(decode(raw), strict=False)
         except ValueError:  # bad escapes
             uri = decode(raw)[1:-1]
-        if _FILE.match(uri):
-            uri = _FILE.sub("", uri)
-        elif _SCHEME.match(uri):
-            continue
-        try:
-            yield unquote(uri, errors="strict")
-        except UnicodeDecodeError:
-            yield uri
+        if name := named_by_uri(uri):
+            yield name
 
 
 def _uris(source: Iterator[bytes]) -> Iterator[bytes]:

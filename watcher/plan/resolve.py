@@ -2,7 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+TEXTURE_FOLDERS = ("textures", "texture", "tex", "maps", "images")
+"""What artists call the folder with the images of a model."""
+LONGEST_TAIL = 8
+"""Folders of a foreign path that are compared, counted from its end."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -11,40 +17,66 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 class Places:
     """The places to look for a file that a model names."""
 
-    paths: tuple[str, ...]
-    """Absolute, normalised, inside of the drop, the likeliest first; empty when the text names no file."""
-    outside: str | None
-    """Why the text, taken literally, leads out of the drop; None when it does not."""
+    literal: tuple[str, ...]
+    """What the text says, if that is inside of the drop: beside the file that names it, then beside the main file."""
+    guesses: tuple[str, ...]
+    """Where the file probably is if it is not there, the likeliest (and of the same likelihood the nearest) first."""
+    expected: str
+    """Where to put a file that is found nowhere; empty when the text can be no file."""
+    outside: str
+    """Why the text, taken literally, leads out of the drop; empty when it does not."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All of them: absolute, normalised, inside of the drop, the likeliest first."""
+        return self.literal + self.guesses
 
 
-def places(text: str, naming_folder: str, main_folder: str, root: str) -> Places:
-    r"""Where the file that `text` names may be: beside the file that names it, then beside the main file.
+def places(text: str, naming: str, main: str, root: str) -> Places:
+    r"""Where the file may be that `text` names in the file at `naming`, for the model at `main`.
 
-    Backslashes separate as slashes do. An absolute path (also ``C:\...`` and ``\\server\...``) and one that climbs
-    out of the drop come from the author's machine: what counts is their last part, beside the same two files.
+    Backslashes separate as slashes do. Where the path leads literally comes first. Otherwise it comes from another
+    machine (``C:\art\car\textures\wood.png``) or the files were moved since: then the longest end of it that exists
+    beside the model counts (``textures/wood.png`` before ``wood.png``), then a file of that name in the folders in
+    which artists keep textures.
     """
     path = text.replace("\\", "/").strip()
-    folders = dict.fromkeys((naming_folder, main_folder))
-    outside: str | None = None
-    found: list[str] = []
-    if path.startswith("/") or _DRIVE.match(path):
-        literal = os.path.normpath(path)
-        if path.startswith("/") and is_inside(literal, root):
-            found.append(literal)
-        else:
-            outside = "an absolute path outside of the drop folder"
-    else:
-        for folder in folders:
-            literal = os.path.normpath(os.path.join(folder, path))
-            if is_inside(literal, root):
-                found.append(literal)
-        if not found:
-            outside = "a path that leads out of the drop folder"
-    if outside:
-        name = _DRIVE.sub("", path, count=1).rpartition("/")[2]
-        if name not in ("", ".", ".."):
-            found.extend(os.path.join(folder, name) for folder in folders)
-    return Places(tuple(dict.fromkeys(found)), outside)
+    folders = tuple(dict.fromkeys((os.path.dirname(naming), os.path.dirname(main))))
+    literal, outside = _literal(path, folders, root)
+    parts = [part for part in _DRIVE.sub("", path, count=1).split("/") if part not in ("", ".", "..")]
+    if not parts or path.endswith(("/", "/.", "/..")):
+        return Places(literal, (), literal[0] if literal else "", outside)
+    guesses = [guess for guess in _guesses(parts[-LONGEST_TAIL:], naming, main, folders) if is_inside(guess, root)]
+    guesses = [guess for guess in dict.fromkeys(guesses) if guess not in literal]
+    return Places(literal, tuple(guesses), literal[0] if literal else os.path.join(folders[0], parts[-1]), outside)
+
+
+def _literal(path: str, folders: tuple[str, ...], root: str) -> tuple[tuple[str, ...], str]:
+    """The places that the path names, and why there is none."""
+    if path.startswith("/"):
+        whole = os.path.normpath(path)
+        return ((whole,), "") if is_inside(whole, root) else ((), "an absolute path outside of the drop folder")
+    if _DRIVE.match(path):
+        return (), "an absolute path outside of the drop folder"
+    joined = (os.path.normpath(os.path.join(folder, path)) for folder in folders)
+    inside = tuple(dict.fromkeys(place for place in joined if is_inside(place, root)))
+    return inside, "" if inside else "a path that leads out of the drop folder"
+
+
+def _guesses(parts: list[str], naming: str, main: str, folders: tuple[str, ...]) -> Iterator[str]:
+    above = tuple(os.path.dirname(folder) for folder in folders)
+    for length in range(len(parts), 1, -1):
+        tail = "/".join(parts[-length:])
+        for folder in folders + above:
+            yield os.path.join(folder, tail)
+    name = parts[-1]
+    for folder in folders:
+        yield os.path.join(folder, name)
+    for model in (naming, main):
+        yield os.path.join(os.path.splitext(model)[0] + ".fbm", name)  # where FBX readers unpack embedded media
+    for folder in folders + above:
+        for textures in TEXTURE_FOLDERS:
+            yield os.path.join(folder, textures, name)
 
 
 def is_inside(path: str, folder: str) -> bool:

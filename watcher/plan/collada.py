@@ -1,0 +1,24 @@
+"""Names in COLLADA files: images, and the documents of which they instance parts.
+
+Source: COLLADA 1.4.1 and 1.5 specifications (`image`, `init_from`, `ref`; `url` of the `instance_` elements).
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from watcher.plan.markup import elements
+from watcher.plan.uri import named_by_uri
+
+
+def read_dae(file: BinaryIO) -> Iterator[str]:
+    """The files that the document names, percent-encoding decoded."""
+    for element in elements(file, with_text=("init_from", "ref")):
+        uri = ""
+        path = (*element.parents, element.name)
+        # In an effect, `init_from` holds the id of an image.
+        if path[-2:] == ("image", "init_from") or path[-3:] == ("image", "init_from", "ref"):
+            uri = element.text
+        elif element.name.startswith("instance_"):
+            uri = element.attributes.get("url", "").partition("#")[0]
+        if uri and (name := named_by_uri(uri)):
+            yield name
