@@ -73,6 +73,14 @@ def test_a_material_is_made_from_json_and_from_a_form(api, folder) -> None:
     assert api.post(path, json={**values, "dataJson": "red"}).status_code == 422
 
 
+@pytest.mark.parametrize("wrong", [{"isDoubleSided": 1}, {"isDoubleSided": "true"}, {"shaderRef": 5}, {"dataJson": []}])
+def test_json_has_types_already(api, folder, wrong: dict) -> None:
+    values = {"dataJson": {}, "isDoubleSided": True, "name": "red", "shaderRef": "none"}
+    answer = api.post(f"/folders/{folder}/assets/materials", json=values | wrong)
+    assert answer.status_code == 422
+    assert next(iter(wrong)) in answer.json()["message"]
+
+
 def test_a_material_cannot_use_a_mesh_as_its_shader(api, folder, cube) -> None:
     values = {"dataJson": {}, "isDoubleSided": True, "name": "red", "shaderRef": cube["meshes"]}
     assert api.post(f"/folders/{folder}/assets/materials", json=values).status_code == 422

@@ -22,7 +22,17 @@ from watcher.emulator.blobs import Blobs
 from watcher.emulator.conversions import Conversions, Running
 from watcher.emulator.faults import Fault, StorageFull, Unprocessable
 from watcher.emulator.store import Store, Transaction
-from watcher.emulator.values import MAX_BODY, Nested, Page, parse_body, parse_query, read_limited, validate
+from watcher.emulator.values import (
+    FORM,
+    MAX_BODY,
+    Nested,
+    Page,
+    media_type_of,
+    parse_body,
+    parse_query,
+    read_limited,
+    validate,
+)
 
 _log = logging.getLogger(__name__)
 _NO_SPACE = 28  # ENOSPC
@@ -75,7 +85,8 @@ class Call:
         """The body as ``kind``. Raises Unprocessable."""
         if self.body is None:
             raise Unprocessable("The request has no body; this operation needs one.")
-        values: T = validate(kind, self.body)
+        is_form = media_type_of(self.headers.get("content-type", "")) == FORM
+        values: T = validate(kind, self.body, strict=not is_form)
         return values
 
     def query_values(self, kind: Callable[..., T]) -> T:

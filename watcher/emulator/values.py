@@ -16,6 +16,7 @@ from watcher.emulator.faults import BadRequest, TooLarge, Unprocessable
 
 MAX_BODY = 16 << 20
 """Bytes of a JSON or form body."""
+FORM = "application/x-www-form-urlencoded"
 _MAX_DEPTH = 8
 
 Nested = dict[str, Any]
@@ -66,9 +67,15 @@ class Page(Values):
     limit: int = Field(10, ge=0, le=2**53)
 
 
-def validate(kind: Any, values: Any) -> Any:
-    """``values`` as ``kind`` (a pydantic model or type). Raises Unprocessable, naming every wrong field."""
+def validate(kind: Any, values: Any, *, strict: bool = False) -> Any:
+    """``values`` as ``kind`` (a pydantic model or type). Raises Unprocessable, naming every wrong field.
+
+    Queries and forms carry texts only, of which numbers and the like are made. ``strict`` is for values that came as
+    JSON and have types already: there ``"1"`` is no number and ``0`` no boolean.
+    """
     try:
+        if strict:
+            return TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         complaints = [
@@ -91,8 +98,8 @@ def parse_body(content_type: str, body: bytes) -> Any:
 
     A form without fields is empty, but there. Raises BadRequest.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/x-www-form-urlencoded":
+    media_type = media_type_of(content_type)
+    if media_type == FORM:
         try:
             return nest(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
         except ValueError as error:
@@ -104,7 +111,11 @@ def parse_body(content_type: str, body: bytes) -> Any:
             return parse_json(body.decode())
         except UnicodeDecodeError:
             raise BadRequest("The body is not UTF-8.") from None
-    raise BadRequest(f"Send the body as application/json or application/x-www-form-urlencoded, not as {media_type}.")
+    raise BadRequest(f"Send the body as application/json or {FORM}, not as {media_type}.")
+
+
+def media_type_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def parse_json(text: str) -> Any:
