@@ -47,7 +47,7 @@ CREATE INDEX files_to_plan ON files(settled_at) WHERE due_at IS NULL AND state I
 CREATE INDEX files_unread ON files(observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
 CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
-CREATE INDEX files_by_state ON files(state);
+CREATE INDEX files_by_state ON files(state, dir_id);
 CREATE INDEX files_by_upload ON files(upload_id);
 CREATE INDEX files_by_update ON files(updated_at);
 
