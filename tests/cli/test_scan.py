@@ -159,7 +159,7 @@ def test_a_file_that_is_still_fresh_is_waited_for(person: Any) -> None:
 def test_an_interrupted_scan_is_exit_130_and_loses_nothing(person: Any, corpus: Path, until: Any) -> None:
     import signal
 
-    for number in range(60):
+    for number in range(300):
         (person.drop / f"{number}.obj").write_text(f"v 0 0 {number}\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     process = person.starts("scan", "--emulator", "drop")
     until((person.state / "ledger.db").exists, 20)
@@ -169,7 +169,7 @@ def test_an_interrupted_scan_is_exit_130_and_loses_nothing(person: Any, corpus: 
     assert process.returncode == 130
     done = person.runs("scan", "--emulator", "drop", "--json")
     assert done.code == 0
-    assert done.json["counts"]["done"] == 60
+    assert done.json["counts"]["done"] == 300
 
 
 def test_a_ledger_of_the_emulator_is_not_used_for_another_server(person: Any, emulator: Any) -> None:
