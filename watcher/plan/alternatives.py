@@ -11,8 +11,10 @@ IMAGES = ("tga", "png", "jpg", "jpeg", "bmp", "dds", "tif", "tiff", "pcx")
 
 def any_of(names: Iterable[str]) -> str:
     """The text that stands for whichever of the names exists; empty without names."""
-    usable = [name for name in dict.fromkeys(names) if name and '"' not in name]
-    return usable[0] if len(usable) == 1 else " ".join(f'"{name}"' for name in usable)
+    different = list(dict.fromkeys(filter(None, names)))
+    if len(different) == 1:
+        return different[0]
+    return " ".join(f'"{name}"' for name in different if '"' not in name)
 
 
 def first_that_exists(text: str) -> tuple[tuple[str, ...], ...]:

@@ -10,6 +10,11 @@ from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, places, relative_name
 
 
+_UDIM = "<UDIM>"
+"""Stands in a name for the number of the tile; there is an image for each tile of the texture space that is used."""
+_TILES = range(1001, 1101)
+
+
 class Look(Protocol):
     """What planning needs to know of the disk."""
 
@@ -178,7 +183,7 @@ def _look_up(reference: str, naming: str, main: str, root: str, look: Look) -> t
     for names in readings(naming, reference):
         if not names:  # the text may as well mean no file at all
             return best if best_share > 0 else ()
-        attempts = tuple(_attempt(name, naming, main, root, look) for name in names)
+        attempts = tuple(attempt for name in names for attempt in _attempts(name, naming, main, root, look))
         share = sum(attempt.found is not None for attempt in attempts) / len(attempts)
         if share > best_share:
             best, best_share = attempts, share
@@ -201,6 +206,17 @@ def _with_conventions(attempts: list[_Attempt], naming: str, main: str, root: st
     if not any(attempt.found for attempt in attempts) and (stand_in := next(existing(known.instead(stem)), None)):
         attempts = [stand_in]
     return [*attempts, *existing(known.beside(stem))]
+
+
+def _attempts(text: str, naming: str, main: str, root: str, look: Look) -> Iterator[_Attempt]:
+    """One for the name; of a texture in tiles, for each tile that exists."""
+    if _UDIM not in text.upper():
+        yield _attempt(text, naming, main, root, look)
+        return
+    at = text.upper().index(_UDIM)
+    tiles = (f"{text[:at]}{number}{text[at + len(_UDIM) :]}" for number in _TILES)
+    found = [tile for tile in (_attempt(name, naming, main, root, look) for name in tiles) if tile.found]
+    yield from found or [_attempt(text, naming, main, root, look)]
 
 
 def _attempt(text: str, naming: str, main: str, root: str, look: Look) -> _Attempt:

@@ -64,17 +64,24 @@ def _literal(path: str, folders: tuple[str, ...], root: str) -> tuple[tuple[str,
 
 
 def _guesses(parts: list[str], naming: str, main: str, folders: tuple[str, ...]) -> Iterator[str]:
-    above = tuple(os.path.dirname(folder) for folder in folders)
-    for length in range(len(parts), 1, -1):
-        tail = "/".join(parts[-length:])
-        for folder in folders + above:
-            yield os.path.join(folder, tail)
+    """Everything near before anything that is farther away."""
     name = parts[-1]
-    for folder in folders:
-        yield os.path.join(folder, name)
+    tails = ["/".join(parts[-length:]) for length in range(len(parts), 1, -1)]
+    for tail in (*tails, name):
+        for folder in folders:
+            yield os.path.join(folder, tail)
     for model in (naming, main):
         yield os.path.join(os.path.splitext(model)[0] + ".fbm", name)  # where FBX readers unpack embedded media
-    for folder in folders + above:
+    above = tuple(os.path.dirname(folder) for folder in folders)
+    yield from _in_texture_folders(folders, name)
+    for tail in tails:
+        for folder in above:
+            yield os.path.join(folder, tail)
+    yield from _in_texture_folders(above, name)
+
+
+def _in_texture_folders(folders: tuple[str, ...], name: str) -> Iterator[str]:
+    for folder in folders:
         for textures in TEXTURE_FOLDERS:
             yield os.path.join(folder, textures, name)
 

@@ -1,0 +1,139 @@
+import struct
+
+import pytest
+
+from watcher.plan import crate, lz4
+
+USDA = '''#usda 1.0
+(
+    doc = """Not @a.png@, it's "quoted" """
+    subLayers = [ @sub/layer.usda@, @./other.usdc@ (offset = 1) ]
+) # @comment.usd@
+def "A" ( assetInfo = { asset identifier = @own.usd@ string name = '@no.png@' }
+    references = [@ref.usda@</X>, @@@odd@name.usd@@@</Y>, @pack.usdz[in/side.png]@]
+    payload = @pay.usd:SDF_FORMAT_ARGS:a=b@ variants = { string "v" = "@no@" } )
+{
+    asset inputs:file = @textures\\a b.png@
+    asset[] files = [@b.png@, @@, @https://a.example/c.png@]
+    string s = "it's \\"@no@\\""
+}
+'''
+NAMES = (
+    "sub/layer.usda", "./other.usdc", "ref.usda", "odd@name.usd", "pack.usdz", "pay.usd", "textures\\a b.png", "b.png",
+)  # fmt: skip
+
+
+def test_the_text_of_a_layer_names_assets(names):
+    for name in ("a.usda", "a.usd"):
+        assert names(name, USDA) == NAMES
+
+
+def test_assets_are_found_wherever_a_block_ends(names):
+    for padding in range(262_144 - len(USDA), 262_144, 11):
+        assert names("a.usda", "#" + " " * padding + "\n" + USDA) == NAMES, padding
+
+
+def test_what_is_never_closed_does_not_hide_the_rest(names):
+    assert names("a.usda", 'def "' + "x" * 400_000 + "\n[ @a.png@ ]") == ("a.png",)
+
+
+def test_a_stage_is_followed_to_any_depth(assembled):
+    files = {"a.usda": ["b/b.usd"], "b/b.usd": ["../c.usdc"], "c.usdc": ["t.png", "a.usda"], "t.png": []}
+    assert [member.path for member in assembled(files).companions] == ["/drop/b/b.usd", "/drop/c.usdc", "/drop/t.png"]
+
+
+@pytest.fixture
+def layer(tmp_path):
+    """A layer with a path in every kind of value, in both forms; written by OpenUSD."""
+    sdf = pytest.importorskip("pxr.Sdf", reason="OpenUSD is not installed")
+    layer = sdf.Layer.CreateNew(str(tmp_path / "a.usdc"))
+    layer.subLayerPaths.append("sub/layer.usda")
+    prim = sdf.CreatePrimInLayer(layer, "/A")
+    prim.referenceList.prependedItems.append(sdf.Reference("ref.usda", "/X", sdf.LayerOffset(2, 3), {"k": "v"}))
+    prim.referenceList.prependedItems.append(sdf.Reference("ref2.usda"))
+    prim.referenceList.appendedItems.append(sdf.Reference("appended.usda"))
+    prim.payloadList.explicitItems = [sdf.Payload("pay.usdc"), sdf.Payload("pay2.usdc")]
+    prim.SetInfo("assetInfo", {"identifier": sdf.AssetPath("own.usd"), "more": {"deep": sdf.AssetPath("deep.usd")}})
+    prim.SetInfo("customData", {"s": "no.png"})
+    values = sdf.ValueTypeNames
+    sdf.AttributeSpec(prim, "file", values.Asset).default = sdf.AssetPath("tex/é.png")
+    files = [sdf.AssetPath("b1.png"), sdf.AssetPath("b2.png")]
+    sdf.AttributeSpec(prim, "files", values.AssetArray).default = sdf.AssetPathArray(files)
+    sdf.AttributeSpec(prim, "anim", values.Asset)
+    layer.SetTimeSample("/A.anim", 1.0, sdf.AssetPath("t1.png"))
+    layer.SetTimeSample("/A.anim", 2.0, sdf.AssetPath("t2.png"))
+    sdf.AttributeSpec(prim, "string", values.String).default = "no.png"
+    for number in range(200):  # enough for compression to do something
+        sdf.CreatePrimInLayer(layer, f"/Many/Prim{number}").customData = {"number": number}
+    layer.Save()
+    layer.Export(str(tmp_path / "text.usda"))
+    return tmp_path
+
+
+def test_a_binary_layer_names_what_its_text_names(layer, names):
+    from_text = names("a.usda", (layer / "text.usda").read_bytes())
+    from_crate = names("b.usdc", (layer / "a.usdc").read_bytes())
+    assert set(from_crate) == set(from_text)
+    assert len(from_crate) == 12
+
+
+def test_a_broken_binary_layer_names_no_more_than_a_sound_one(layer, names):
+    content = (layer / "a.usdc").read_bytes()
+    for end in range(0, len(content), 37):
+        names("b.usdc", content[:end])
+    for at in range(0, len(content), 11):
+        broken = bytearray(content)
+        broken[at] ^= 0xFF
+        names("b.usd", bytes(broken))
+
+
+def small_crate(fields, tokens=b"\0a.png\0b.usd\0"):
+    """A layer of version 0.8 whose tables are literals only: these values, these tokens, each token a string."""
+
+    def packed(raw):
+        assert len(raw) < 270
+        head = bytes([0xF0, len(raw) - 15]) if len(raw) >= 15 else bytes([len(raw) << 4])
+        return b"\0" + head + raw
+
+    body = bytearray(crate.MAGIC + bytes([0, 8, 0, 0, 0, 0, 0, 0]) + bytes(8))
+    sections = []
+
+    def section(name, content):
+        sections.append(struct.pack("<16s2Q", name, len(body), len(content)))
+        body.extend(content)
+
+    count = tokens.count(b"\0")
+    table = packed(tokens)
+    section(b"TOKENS", struct.pack("<3Q", count, len(tokens), len(table)) + table)
+    section(b"STRINGS", struct.pack(f"<Q{count}I", count, *range(count)))
+    values = packed(struct.pack(f"<{len(fields)}Q", *fields))
+    section(b"FIELDS", struct.pack("<2Q", len(fields), 1) + b"\0" + struct.pack("<Q", len(values)) + values)
+    struct.pack_into("<Q", body, 16, len(body))
+    return bytes(body) + struct.pack("<Q", len(sections)) + b"".join(sections)
+
+
+ASSET, INLINED, ARRAY = 12 << 48, 1 << 62, 1 << 63
+
+
+def test_only_values_that_are_paths_name_files(names):
+    string = 10 << 48
+    assert names("a.usdc", small_crate([ASSET | INLINED | 2, string | INLINED | 1])) == ("b.usd",)
+    assert names("a.usdc", small_crate([ASSET | INLINED | 99])) == ()
+
+
+@pytest.mark.parametrize("kind", [12, 31, 35, 46, 47, 50, 55])
+@pytest.mark.parametrize("place", [0, 16, 24, 40, 1 << 40])
+def test_a_value_that_points_anywhere_does_no_harm(names, kind, place):
+    for flags in (0, ARRAY):
+        names("a.usdc", small_crate([kind << 48 | flags | place, ASSET | INLINED | 1]))
+
+
+def test_lz4_blocks_are_unpacked():
+    assert lz4.unpacked(b"\x30abc", 10) == b"abc"
+    assert lz4.unpacked(b"\x3fabc\x03\x00\x02\x10d", 100) == b"abc" * 8 + b"d"  # 21 bytes from three before
+    assert lz4.unpacked(b"\xf0\x01" + b"x" * 16, 16) == b"x" * 16
+    for broken in (b"\x30ab", b"\x3fabc\x01", b"\x34abc\x09\x00", b"\x34abc\x00\x00", b"\xff", b"\xff\xff"):
+        with pytest.raises(lz4.Corrupt):
+            lz4.unpacked(broken, 100)
+    with pytest.raises(lz4.Corrupt):
+        lz4.unpacked(b"\x1fa\x01\x00" + b"\xff" * 1000 + b"\x00", 10_000)

@@ -1,0 +1,193 @@
+"""Names in Blender files: the images that are not packed, and the libraries that are linked.
+
+A file describes its own structures, so that files of all versions are read alike. Source: "The mystery of the blend"
+(J. Bakker) and `DNA_sdna_types.h`, `BLO_core_bhead.hh` of Blender 5. Of compressed files those of gzip are read (until
+Blender 2.93); newer ones are compressed with Zstandard, which Python has no reader for: they name nothing here.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from watcher.plan.text import decode
+
+MOST_BLOCKS = 5_000_000
+MOST_NAMING = 10_000
+"""Images and libraries."""
+LARGEST_DNA = 8 * 1024 * 1024
+"""Bytes of the description of the structures; some 200,000 in a real file."""
+LARGEST_STRUCTURE = 16 * 1024
+"""Bytes of an image or a library that are looked at."""
+LARGEST_INFLATED = 4 << 30
+"""Bytes of a compressed file that are looked at, unpacked."""
+
+_HEADER = re.compile(rb"BLENDER(?:(?P<old>[_-][vV])\d{3}|17-01v\d{4})")
+_PATHS = (b"filepath", b"name")
+"""What the path of an image or a library is called, today and of old."""
+_NO_FILE = (4, 5)
+"""Sources of an image: it is generated; it is what a render shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How this file writes numbers, and the heads of its blocks."""
+
+    order: str
+    pointer: int
+    head: struct.Struct
+    is_large: bool
+
+
+def read_blend(file: BinaryIO) -> Iterator[str]:
+    """The files that the images and libraries of the file are in; ``//`` before a path, its folder, is left out."""
+    source = _Inflated(file) if _is_gzip(file) else file
+    start = source.read(12)
+    if start.startswith(b"BLENDER17"):
+        start += source.read(5)
+    header = _HEADER.match(start)
+    if header is None:
+        return
+    if old := header["old"]:
+        order, pointer = "<" if old[1:] == b"v" else ">", 8 if old[:1] == b"-" else 4
+        layout = _Layout(order, pointer, struct.Struct(f"{order}4si{pointer}xii"), is_large=False)
+    else:
+        layout = _Layout("<", 8, struct.Struct("<4si8xqq"), is_large=True)
+    naming: list[tuple[int, bytes]] = []
+    for code, structure, content in _blocks(source, layout):
+        if code == b"DNA1":
+            yield from _paths(naming, content, layout)
+            return
+        if len(naming) < MOST_NAMING:
+            naming.append((structure, content))
+
+
+def _blocks(file: "BinaryIO | _Inflated", layout: _Layout) -> Iterator[tuple[bytes, int, bytes]]:
+    """Code, number of the structure and beginning of the content of the blocks that matter."""
+    for _ in range(MOST_BLOCKS):
+        head = file.read(layout.head.size)
+        if len(head) < layout.head.size:
+            return
+        if layout.is_large:
+            code, structure, size, _ = layout.head.unpack(head)
+        else:
+            code, size, structure, _ = layout.head.unpack(head)
+        if size < 0:
+            return
+        most = {b"IM\0\0": LARGEST_STRUCTURE, b"LI\0\0": LARGEST_STRUCTURE, b"DNA1": LARGEST_DNA}.get(code, 0)
+        if most:
+            content = file.read(min(size, most))
+            size -= len(content)
+            yield code, structure, content
+        file.seek(size, 1)
+
+
+def _paths(naming: list[tuple[int, bytes]], dna: bytes, layout: _Layout) -> Iterator[str]:
+    try:
+        structures = _Structures(dna, layout)
+    except (struct.error, ValueError, IndexError):
+        return
+    for number, content in naming:
+        fields = structures.fields(number)
+        path_field = next((name for name in _PATHS if name in fields), b"")
+        packed = (fields.get(name) for name in (b"packedfile", b"packedfiles"))
+        if not path_field or any(any(content[at : at + layout.pointer]) for at, _ in filter(None, packed)):
+            continue
+        at, _ = fields.get(b"source", (len(content), 0))
+        if int.from_bytes(content[at : at + 2], "little" if layout.order == "<" else "big") in _NO_FILE:
+            continue
+        at, size = fields[path_field]
+        yield decode(content[at : at + size].partition(b"\0")[0]).removeprefix("//")
+
+
+class _Structures:
+    """The structures that the file describes. Raises struct.error, ValueError or IndexError when it does not."""
+
+    def __init__(self, dna: bytes, layout: _Layout) -> None:
+        self._dna = dna
+        self._layout = layout
+        self._at = dna.index(b"NAME")
+        self._names = self._texts(b"NAME")
+        self._types = self._texts(b"TYPE")
+        self._skip(b"TLEN")
+        self._sizes = self._numbers("H", len(self._types))
+        self._align()
+        self._skip(b"STRC")
+        self._structures = []
+        for _ in range(self._numbers("i", 1)[0]):
+            _type, count = self._numbers("H", 2)
+            self._structures.append(self._numbers("H", 2 * count))
+
+    def fields(self, number: int) -> dict[bytes, tuple[int, int]]:
+        """Place and size of the fields of a structure, without what its structures have in them."""
+        fields: dict[bytes, tuple[int, int]] = {}
+        if not 0 <= number < len(self._structures):
+            return fields
+        at = 0
+        pairs = self._structures[number]
+        for type_number, name_number in zip(pairs[::2], pairs[1::2], strict=True):
+            if type_number >= len(self._sizes) or name_number >= len(self._names):
+                return {}
+            name = self._names[name_number]
+            size = self._layout.pointer if name.startswith((b"*", b"(*")) else self._sizes[type_number]
+            for count in re.findall(rb"\[(\d{1,6})\]", name):
+                size *= int(count)
+            fields[name.partition(b"[")[0].strip(b"*()")] = (at, size)
+            at += size
+        return fields
+
+    def _texts(self, mark: bytes) -> list[bytes]:
+        self._skip(mark)
+        count = self._numbers("i", 1)[0]
+        texts = self._dna[self._at :].split(b"\0", count)[:count]
+        self._at += sum(map(len, texts)) + len(texts)
+        self._align()
+        return texts
+
+    def _numbers(self, kind: str, count: int) -> tuple[int, ...]:
+        layout = struct.Struct(f"{self._layout.order}{count}{kind}")
+        numbers = layout.unpack_from(self._dna, self._at)
+        self._at += layout.size
+        return numbers
+
+    def _skip(self, mark: bytes) -> None:
+        self._at = self._dna.index(mark, self._at, self._at + 16) + len(mark)
+
+    def _align(self) -> None:
+        self._at += -self._at % 4
+
+
+def _is_gzip(file: BinaryIO) -> bool:
+    start = file.read(2)
+    file.seek(0)
+    return start == b"\x1f\x8b"
+
+
+class _Inflated:
+    """A gzip-compressed file, read forwards."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._inflater = zlib.decompressobj(31)
+        self._left = LARGEST_INFLATED
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, less at the end or where the file is broken."""
+        content = b""
+        while len(content) < size and self._left > 0:
+            packed = self._inflater.unconsumed_tail or self._file.read(64 * 1024)
+            if not packed:
+                break
+            try:
+                content += self._inflater.decompress(packed, size - len(content))
+            except zlib.error:
+                break
+        self._left -= len(content)
+        return content
+
+    def seek(self, size: int, _whence: int) -> None:
+        """Passes over so many bytes."""
+        while size > 0 and (skipped := len(self.read(min(size, 1024 * 1024)))):
+            size -= skipped

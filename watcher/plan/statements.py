@@ -1,0 +1,144 @@
+"""Names in text formats that say in one line what they name: PLY, AC3D, ASE, LightWave scenes, Doom 3 and others."""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import BinaryIO
+
+from watcher.plan.text import BLOCK, blocks, decode, whole_lines
+
+MOST_STATEMENTS = 1_000_000
+"""Of one file that are looked at."""
+LARGEST_PLY_HEADER = 1024 * 1024
+"""Bytes."""
+
+_LINE = rb"(?:^|(?<=[\r\n]))[ \t]*+"
+_VALUE = rb"[ \t]++([^\r\n]++)"
+_QUOTED = rb'[ \t]*+"([^"\r\n]*+)"'
+
+
+def statements(*patterns: bytes) -> Callable[[BinaryIO], Iterator[str]]:
+    """A reader of lines that match one of the patterns; the group of each that takes part is the name."""
+    pattern = re.compile(_LINE + b"(?:" + b"|".join(patterns) + b")", re.IGNORECASE)
+
+    def read(file: BinaryIO) -> Iterator[str]:
+        matches = (match for piece in whole_lines(blocks(file)) for match in pattern.finditer(piece))
+        for match in islice(matches, MOST_STATEMENTS):
+            name = decode(match[match.lastindex or 0]).strip().strip('"')
+            if name.lower() not in ("none", "(none)"):  # how some programs write that there is no image
+                yield name
+
+    return read
+
+
+read_ac = statements(rb"texture" + _QUOTED, rb"texture[ \t]++(?!empty_texture_no_mapping\b)([^\"\s][^\r\n]*+)")
+"""AC3D: the `texture` of an object. Of several, those of Speed Dreams may be left empty in this way."""
+read_ase = statements(rb"\*BITMAP" + _QUOTED)
+"""ASCII export of 3ds Max: the bitmap of each map."""
+read_lws = statements(rb"LoadObject" + _VALUE, rb"LoadObjectLayer[ \t]++\d++(?:[ \t]++[0-9A-F]{8})?+" + _VALUE)
+"""LightWave scenes: the objects that are loaded. Behind the number of a layer newer versions write an id."""
+read_md5mesh = statements(rb"shader" + _QUOTED)
+"""Doom 3: the material of each mesh."""
+read_ogre_material = statements(rb"texture[ \t]++\"?([^\s\"]++)", rb"import\s[^\r\n]*?\sfrom[ \t]++\"([^\"\r\n]*+)\"")
+"""Ogre material scripts: the texture of each texture unit, without what follows the name."""
+read_uc = statements(
+    rb"#exec\s[^\r\n]*?\bFILE=\"?([^\s\"]++)",
+    rb"#exec\s[^\r\n]*?\bDATAFILE=\"?([^\s\"]++)",
+    rb"#exec\s[^\r\n]*?\bANIVFILE=\"?([^\s\"]++)",
+)
+"""Unreal classes: what they import."""
+read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")
+"""Quake 3 skins: the texture behind the name of each surface."""
+
+_NUMBERS = rb"(?:[ \t]++[-+.\deE]++){8}"
+read_nff = statements(
+    rb"f" + _NUMBERS + rb"[ \t]++([^\s\d#][^\r\n]*+)",
+    rb"\d[^\r\n]*?[ \t]_[A-Za-z]++_(\S++)",
+)
+"""Neutral File Format: the image behind the numbers of a fill colour; WorldToolKit's: that of a polygon."""
+
+_TRIANGLE_MATERIAL = re.compile(_LINE + rb"([^\s\d\-+.][^\r\n]*+)")
+_SMD_WORDS = {"version", "nodes", "skeleton", "time", "triangles", "end", "vertexanimation"}
+
+
+def read_smd(file: BinaryIO) -> Iterator[str]:
+    """Valve's SMD: the material before the three corners of each triangle."""
+    in_triangles = False
+    lines = (line for piece in whole_lines(blocks(file)) for line in _TRIANGLE_MATERIAL.finditer(piece))
+    seen: set[str] = set()
+    for line in islice(lines, 4 * MOST_STATEMENTS):
+        text = decode(line[1]).strip()
+        word = text.split(maxsplit=1)[0].lower()
+        if word in _SMD_WORDS:
+            in_triangles = word == "triangles" or (in_triangles and word not in ("end", "nodes", "skeleton"))
+        elif in_triangles and text not in seen and len(seen) < 10_000 and not text.startswith(("#", "//", ";")):
+            seen.add(text)
+            yield text
+
+
+_PLY_TEXTURE = re.compile(rb"comment[ \t]++TextureFile" + _VALUE, re.IGNORECASE)
+
+
+def read_ply(file: BinaryIO) -> Iterator[str]:
+    """PLY: the `TextureFile` comments of the header, which MeshLab and others write."""
+    if file.read(3) != b"ply":
+        return
+    left = LARGEST_PLY_HEADER
+    while left > 0 and (line := file.readline(left)):
+        left -= len(line)
+        # A line may also end with a carriage return alone.
+        for part in line.splitlines():
+            if texture := _PLY_TEXTURE.match(part.strip()):
+                yield decode(texture[1]).strip().strip('"')
+            elif part.startswith(b"end_header"):
+                return
+
+
+_OGEX_TEXTURE = re.compile(
+    rb'(?<!\w)Texture\s*+(?:[%$]\w++\s*+)?(?:\([^)]*+\)\s*+)?\{\s*+string\s*+(?:[%$]\w++\s*+)?\{\s*+"([^"\r\n]*+)"'
+)
+_OGEX_BEGUN = re.compile(rb"(?<!\w)Texture(?!\w)[^}]*+\Z")
+_OVERLAP = 4 * 1024
+
+
+def read_ogex(file: BinaryIO) -> Iterator[str]:
+    """Open Game Engine Exchange: the file of each `Texture`."""
+    rest = b""
+    for block in blocks(file):
+        piece = rest + block
+        for texture in _OGEX_TEXTURE.finditer(piece):
+            name = decode(texture[1])
+            yield name[1:] if name.startswith("//") else name  # ``//C/art/x.png`` is how it writes C:\art\x.png
+        begun = _OGEX_BEGUN.search(piece, max(len(piece) - _OVERLAP, 0))
+        rest = piece[begun.start() :] if begun else piece[-16:] if len(piece) > 16 else b""
+
+
+_IFC_TEXTURE = re.compile(rb"IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)
+_IFC_STRING = re.compile(rb"'((?:[^']|'')*+)'")
+
+
+def read_ifc(file: BinaryIO) -> Iterator[str]:
+    """IFC: the image of each `IfcImageTexture`, its last argument that is a text."""
+    for piece in whole_lines(blocks(file)):
+        for texture in _IFC_TEXTURE.finditer(piece):
+            if strings := _IFC_STRING.findall(texture[1]):
+                yield decode(strings[-1].replace(b"''", b"'"))
+
+
+_COB_TEXTURE = re.compile(
+    rb'file name: string "([^"\r\n]*+)"|(?:file name\n\0\0\0|t:[\0-\x0f])(?P<size>.)\0(?P<text>[^\0-\x1f]{3,255})',
+    re.DOTALL,
+)
+
+
+def read_cob(file: BinaryIO) -> Iterator[str]:
+    """trueSpace: the image of each texture, in text and binary files, where its length stands before it."""
+    rest = b""
+    while block := file.read(BLOCK):
+        piece = rest + block
+        for texture in _COB_TEXTURE.finditer(piece):
+            if texture["size"] is None:
+                yield decode(texture[1])
+            elif 3 <= texture["size"][0] <= len(texture["text"]):
+                yield decode(texture["text"][: texture["size"][0]])
+        rest = piece[-300:]

@@ -1,0 +1,105 @@
+"""Names in X3D and VRML files: images, sounds, inlined scenes. Of the places in a `url` the first that works counts.
+
+Source: ISO/IEC 19775-1 (X3D), 19776-1 (its XML encoding), 14772-1 (VRML97); `filename` and `name` as in VRML 1.0.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from watcher.plan.alternatives import any_of, first_that_exists
+from watcher.plan.markup import elements
+from watcher.plan.text import BLOCK, blocks, decode, whole_lines
+from watcher.plan.uri import named_by_uri, uri_readings
+
+LARGEST_INFLATED = 1 << 30
+"""Bytes of a gzip-compressed VRML that are looked at, unpacked."""
+MOST_TOKENS = 5_000_000
+MOST_URLS = 64
+"""Of one list."""
+DEEPEST = 1000
+
+_NO_CONTENT = {"Anchor", "Script"}
+"""Nodes whose `url` is no part of what is seen."""
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+_TOKEN = re.compile(
+    rb'"(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"'
+    rb"|\#[^\r\n]*+"
+    rb"|(?<![\w.])(?P<node>[A-Za-z]\w*+)\s*+\{"
+    rb"|(?<![\w.])(?P<field>(?:[a-z]\w*?)?[uU]rl|filename|name)(?=[\s\[\"])\s*+(?P<list>\[?+)"
+    rb"|(?P<close>[\]}])"
+    rb"|(?P<open>\{)",
+    re.DOTALL,
+)
+
+
+def read_x3d(file: BinaryIO) -> Iterator[str]:
+    """What the `url` attributes name, each list as one text."""
+    for element in elements(file):
+        if element.name in _NO_CONTENT:
+            continue
+        for field, value in element.attributes.items():
+            if field.lower().endswith("url") and (text := _any_of(_QUOTED.findall(value) or [value])):
+                yield text
+
+
+def read_wrl(file: BinaryIO) -> Iterator[str]:
+    """What the `url` fields (of VRML 1.0: `filename`, and the `name` of an inlined file) name, likewise."""
+    opened: list[bytes] = []
+    urls: list[str] | None = None  # what the field holds that is being read
+    is_list = False
+    left = MOST_TOKENS
+    for piece in whole_lines(_plain(file)):
+        for token in _TOKEN.finditer(piece):
+            left -= 1
+            if left < 0 or len(opened) > DEEPEST:
+                return
+            kind = token.lastgroup
+            if kind == "list":
+                node = opened[-1].decode() if opened else ""
+                names_file = node not in _NO_CONTENT and (token["field"] != b"name" or node == "WWWInline")
+                urls, is_list = [] if names_file else None, bool(token["list"])
+            elif kind in ("node", "open"):
+                opened.append(token["node"] or b"")
+            elif kind == "string" and urls is not None and len(urls) < MOST_URLS:
+                urls.append(decode(token["string"]).replace('\\"', '"'))
+            elif token["close"] == b"}" and opened:
+                opened.pop()
+            if urls and (not is_list or token["close"] == b"]"):
+                if text := _any_of(urls):
+                    yield text
+                urls = None
+
+
+def url_readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """Each alternative, and each as it may be spelled on disk."""
+    return tuple(names for (name,) in first_that_exists(text) for names in uri_readings(name))
+
+
+def _any_of(urls: Iterable[str]) -> str:
+    names = (named_by_uri(url.strip()) for url in urls)
+    return any_of(name.partition("#")[0] for name in names if name)
+
+
+def _plain(file: BinaryIO) -> Iterator[bytes]:
+    """The blocks of the text, which may be compressed as a whole."""
+    start = file.read(2)
+    file.seek(0)
+    return _inflated(file) if start == b"\x1f\x8b" else blocks(file)
+
+
+def _inflated(file: BinaryIO) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(31)
+    left = LARGEST_INFLATED
+    while left > 0 and (packed := file.read(BLOCK // 4)):
+        while packed:
+            try:
+                block = inflater.decompress(packed, BLOCK)
+            except zlib.error:
+                return
+            yield block
+            left -= len(block)
+            if left <= 0:
+                return
+            packed = inflater.unconsumed_tail
