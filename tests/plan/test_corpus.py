@@ -41,6 +41,14 @@ def test_the_companions_of_a_real_model_are_found(name, mains, companions):
         ("obj-missing-mtl/cube_mtllib_after_g.obj", ["cube_mtllib_after_g.mat"]),
         ("gltf-missing-bin/BoxTextured.gltf", ["CesiumLogoFlat.png", "BoxTextured0.bin"]),
         ("obj-spider/spider.obj", []),
+        ("lwo-box/boxuv.lwo", ["boxuv.png"]),
+        ("ac-sphere/SphereWithLight.ac", ["earthSpherical.jpg"]),
+        ("3ds-texture/cube_with_diffuse_texture.3DS", ["TEST.PNG"]),
+        ("usdc-motion/MotionCaptureROM.usdc", [".\\textures\\color_121212.hdr"]),
+        ("fbx-spider/spider.fbx", []),
+        ("fbx-embedded/box_orphant_embedded_texture.fbx", []),
+        ("x3d-hello/HelloWorld.x3d", []),
+        ("md5-cube/SimpleCube.md5mesh", []),
     ],
 )
 def test_what_a_real_model_lacks_is_told(main, missing):

@@ -4,10 +4,12 @@ import json
 import os
 import tempfile
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from watcher.plan import DiskLook, assemble, read_references
+from watcher.plan.readers import FORMATS
 from watcher.plan.resolve import places
 
 FRAGMENTS = [
@@ -30,6 +32,118 @@ FRAGMENTS = [
     *(b"{", b"}", b"[", b"]", b":", b",", b'"uri"', b'"images"', b'"extensions"', b'"extras"'),
     *(b"data:,", b"%2e%2e/", b"%", b"\\u", b"\\ud83d", b"glTF\x02\0\0\0\0\0\0\0\xff\0\0\0JSON"),
 ]
+FRAGMENTS_OF_FORMATS = {
+    "fbx": [
+        b"Kaydara FBX Binary  \0\x1a\0\xe8\x1c\0\0",
+        b"\xff\0\0\0\1\0\0\0\5\0\0\0\7Objects",
+        b"\x40\0\0\0\0\0\0\0\0\0\0\0\7Texture",
+        b"Objects: {\n",
+        b"Texture: 1 {\n",
+        b'FileName: "a"\n',
+        b"}\n",
+        b"Content: ,\n",
+        b'"QQ=="',
+    ],
+    "dae": [
+        b"<image>",
+        b"<init_from>",
+        b"</init_from>",
+        b"</image>",
+        b"<!DOCTYPE a [",
+        b'<!ENTITY a "b">',
+        b"]>",
+        b"&a;",
+        b"x",
+    ],
+    "x3d": [b"<A ", b'url="', b"url='", b"'", b"/>", b"<B>", b"</B>", b"https://a"],
+    "wrl": [b"url", b"[", b"]", b"A {", b"}", b'"a"', b"\x1f\x8b\x08\0"],
+    "3ds": [
+        b"\x4d\x4d\xff\0\0\0",
+        b"\x3d\x3d\xff\0\0\0",
+        b"\xff\xaf\x40\0\0\0",
+        b"\0\xa2\x20\0\0\0",
+        b"\0\xa3\x10\0\0\0a.png\0",
+    ],
+    "x": [
+        b"xof 0303txt 0032",
+        b"xof 0303bin 0032",
+        b"xof 0303tzip0032",
+        b"TextureFilename { ",
+        b'"a";',
+        b"CK",
+        b"\1\0\x0f\0\0\0TextureFilename",
+        b"\2\0\1\0\0\0a",
+        b"\6\0\xff\xff\xff\xff",
+        b"\5\0",
+    ],
+    "usda": [b"@", b"@@@", b'"', b'"""', b"'", b"asset identifier = ", b"a.png", b"[b]", b"#"],
+    "usdc": [
+        b"PXR-USDC\0\x08\0\0\0\0\0\0",
+        b"\x18\0\0\0\0\0\0\0",
+        b"\3\0\0\0\0\0\0\0",
+        b"TOKENS",
+        b"STRINGS",
+        b"FIELDS",
+        bytes(10),
+        bytes(9),
+    ],
+    "ply": [b"ply\n", b"comment TextureFile ", b"end_header\n"],
+    "ac": [b'texture "', b"texture ", b"none"],
+    "ase": [b'*BITMAP "'],
+    "lwo": [
+        b"FORM\0\0\1\0",
+        b"LWO2",
+        b"LWOB",
+        b"LWO3",
+        b"LXOB",
+        b"CLIP\0\0\0\x40",
+        b"STIL\0\6a.png\0",
+        b"ISEQ\0\x20",
+        b"SURF\0\0\0\x40",
+        b"TIMG\0\6",
+        b"ITEM\0\0\0\x40",
+        b"videoStill\0\0",
+    ],
+    "lws": [b"LoadObject ", b"LoadObjectLayer 1 "],
+    "md2": [b"IDP2" + bytes(16) + b"\2\0\0\0" + bytes(20) + b"\x44\0\0\0" + bytes(20)],
+    "md3": [b"IDP3", b"IDPC", bytes(80), b"\1\0\0\0", b"\x6c\0\0\0"],
+    "md5mesh": [b'shader "'],
+    "smd": [b"triangles\n", b"end\n", b"a.bmp\n", b"0 1 2\n"],
+    "irr": [b"<texture ", b'name="Mesh" ', b'value="a" ', b"/>", b"<string "],
+    "material": [b"texture "],
+    "mtlx": [b"<a ", b'fileprefix="b" ', b'type="filename" ', b'value="c" ', b"/>", b">"],
+    "ms3d": [b"MS3D000000\4\0\0\0", b"\1\0", bytes(100)],
+    "b3d": [b"BB3D\0\0\0\0\1\0\0\0", b"TEXS\x40\0\0\0", bytes(28)],
+    "ogex": [b"Texture ", b"(", b")", b"{", b"string {", b'"a"', b"}"],
+    "ifc": [b"IFCIMAGETEXTURE(", b"'a'", b");", b"$,"],
+    "nff": [b"f 1 1 1 1 1 1 1 1 ", b"3 1 2 3 _V_"],
+    "cob": [b"Caligari ", b'file name: string "', b"t:\0\5\0", b"file name\n\0\0\0\5\0"],
+    "pmx": [b"PMX \0\0\0\x40\x08\0\0\1\1\1\1\1\1", bytes(4), b"\1\0\0\0", bytes(32)],
+    "dxf": [b"0\n", b"IMAGEDEF\n", b"BLOCK\n", b"1\n", b"70\n", b"4\n"],
+    "blend": [
+        b"BLENDER-v279",
+        b"BLENDER_V279",
+        b"BLENDER17-01v0500",
+        b"IM\0\0\x10\0\0\0" + bytes(16),
+        b"DNA1\xff\0\0\0" + bytes(16),
+        b"SDNANAME\1\0\0\0",
+        b"*name[2]\0",
+        b"TYPE",
+        b"TLEN",
+        b"STRC",
+        b"\1\0\0\0",
+    ],
+    "dcm": [
+        bytes(128) + b"DICM",
+        b"\2\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99",
+        b"\x20\0\x0e\0UI\4\x001.2\0",
+        b"\x08\0\0\0SQ\0\0\xff\xff\xff\xff",
+        b"\xfe\xff\0\xe0\xff\xff\xff\xff",
+        b"\xfe\xff\xdd\xe0\0\0\0\0",
+    ],
+    "uc": [b"#exec A FILE=", b" DATAFILE="],
+    "skin": [b"a,"],
+}
 CONTENT = st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(FRAGMENTS), max_size=40).map(b"".join))
 SETTINGS = settings(max_examples=150, deadline=None)
 
@@ -42,8 +156,20 @@ def read(extension, content):
         return read_references(path)
 
 
+@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("extension", sorted(FORMATS.keys() - {"mdl"}))
+@given(data=st.data())
+def test_any_content_of_any_format_yields_possible_names_or_nothing(extension, data):
+    same = next((other for other in FRAGMENTS_OF_FORMATS if FORMATS[other].read is FORMATS[extension].read), None)
+    fragments = FRAGMENTS if same is None else [*FRAGMENTS_OF_FORMATS[same], b"a.png", b"\0", b"\n", b"\xff"]
+    for name in read(extension, data.draw(st.lists(st.sampled_from(fragments), max_size=30).map(b"".join))):
+        assert name
+        assert "\0" not in name
+        os.fsencode(name)
+
+
 @SETTINGS
-@given(st.sampled_from(["obj", "mtl", "gltf", "glb"]), CONTENT)
+@given(st.sampled_from(sorted(FORMATS)), CONTENT)
 def test_any_content_yields_possible_names_or_nothing(extension, content):
     for name in read(extension, content):
         assert name

@@ -1,11 +1,15 @@
+import gzip
 import os
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 import pytest
 
 from watcher.plan import can_refer, read_references
+from watcher.plan.readers import FORMATS
 
 
 def test_files_of_other_formats_name_nothing(names):
@@ -50,6 +54,14 @@ def test_names_on_disk_may_be_any_bytes(tmp_path):
 
 
 MIB = 1 << 20
+
+
+def _mszip(content):
+    packer = zlib.compressobj(wbits=-15)
+    packed = b"CK" + packer.compress(content) + packer.flush()
+    return struct.pack("<2H", len(content), len(packed)) + packed
+
+
 HOSTILE = {
     "one-line.obj": b"mtllib " * 8 * MIB,
     "comments.obj": b"# mtllib a.mtl\n" * 4 * MIB,
@@ -68,6 +80,46 @@ HOSTILE = {
     "escapes.gltf": b'{"images":[{"uri":"' + b"\\" * 32 * MIB,
     "blanks.gltf": b'{"images":[{"uri"' + b" " * 32 * MIB,
     "nothing.gltf": b" " * 32 * MIB,
+    "nodes.fbx": b"Kaydara FBX Binary  \0\x1a\0"
+    + struct.pack("<4IB7s", 7400, 33 * MIB, 0, 0, 7, b"Objects")
+    + bytes(32 * MIB),
+    "same.fbx": b"Kaydara FBX Binary  \0\x1a\0" + struct.pack("<I", 7400) + struct.pack("<3IB", 40, 0, 0, 0) * 2 * MIB,
+    "braces.fbx": b"Objects: {\n" * 2 * MIB,
+    "media.fbx": b'Objects: {\nTexture: 1 {\nFileName: "a"\n}\n' * MIB,
+    "quotes.fbx": b'a: "" {' * 4 * MIB,
+    "elements.dae": b"<a>" * 8 * MIB,
+    "siblings.dae": b"<a>" + b"<b/>" * 2 * MIB,
+    "attribute.dae": b'<a b="' + b"x" * 32 * MIB,
+    "text.dae": b"<image><init_from>" + b"x\n" * 4 * MIB,
+    "attributes.x3d": b"<a " + b"".join(b'a%durl="x" ' % number for number in range(200_000)) + b"/>",
+    "chunks.3ds": struct.pack("<HI", 0x4D4D, 32 * MIB) + struct.pack("<HI", 0x3D3D, 6) * 5 * MIB,
+    "nested.3ds": struct.pack("<HI", 0x4D4D, 1 << 31) * 5 * MIB,
+    "open.x": b"xof 0303txt 0032" + b"TextureFilename {" * 2 * MIB,
+    "tokens.x": b"xof 0303bin 0032" + b"\x0a\0" * 16 * MIB,
+    "bomb.x": b"xof 0303tzip0032" + bytes(4) + _mszip(bytes(32_768)) * 30_000,
+    "bomb.wrl": gzip.compress(bytes(64 * MIB)) * 4,
+    "urls.wrl": b'url [ "a" ' * 3 * MIB,
+    "quotes.wrl": b'"\n' * 16 * MIB,
+    "words.wrl": b"urlurl " * 4 * MIB,
+    "assets.usda": b"@a@" * 8 * MIB,
+    "open.usda": b'"""@' * 8 * MIB,
+    "apostrophes.usda": b"'" * 32 * MIB,
+    "statements.ac": b'texture "a"\n' * 3 * MIB,
+    "numbers.nff": b"f" + b" 1" * 16 * MIB,
+    "numbers-in-lines.nff": (b"f" + b" 1" * 8000 + b"\n") * 2000,
+    "exec.uc": (b"#exec " + b"FIL" * 8000 + b"\n") * 1000,
+    "materials.smd": b"triangles\n" + b"".join(b"m%d\n" % number for number in range(2 * MIB)),
+    "open.ogex": b"Texture " * 4 * MIB,
+    "open.ifc": b"IFCIMAGETEXTURE(" * 2 * MIB,
+    "text.cob": b"Caligari " + b"t:\0\xff\0xxx" * 4 * MIB,
+    "pairs.dxf": b"0\nIMAGEDEF\n1\na\n" * MIB,
+    "clips.lwo": b"FORM\x02\0\0\0LWO2" + b"CLIP\0\0\0\x0a\0\0\0\0ANIM\0\0" * 2 * MIB,
+    "sequence.lwo": b"FORM\x02\0\0\0LWO2"
+    + (b"CLIP\0\0\0\x18\0\0\0\0ISEQ\0\x0e\x09\0\0\0\0\0\x80\0\x7f\xffp\0s\0") * MIB,
+    "surfaces.md3": b"IDP3" + bytes(80) + struct.pack("<7i", MIB, 0, 0, 0, 112, 0, 0) + b"\x01" * 16 * MIB,
+    "vertices.pmx": b"PMX \0\0\0\x40\x08\0\0\1\1\1\1\1\1" + bytes(16) + b"\xff\xff\xff\x7f" + bytes(32 * MIB),
+    "blocks.blend": b"BLENDER-v279" + bytes(32 * MIB),
+    "elements.dcm": bytes(128) + b"DICM" + (b"\x08\0\0\0SQ\0\0\xff\xff\xff\xff") * MIB,
 }
 
 
@@ -94,7 +146,7 @@ def test_a_file_of_any_size_is_read_in_constant_memory(tmp_path):
             for _ in range(200):
                 file.write(block if name != "data.gltf" else block[-300_000:])
             file.write(end)
-    for name in ("sparse.obj", "sparse.gltf", "sparse.mtl", "sparse.glb"):
+    for name in (f"sparse.{extension}" for extension in FORMATS):
         with open(tmp_path / name, "wb") as file:
             file.truncate(3 << 30)
     program = (

@@ -9,7 +9,6 @@ from typing import Protocol
 from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, places, relative_name
 
-
 _UDIM = "<UDIM>"
 """Stands in a name for the number of the tile; there is an image for each tile of the texture space that is used."""
 _TILES = range(1001, 1101)

@@ -7,11 +7,11 @@ Blender 2.93); newer ones are compressed with Zstandard, which Python has no rea
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from watcher.plan.compressed import Source, inflated
 from watcher.plan.text import decode
 
 MOST_BLOCKS = 5_000_000
@@ -21,8 +21,6 @@ LARGEST_DNA = 8 * 1024 * 1024
 """Bytes of the description of the structures; some 200,000 in a real file."""
 LARGEST_STRUCTURE = 16 * 1024
 """Bytes of an image or a library that are looked at."""
-LARGEST_INFLATED = 4 << 30
-"""Bytes of a compressed file that are looked at, unpacked."""
 
 _HEADER = re.compile(rb"BLENDER(?:(?P<old>[_-][vV])\d{3}|17-01v\d{4})")
 _PATHS = (b"filepath", b"name")
@@ -43,7 +41,7 @@ class _Layout:
 
 def read_blend(file: BinaryIO) -> Iterator[str]:
     """The files that the images and libraries of the file are in; ``//`` before a path, its folder, is left out."""
-    source = _Inflated(file) if _is_gzip(file) else file
+    source = inflated(file)
     start = source.read(12)
     if start.startswith(b"BLENDER17"):
         start += source.read(5)
@@ -64,7 +62,7 @@ def read_blend(file: BinaryIO) -> Iterator[str]:
             naming.append((structure, content))
 
 
-def _blocks(file: "BinaryIO | _Inflated", layout: _Layout) -> Iterator[tuple[bytes, int, bytes]]:
+def _blocks(file: Source, layout: _Layout) -> Iterator[tuple[bytes, int, bytes]]:
     """Code, number of the structure and beginning of the content of the blocks that matter."""
     for _ in range(MOST_BLOCKS):
         head = file.read(layout.head.size)
@@ -81,7 +79,7 @@ def _blocks(file: "BinaryIO | _Inflated", layout: _Layout) -> Iterator[tuple[byt
             content = file.read(min(size, most))
             size -= len(content)
             yield code, structure, content
-        file.seek(size, 1)
+        file.skip(size)
 
 
 def _paths(naming: list[tuple[int, bytes]], dna: bytes, layout: _Layout) -> Iterator[str]:
@@ -157,37 +155,3 @@ class _Structures:
 
     def _align(self) -> None:
         self._at += -self._at % 4
-
-
-def _is_gzip(file: BinaryIO) -> bool:
-    start = file.read(2)
-    file.seek(0)
-    return start == b"\x1f\x8b"
-
-
-class _Inflated:
-    """A gzip-compressed file, read forwards."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._inflater = zlib.decompressobj(31)
-        self._left = LARGEST_INFLATED
-
-    def read(self, size: int) -> bytes:
-        """So many bytes, less at the end or where the file is broken."""
-        content = b""
-        while len(content) < size and self._left > 0:
-            packed = self._inflater.unconsumed_tail or self._file.read(64 * 1024)
-            if not packed:
-                break
-            try:
-                content += self._inflater.decompress(packed, size - len(content))
-            except zlib.error:
-                break
-        self._left -= len(content)
-        return content
-
-    def seek(self, size: int, _whence: int) -> None:
-        """Passes over so many bytes."""
-        while size > 0 and (skipped := len(self.read(min(size, 1024 * 1024)))):
-            size -= skipped

@@ -7,6 +7,8 @@ from xml.parsers import expat
 
 BLOCK = 64 * 1024
 """Bytes read at once; less than what text formats are read with, because Python sees each element."""
+MOST_ELEMENTS = 5_000_000
+"""Of one document that are looked at; some ten seconds of work."""
 DEEPEST = 1000
 LARGEST_TOKEN = 4 * 1024 * 1024
 """Bytes of a tag or a comment; a longer one is no model."""
@@ -39,14 +41,16 @@ def elements(file: BinaryIO, with_text: Container[str] = ()) -> Iterator[Element
     """
     collector = _Collector(with_text)
     parser = collector.parser
-    fed = 0
-    while block := file.read(BLOCK):
+    fed = seen = 0
+    while seen < MOST_ELEMENTS and (block := file.read(BLOCK)):
         try:
             parser.Parse(block)
         except (expat.ExpatError, _Refused, ValueError, LookupError):  # the latter: encodings that are not known
             yield from collector.taken()
             return
-        yield from collector.taken()
+        found = collector.taken()
+        yield from found
+        seen += len(found)
         fed += len(block)
         if fed - max(parser.CurrentByteIndex, 0) > LARGEST_TOKEN:
             return

@@ -9,6 +9,8 @@ from watcher.plan.text import BLOCK, blocks, decode, whole_lines
 
 MOST_STATEMENTS = 1_000_000
 """Of one file that are looked at."""
+LARGEST_COB = 128 * 1024 * 1024
+"""Bytes of a trueSpace file that are looked at."""
 LARGEST_PLY_HEADER = 1024 * 1024
 """Bytes."""
 
@@ -133,9 +135,13 @@ _COB_TEXTURE = re.compile(
 
 def read_cob(file: BinaryIO) -> Iterator[str]:
     """trueSpace: the image of each texture, in text and binary files, where its length stands before it."""
+    if not file.read(9).startswith(b"Caligari"):
+        return
     rest = b""
-    while block := file.read(BLOCK):
-        piece = rest + block
+    for _ in range(LARGEST_COB // BLOCK):
+        piece = rest + file.read(BLOCK)
+        if piece == rest:
+            return
         for texture in _COB_TEXTURE.finditer(piece):
             if texture["size"] is None:
                 yield decode(texture[1])

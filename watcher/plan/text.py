@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 BLOCK = 256 * 1024
 """Bytes read at once."""
@@ -20,7 +20,14 @@ def decode(raw: bytes) -> str:
     return raw.decode("latin-1")
 
 
-def blocks(file: BinaryIO) -> Iterator[bytes]:
+class Readable(Protocol):
+    """What text is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, none only at the end."""
+
+
+def blocks(file: Readable) -> Iterator[bytes]:
     """The file in blocks; UTF-16 (by its mark or by its look) comes as UTF-8, a byte order mark is left out.
 
     A NUL byte ends the reading: what follows is not text.

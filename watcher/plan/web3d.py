@@ -4,17 +4,15 @@ Source: ISO/IEC 19775-1 (X3D), 19776-1 (its XML encoding), 14772-1 (VRML97); `fi
 """
 
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from watcher.plan.alternatives import any_of, first_that_exists
+from watcher.plan.compressed import inflated
 from watcher.plan.markup import elements
-from watcher.plan.text import BLOCK, blocks, decode, whole_lines
+from watcher.plan.text import blocks, decode, whole_lines
 from watcher.plan.uri import named_by_uri, uri_readings
 
-LARGEST_INFLATED = 1 << 30
-"""Bytes of a gzip-compressed VRML that are looked at, unpacked."""
 MOST_TOKENS = 5_000_000
 MOST_URLS = 64
 """Of one list."""
@@ -50,7 +48,7 @@ def read_wrl(file: BinaryIO) -> Iterator[str]:
     urls: list[str] | None = None  # what the field holds that is being read
     is_list = False
     left = MOST_TOKENS
-    for piece in whole_lines(_plain(file)):
+    for piece in whole_lines(blocks(inflated(file))):
         for token in _TOKEN.finditer(piece):
             left -= 1
             if left < 0 or len(opened) > DEEPEST:
@@ -80,26 +78,3 @@ def url_readings(text: str) -> tuple[tuple[str, ...], ...]:
 def _any_of(urls: Iterable[str]) -> str:
     names = (named_by_uri(url.strip()) for url in urls)
     return any_of(name.partition("#")[0] for name in names if name)
-
-
-def _plain(file: BinaryIO) -> Iterator[bytes]:
-    """The blocks of the text, which may be compressed as a whole."""
-    start = file.read(2)
-    file.seek(0)
-    return _inflated(file) if start == b"\x1f\x8b" else blocks(file)
-
-
-def _inflated(file: BinaryIO) -> Iterator[bytes]:
-    inflater = zlib.decompressobj(31)
-    left = LARGEST_INFLATED
-    while left > 0 and (packed := file.read(BLOCK // 4)):
-        while packed:
-            try:
-                block = inflater.decompress(packed, BLOCK)
-            except zlib.error:
-                return
-            yield block
-            left -= len(block)
-            if left <= 0:
-                return
-            packed = inflater.unconsumed_tail
