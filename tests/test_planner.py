@@ -18,12 +18,22 @@ MTL = "newmtl wood\nmap_Kd textures\\wood.png\n"
 class Stage:
     """Intake and planner on one drop, stepped by hand on a clock that the test moves."""
 
-    def __init__(self, folder: Path, ledger: Ledger, *, patient: bool, wait: float) -> None:
-        self.drop = Drop(str(folder.resolve()), "Remote", settle_seconds=1.0, companion_wait_seconds=wait)
+    def __init__(
+        self, folder: Path, ledger: Ledger, *, patient: bool, wait: float, ignore: tuple[str, ...] = ()
+    ) -> None:
+        path = str(folder.resolve())
+        self.drop = Drop(path, "Remote", settle_seconds=1.0, companion_wait_seconds=wait, ignore=ignore)
         self.ledger = ledger
         self.now = clock.now()
         self.intake = Intake([self.drop], ledger, watch=False)
-        self.planner = Planner([self.drop], ledger, self.intake.hints, patient=patient, scanned=self.intake.scanned)
+        self.planner = Planner(
+            [self.drop],
+            ledger,
+            self.intake.hints,
+            patient=patient,
+            scanned=self.intake.scanned,
+            on_dismissed=self.intake.dismiss,
+        )
 
     def after(self, seconds: float) -> None:
         """Let time pass, in steps, and do what is to be done."""
@@ -234,3 +244,46 @@ def test_textures_of_a_model_deleted_before_it_went_stand_for_themselves(stage: 
     plan.drop_file("unrelated.wav")
     plan.after(30)
     assert plan.due() == [["unrelated.wav"], ["wood.png"]]
+
+
+def test_a_library_that_comes_back_sends_its_model_anew(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    library = plan.drop_file("crate.mtl", "newmtl wood\n")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
+    library.unlink()
+    plan.drop_file("bell.wav")
+    plan.after(3)
+    assert plan.due() == [["bell.wav"]]
+    plan.drop_file("crate.mtl", "newmtl steel\n")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
+
+
+def test_a_namesake_elsewhere_of_a_missing_library_disturbs_its_model_once_only(stage: Callable[..., Stage]) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("a/crate.obj", "mtllib crate.mtl\n")
+    plan.after(2)
+    assert plan.due() == [["crate.obj"]]
+    plan.drop_file("elsewhere/crate.mtl", "newmtl other\n")
+    plan.after(3)
+    plan.due()
+    for _ in range(3):
+        plan.drop_file("bell.wav", str(plan.now))
+        plan.after(3)
+        assert plan.due() == [["bell.wav"]]
+
+
+def test_a_texture_that_the_rules_ignore_travels_with_its_model_and_never_alone(
+    drop_folder: Path, ledger: Ledger
+) -> None:
+    plan = Stage(drop_folder, ledger, patient=False, wait=0.0, ignore=("*.png",))
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd wood.png\n")
+    plan.drop_file("wood.png")
+    plan.after(4)
+    assert plan.due() == [["crate.obj", "crate.mtl", "wood.png"]]
+    plan.drop_file("crate.mtl", "newmtl plain\n")
+    plan.after(40)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]

@@ -113,7 +113,7 @@ def sent(ledger: Ledger, number: int, at: float = 0.0) -> None:
     path = f"/drop/{number}.obj"
     ledger.intake.observed("/drop", [Observation(path, signature)], at)
     ledger.intake.settled("/drop", [(path, signature)], at)
-    (candidate,) = ledger.plan.candidates(at, 10)
+    (candidate,) = ledger.plan.candidates(["/drop"], at, 10)
     ledger.plan.ready(candidate, at)
     job = ledger.uploads.take(at)
     assert job is not None

@@ -74,6 +74,7 @@ class Daemon:
         in_doubt = self.ledger.doubts.recover(now)
         if in_doubt:
             _log.warning("uploads were cut off; the server is asked whether they arrived", uploads=in_doubt)
+        self.ledger.intake.configured(drop.path for drop in drops)
         self.ledger.upkeep.remember("started_at", str(now))
         self.ledger.upkeep.remember("trouble", "")
         self._trouble: str | None = None
@@ -94,6 +95,7 @@ class Daemon:
             patient=self._watch,
             scanned=self.intake.scanned,
             on_ready=lambda: wake("upload"),
+            on_dismissed=self.intake.dismiss,
         )
         api, self._identity = self._server.api, None
         if settings.api.auth is Auth.USER:
@@ -170,6 +172,7 @@ class Daemon:
             problems.append(f"{what}: {self.gate.reason}")
         problems += dict.fromkeys(self.access.closed().values())
         problems += [f"{path}: {reason}" for path, reason in self.intake.unwatched().items()]
+        problems += [f"{name} fails and is tried again: {error}" for name, error in self._runner.failures().items()]
         return "; ".join(problems) or None
 
     def away_for(self, now: float) -> float:

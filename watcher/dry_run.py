@@ -46,6 +46,7 @@ def _plan(drops: Sequence[Drop], ledger: Ledger) -> Plan:
     intake.on_passed_over = passed_over
     planner = Planner(drops, ledger, intake.hints, patient=False, scanned=intake.scanned)
     ledger.doubts.recover(clock.now())
+    ledger.intake.configured(drop.path for drop in drops)
     paths = [drop.path for drop in drops]
     while not intake.idle or ledger.report.unplanned(paths):
         intake.step(clock.now())

@@ -7,10 +7,12 @@ import structlog
 
 from watcher.formats import Kind, kind_of
 from watcher.intake.observe import Hint, Hints
+from watcher.intake.rules import PassedOver, Reason, Rules
 from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, Ledger, LinkedFile
 from watcher.model import Drop
 from watcher.plan import Assembly, DiskLook, assemble, read_references
+from watcher.source import PATIENT_ERRORS
 
 _log = structlog.get_logger(__name__)
 
@@ -18,6 +20,8 @@ BATCH = 500
 """Files planned in one step."""
 LOOK_AGAIN = 0.3
 """Seconds until a model is looked at again whose companions still settle."""
+BUSY_SECONDS = 5.0
+"""So long a file waits that cannot be read because the system is short of something."""
 ORPHAN_SECONDS = 30.0
 """After so long a file that was followed for a model, and that no model links, stands for itself."""
 
@@ -36,6 +40,7 @@ class Planner:
         patient: bool,
         scanned: Callable[[str], bool],
         on_ready: Callable[[], None] = lambda: None,
+        on_dismissed: Callable[[str, str], None] = lambda _drop, _path: None,
     ) -> None:
         """
         Args:
@@ -43,6 +48,7 @@ class Planner:
             scanned: whether a drop was scanned in full once; before that a loose texture may belong to a model that
                 was not seen yet.
             on_ready: called when something is ready to be uploaded.
+            on_dismissed: called with drop and path of a file that was followed and does not count after all.
         """
         self._drops = {drop.path: drop for drop in drops}
         self._ledger = ledger
@@ -50,6 +56,8 @@ class Planner:
         self._patient = patient
         self._scanned = scanned
         self._on_ready = on_ready
+        self._on_dismissed = on_dismissed
+        self._rules = {drop.path: Rules(drop) for drop in drops}
         self._next_release = 0.0
 
     def step(self, now: float) -> float:
@@ -57,17 +65,17 @@ class Planner:
         if now >= self._next_release:
             self._ledger.plan.release_unlinked(now - ORPHAN_SECONDS, now)
             self._next_release = now + ORPHAN_SECONDS / 3
-        candidates = self._ledger.plan.candidates(now, BATCH)
+        candidates = self._ledger.plan.candidates(self._drops, now, BATCH)
         ready = False
         disks = {path: _Disk(path) for path in self._drops}
         for candidate in candidates:
-            if candidate.refers and candidate.drop in self._drops:
+            if candidate.refers:
                 ready |= self._plan_model(candidate, disks[candidate.drop], now)
         unread = {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
         some_models = any(candidate.refers for candidate in candidates)
         waits: list[tuple[Candidate, float]] = []
-        for candidate in self._ledger.plan.candidates(now, BATCH) if some_models else candidates:
-            if candidate.refers or candidate.drop not in self._drops:
+        for candidate in self._ledger.plan.candidates(self._drops, now, BATCH) if some_models else candidates:
+            if candidate.refers:
                 continue
             until = self._wait_for_model(candidate, unread[candidate.drop], now)
             if until is not None:
@@ -80,7 +88,7 @@ class Planner:
             self._on_ready()
         if len(candidates) == BATCH:
             return 0.0
-        wake = self._ledger.plan.next_wake()
+        wake = self._ledger.plan.next_wake(self._drops)
         return 1.0 if wake is None else min(1.0, max(0.02, wake - now))
 
     # -- a file that can name others ---------------------------------------------------------------------------------
@@ -88,19 +96,8 @@ class Planner:
     def _plan_model(self, candidate: Candidate, disk: "_Disk", now: float) -> bool:
         drop = self._drops[candidate.drop]
         plan = self._ledger.plan
-        try:
-            references = candidate.references
-            if references is None:
-                references = read_references(candidate.path)
-                plan.read(candidate.file_id, candidate.generation, references)
-            assembly = disk.assemble(candidate.path, references)
-        except FileNotFoundError:
-            # Gone in the meantime: the intake will say so.
-            self._hints.put(Hint(drop.path, candidate.path, is_folder=False))
-            plan.wait(candidate, now + 1.0, now)
-            return False
-        except OSError as error:
-            plan.failed(candidate, f"{error.filename or candidate.path} cannot be read: {error.strerror or error}", now)
+        assembly = self._assemble(candidate, disk, now)
+        if assembly is None:
             return False
         linked = [LinkedFile(member.path, member.text, member.name) for member in assembly.companions]
         lacking = [missing.text for missing in assembly.lacking]
@@ -119,6 +116,31 @@ class Planner:
         if lacking:
             _log.warning("a model goes without files that it names", path=candidate.path, missing=lacking)
         return True
+
+    def _assemble(self, candidate: Candidate, disk: "_Disk", now: float) -> Assembly | None:
+        """The upload set of a model; None when there is none to be had, which the ledger knows by then."""
+        plan = self._ledger.plan
+        if self._passed_over(candidate):
+            self._dismiss(candidate)
+            return None
+        try:
+            references = candidate.references
+            if references is None:
+                references = read_references(candidate.path)
+                plan.read(candidate.file_id, candidate.generation, references)
+            return disk.assemble(candidate.path, references)
+        except FileNotFoundError:
+            # Gone in the meantime: the intake will say so.
+            self._hints.put(Hint(candidate.drop, candidate.path, is_folder=False))
+            plan.wait(candidate, now + 1.0, now)
+        except OSError as error:
+            if error.errno in PATIENT_ERRORS:
+                plan.wait(candidate, now + BUSY_SECONDS, now)
+                return None
+            path = str(error.filename or candidate.path)
+            unreadable = [] if path == candidate.path else [os.path.basename(path)]
+            plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, unreadable)
+        return None
 
     def _companions_settled(self, candidate: Candidate, assembly: Assembly, drop: Drop) -> float | None:
         """When the last member settled; None while one has not, which the intake is asked to follow."""
@@ -142,14 +164,25 @@ class Planner:
         if candidate.used:
             plan.becomes_companion(candidate, now)
             return False
-        if kind_of(candidate.path) in {Kind.COMPANION, None}:
-            plan.dismissed(candidate)
+        if kind_of(candidate.path) in {Kind.COMPANION, None} or self._passed_over(candidate):
+            self._dismiss(candidate)
             return False
         if refusal := empty(candidate.path):
             plan.failed(candidate, refusal, now)
             return False
         plan.ready(candidate, now)
         return True
+
+    def _passed_over(self, candidate: Candidate) -> bool:
+        """Whether the drop's rules pass over a file: they may have changed since it was seen, or it was looked at only
+        for a model that names it no more."""
+        relative = os.path.relpath(candidate.path, candidate.drop)
+        verdict = self._rules[candidate.drop].verdict(relative)
+        return isinstance(verdict, PassedOver) and verdict.reason is not Reason.COMPANION
+
+    def _dismiss(self, candidate: Candidate) -> None:
+        self._ledger.plan.dismissed(candidate)
+        self._on_dismissed(candidate.drop, candidate.path)
 
     def _wait_for_model(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
         """Until when a loose texture is held back for a model that may name it; None when it may go."""

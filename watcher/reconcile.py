@@ -98,14 +98,31 @@ class Reconciler:
             if conversion.source_file_name != name or conversion.source_file_id is None:
                 continue
             try:
-                if self._api.source_files.details(conversion.source_file_id).size != size:
-                    continue
-                proof = FileDigest()
-                with self._api.source_files.download(conversion.source_file_id) as chunks:
-                    for chunk in chunks:
-                        proof.update(chunk)
+                same_size = self._api.source_files.details(conversion.source_file_id).size == size
             except NotFound:
                 continue
-            if proof.text == digest:
-                return True
+            if same_size and self._content(conversion.source_file_id) == digest:
+                return all(self._may_hold(attempt.folder_id, *member) for member in attempt.members[1:])
         return False
+
+    def _may_hold(self, folder_id: str, name: str, digest: str, size: int) -> bool:
+        """Whether a companion may have arrived: false when its name is there, and its content under none of these."""
+        base = name.rsplit("/", 1)[-1]
+        there = [
+            source
+            for source in self._api.folders.source_files(folder_id, name=base)
+            if source.source_file_original_name.rsplit("/", 1)[-1] == base
+        ]
+        # A server that lists no companions tells nothing about them.
+        return not there or any(s.size == size and self._content(s.source_file_id) == digest for s in there)
+
+    def _content(self, source_file_id: str) -> str | None:
+        """The digest of what the server holds; None when it is not there."""
+        proof = FileDigest()
+        try:
+            with self._api.source_files.download(source_file_id) as chunks:
+                for chunk in chunks:
+                    proof.update(chunk)
+        except NotFound:
+            return None
+        return proof.text

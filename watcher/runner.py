@@ -34,6 +34,8 @@ class _Thread:
         self._on_error = on_error
         self._wake = threading.Event()
         self.last_step = clock.now()
+        self.error: str | None = None
+        """Why the last step failed."""
         self.thread = threading.Thread(target=self._run, name=loop.name, daemon=True)
 
     def wake(self) -> None:
@@ -45,9 +47,10 @@ class _Thread:
             self._wake.clear()
             try:
                 wait = self.loop.step(clock.now())
-                pause = FIRST_PAUSE
+                pause, self.error = FIRST_PAUSE, None
             except Exception as error:  # noqa: BLE001
                 # A loop never dies: what cannot be done now is tried again, and said.
+                self.error = str(error)
                 self._on_error(self.loop.name, error)
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
             self.last_step = clock.now()
@@ -86,6 +89,10 @@ class Runner:
         """The loops that did not come back from a step for so long, or whose thread died."""
         oldest = clock.now() - seconds
         return [t.loop.name for t in self._threads if t.last_step < oldest or not t.thread.is_alive()]
+
+    def failures(self) -> dict[str, str]:
+        """The loops whose last step failed, and why."""
+        return {thread.loop.name: thread.error for thread in self._threads if thread.error is not None}
 
     def stop(self, grace: float) -> list[str]:
         """End all loops after their current step.

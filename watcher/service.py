@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +14,17 @@ import structlog
 from watcher import clock
 from watcher.config import ConfigError, Settings
 from watcher.daemon import AT_WORK, Daemon
+from watcher.emulator import MissingExtra
 from watcher.intake.writer import ignore_lease_signals
+from watcher.ledger import LedgerError
 from watcher.notify import Notifier
 from watcher.server import connect
-from watcher.state import StateLock
+from watcher.state import StateInUse, StateLock, WrongServer
 
 _log = structlog.get_logger(__name__)
 
+UNUSABLE = (ConfigError, StateInUse, WrongServer, LedgerError, MissingExtra)
+"""What a configuration that reads well can still fail with when a daemon is made of it."""
 TICK = 0.25
 """Seconds between looks at what signals asked for."""
 STATUS_INTERVAL = 5.0
@@ -59,11 +64,19 @@ class Service:
         settings.require_drops()
         ignore_lease_signals()
         with self._signals():
+            before: Settings | None = None
             while not self._stop_requested:
-                self._serve(settings)
+                try:
+                    self._serve(settings)
+                except UNUSABLE as error:
+                    if before is None:
+                        raise
+                    _log.error("the new configuration cannot be used, the one before stays in force", error=str(error))
+                    settings, before = before, None
+                    continue
                 if self._reload_requested and not self._stop_requested:
                     self._reload_requested = False
-                    settings = self._reloaded(settings)
+                    before, settings = settings, self._reloaded(settings)
         self._notifier.stopping()
         return 0
 
@@ -100,9 +113,13 @@ class Service:
                 self._notifier.watchdog()
         if now >= self._next_status:
             self._next_status = now + STATUS_INTERVAL
-            counts = daemon.ledger.report.counts().states
             trouble = daemon.trouble()
-            daemon.remember_trouble(trouble)
+            try:
+                counts = daemon.ledger.report.counts().states
+                daemon.remember_trouble(trouble)
+            except sqlite3.Error as error:  # a full disk, for example: the daemon goes on as soon as there is room
+                self._notifier.status(f"the ledger cannot be written: {error}")
+                return
             shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing dropped yet"
             self._notifier.status(f"{shown}; {trouble}" if trouble else shown)
 

@@ -1,5 +1,6 @@
 """Reading what is uploaded: each file is opened once, and what leaves is proven to be what was hashed."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from watcher.digest import FileDigest, HashingStopped, hash_file
 from watcher.intake.scan import signature_of
 from watcher.ledger import JobMember
 
+PATIENT_ERRORS = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM)
+"""Faults of reading that may pass."""
 CHUNK = 512 * 1024
 """Bytes read at once while sending."""
 

@@ -24,6 +24,8 @@ COLLECTORS = 4
 """Requests for assets under way at once."""
 VANISHED_SECONDS = 60.0
 """An upload task that the server does not know for so long after it was sent is taken as lost."""
+UNLISTED_SECONDS = 600.0
+"""So long after its upload the assets of a conversion are asked for when the server fails to list them."""
 NO_ASSETS_SECONDS = 30.0
 """How long the list of assets may stay empty after a conversion's success."""
 
@@ -156,13 +158,15 @@ class Tracker:
         self._on_change()
         return True
 
-    def _update(self, following: Following, task: UploadTask, assets: Sequence[Asset], now: float) -> bool:
+    def _update(self, following: Following, task: UploadTask, assets: Sequence[Asset] | ApiError, now: float) -> bool:
         """Bring what the server says of one upload into the ledger."""
         records = [_record(conversion) for conversion in task.conversion_tasks]
         main = main_conversion(task, following.main_name)
         source_file_id = main.source_file_id if main is not None else None
         match str(task.status):
             case "success":
+                if isinstance(assets, ApiError):
+                    return self._without_assets(following, records, source_file_id, assets, now)
                 if not assets and now - following.sent_at < NO_ASSETS_SECONDS:
                     return False
                 self._ledger.conversions.succeeded(following.upload_id, records, source_file_id, assets, now)
@@ -182,8 +186,28 @@ class Tracker:
                 self._ledger.conversions.progressed(following.upload_id, progress, records, now)
                 return True
 
-    def _assets(self, task: UploadTask | None) -> list[Asset]:
-        """Every asset that the conversions of a successful upload made, the main one of each first."""
+    def _without_assets(
+        self,
+        following: Following,
+        records: Sequence[ConversionRecord],
+        source_file_id: str | None,
+        error: ApiError,
+        now: float,
+    ) -> bool:
+        """A conversion went well, and what it made cannot be listed: asked again, within limits."""
+        _log.warning("the assets of a conversion cannot be listed now", path=following.path, error=str(error))
+        if now - following.sent_at < UNLISTED_SECONDS:
+            return False
+        reason = f"the conversion succeeded, but its assets cannot be listed: {error}"
+        self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
+        self._on_change()
+        return True
+
+    def _assets(self, task: UploadTask | None) -> list[Asset] | ApiError:
+        """Every asset that the conversions of a successful upload made, the main one of each first.
+
+        An error that concerns this one only is returned: the others are not to suffer from it.
+        """
         assets: dict[str, Asset] = {}
         if task is None or task.status != "success":
             return []
@@ -194,6 +218,10 @@ class Tracker:
                 refs = self._api.source_files.assets(conversion.source_file_id).refs()
             except NotFound:  # deleted since, or not visible yet
                 continue
+            except (Unreachable, Unauthorized):
+                raise
+            except ApiError as error:
+                return error
             listed = [Asset(asset_id, kind, name) for kind, asset_id, name in refs]
             listed.sort(key=lambda asset: asset.asset_id != conversion.asset_id)
             assets.update((asset.asset_id, asset) for asset in listed)

@@ -1,6 +1,5 @@
 """The queue worker: takes the next upload set from the ledger, proves it, sends it, records what the server said."""
 
-import errno
 import random
 import sqlite3
 import threading
@@ -30,13 +29,12 @@ from watcher.intake.observe import Hint, Hints
 from watcher.ledger import Job, Ledger, Verdict
 from watcher.model import Drop
 from watcher.remote import RemoteFolders
-from watcher.source import Changed, SourceFiles, Stopped, Unreadable
+from watcher.source import PATIENT_ERRORS, Changed, SourceFiles, Stopped, Unreadable
 
 _log = structlog.get_logger(__name__)
 
 IDLE = 1.0
 """Seconds between looks at an empty queue (it is woken when something comes)."""
-PATIENT_ERRORS = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)

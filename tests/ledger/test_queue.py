@@ -26,7 +26,7 @@ def queue(ledger: Ledger, drop: str, names: list[str], due: float) -> None:
     ]
     ledger.intake.observed(drop, [Observation(path, signature, False) for path, signature in found], due)
     ledger.intake.settled(drop, found, due)
-    for candidate in ledger.plan.candidates(due, len(names)):
+    for candidate in ledger.plan.candidates([drop], due, len(names)):
         ledger.plan.ready(candidate, due)
 
 

@@ -42,7 +42,7 @@ def settle(ledger: Ledger, name: str, number: int = 1, now: float = 10.0, *, ref
 
 
 def ready(ledger: Ledger, name: str, now: float = 10.0) -> None:
-    for candidate in ledger.plan.candidates(now, 100):
+    for candidate in ledger.plan.candidates([DROP], now, 100):
         if candidate.path == f"{DROP}/{name}":
             ledger.plan.ready(candidate, now)
             return
@@ -79,7 +79,7 @@ def test_a_file_walks_from_pending_to_done_with_its_assets(ledger: Ledger) -> No
     path = f"{DROP}/a.obj"
     ledger.intake.observed(DROP, [Observation(path, signature(), refers=True)], 1.0)
     assert report(ledger, "a.obj").state is FileState.PENDING
-    assert ledger.plan.candidates(2.0, 10) == []
+    assert ledger.plan.candidates([DROP], 2.0, 10) == []
     ledger.intake.settled(DROP, [(path, signature())], 3.0)
     ready(ledger, "a.obj")
     job = take(ledger)
@@ -117,7 +117,7 @@ def test_a_copy_waits_for_an_upload_under_way_and_shares_its_end(ledger: Ledger)
     ready(ledger, "copy.obj")
     assert ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 13.0).verdict is Verdict.KNOWN
     assert report(ledger, "copy.obj").state is FileState.WAITING
-    assert ledger.plan.candidates(1e9, 10) == [], "a copy that waits for an upload is not planned again"
+    assert ledger.plan.candidates([DROP], 1e9, 10) == [], "a copy that waits for an upload is not planned again"
     convert(ledger, upload_id, "asset-1")
     assert report(ledger, "copy.obj").state is FileState.DUPLICATE
 
@@ -218,7 +218,7 @@ def test_an_attempt_that_did_not_arrive_is_sent_again(ledger: Ledger) -> None:
 def test_a_companion_follows_its_models(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
     texture = settle(ledger, "wood.png", 2)
-    (model,) = [c for c in ledger.plan.candidates(10.0, 10) if c.refers]
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
     ledger.plan.ready(model, 10.0, [LinkedFile(texture, ".\\wood.png", "wood.png")], ["gone.png"])
     companion = report(ledger, "wood.png")
     assert (companion.role, companion.mains, companion.state) == (Role.COMPANION, (f"{DROP}/a.obj",), FileState.PENDING)
@@ -236,7 +236,7 @@ def test_a_companion_follows_its_models(ledger: Ledger) -> None:
 
 def test_a_companion_that_comes_late_sends_its_model_back_to_the_plan(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
-    (model,) = ledger.plan.candidates(10.0, 10)
+    (model,) = ledger.plan.candidates([DROP], 10.0, 10)
     ledger.plan.ready(model, 10.0, [], ["Textures\\Wood.PNG"])
     claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
     ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
@@ -244,13 +244,13 @@ def test_a_companion_that_comes_late_sends_its_model_back_to_the_plan(ledger: Le
     assert ledger.intake.wanted(DROP, "wood.png")
     assert not ledger.intake.wanted(DROP, "stone.png")
     settle(ledger, "wood.png", 2, 30.0)
-    assert f"{DROP}/a.obj" in [candidate.path for candidate in ledger.plan.candidates(31.0, 10)]
+    assert f"{DROP}/a.obj" in [candidate.path for candidate in ledger.plan.candidates([DROP], 31.0, 10)]
 
 
 def test_a_deleted_companion_does_not_disturb_a_model_that_is_done(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
     texture = settle(ledger, "wood.png", 2)
-    (model,) = [c for c in ledger.plan.candidates(10.0, 10) if c.refers]
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
     ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
     claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:set", ["blake3:a", "blake3:b"], 11.0)
     ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
@@ -347,3 +347,130 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> N
     with pytest.raises(LedgerError, match="cannot be opened"):
         Ledger(path)
     assert path.read_bytes().startswith(b"this is not")
+
+
+def test_a_late_answer_to_an_older_version_does_not_land_on_the_new_one(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    first = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    settle(ledger, "a.obj", 2, 12.0)
+    ready(ledger, "a.obj", 12.0)
+    take(ledger, 13.0)  # another worker hashes the new version
+    ledger.uploads.sent(first.upload_id, "task-1", 14.0)
+    assert report(ledger, "a.obj").state is FileState.UPLOADING
+    convert(ledger, first.upload_id, "asset-1")
+    assert report(ledger, "a.obj").state is FileState.UPLOADING
+
+
+def test_a_shared_companion_follows_the_models_that_still_use_it(ledger: Ledger) -> None:
+    for number, name in enumerate(["a.obj", "b.obj"]):
+        settle(ledger, name, number + 1, refers=True)
+    texture = settle(ledger, "wood.png", 3)
+    for candidate in [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]:
+        ledger.plan.ready(candidate, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    for number in (1, 2):
+        job = take(ledger)
+        claim = ledger.uploads.claim(job, FOLDER, f"set-{number}", ["blake3:m", "blake3:t"], 11.0)
+        ledger.uploads.sent(claim.upload_id, f"task-{number}", 12.0)
+        convert(ledger, claim.upload_id, f"asset-{number}")
+    assert report(ledger, "wood.png").state is FileState.DONE
+    settle(ledger, "a.obj", 9, 30.0, refers=True)  # a new version, that names no texture
+    (model,) = ledger.plan.candidates([DROP], 30.0, 10)
+    ledger.plan.ready(model, 30.0)
+    assert report(ledger, "wood.png").state is FileState.DONE
+
+
+def test_a_companion_left_by_its_model_on_the_server_is_at_rest_and_goes_when_it_changes(ledger: Ledger) -> None:
+    model_path = settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    job = take(ledger)
+    for member, digest in zip(job.members, ["blake3:a", "blake3:t"], strict=True):
+        ledger.uploads.hashed(member, digest)
+    claim = ledger.uploads.claim(job, FOLDER, "set", ["blake3:a", "blake3:t"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    ledger.intake.vanished(DROP, [model_path], 13.0)
+    assert report(ledger, "wood.png").state is FileState.DONE
+    settle(ledger, "wood.png", 5, 20.0)
+    assert [c.path for c in ledger.plan.candidates([DROP], 20.0, 10)] == [texture]
+
+
+def test_a_drop_inside_or_around_an_earlier_one_takes_over_its_files(ledger: Ledger) -> None:
+    path = f"{DROP}/cars/a.obj"
+    ledger.intake.observed(DROP, [Observation(path, signature())], 1.0)
+    ledger.intake.configured([f"{DROP}/cars"])
+    assert ledger.report.at_work([f"{DROP}/cars"])
+    assert not ledger.report.at_work([DROP])
+    ledger.intake.configured([DROP])
+    assert ledger.report.at_work([DROP])
+
+
+def test_a_companion_that_comes_back_is_wanted(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    library = settle(ledger, "a.mtl", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(library, "a.mtl", "a.mtl")])
+    ledger.intake.vanished(DROP, [library], 11.0)
+    assert ledger.intake.wanted(DROP, "A.MTL")
+
+
+def test_after_a_kill_a_companion_does_not_go_by_itself(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    job = take(ledger)
+    ledger.doubts.recover(12.0)
+    again = take(ledger, 13.0)
+    assert again.main == job.main
+    ledger.uploads.put_back(again, 1e9, "later", 14.0)
+    assert ledger.uploads.take(15.0) is None
+
+
+def test_times_of_a_clock_that_was_in_the_future_keep_nobody_waiting(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, now=1e10)
+    ledger.plan.ready(ledger.plan.candidates([DROP], 1e10, 1)[0], 1e10)
+    assert ledger.uploads.take(100.0) is None
+    ledger.doubts.recover(100.0)
+    assert take(ledger, 100.0).main.path == f"{DROP}/a.obj"
+
+
+def test_failed_content_under_another_extension_is_tried_as_that(ledger: Ledger) -> None:
+    upload_id = send(ledger, "a.stl", "blake3:a", "task-1")
+    record = ConversionRecord("source-1", "a.stl", "asset-1", "scene", "error", 0.5)
+    ledger.conversions.failed(upload_id, [record], "source-1", "not an STL model", 20.0)
+    settle(ledger, "a.obj", 2, 30.0)
+    ready(ledger, "a.obj", 30.0)
+    claim = ledger.uploads.claim(take(ledger, 31.0), FOLDER, "blake3:a", ["blake3:a"], 31.0)
+    assert (claim.verdict, claim.source_file_ids) == (Verdict.REMOVE_FIRST, ("source-1",))
+
+
+def test_an_attempt_that_the_disk_does_not_take_is_void(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    job = take(ledger)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)  # a full disk cannot be had here
+        with pytest.raises(sqlite3.OperationalError, match="cannot be written"):
+            ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.doubts.abandoned(job, None, 12.0)
+    assert ledger.uploads.claim(take(ledger, 13.0), FOLDER, "blake3:a", ["blake3:a"], 13.0).verdict is Verdict.SEND
+
+
+def test_hundreds_of_paths_are_one_question(ledger: Ledger) -> None:
+    paths = [f"{DROP}/{number}.obj" for number in range(1500)]
+    ledger.intake.observed(DROP, [Observation(path, signature(n)) for n, path in enumerate(paths)], 1.0)
+    assert sorted(file.path for file in ledger.report.files(paths)) == sorted(paths)
+
+
+def test_a_model_whose_companion_is_forgotten_is_planned_anew(ledger: Ledger) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    ledger.upkeep.forget([texture])
+    assert f"{DROP}/a.obj" in [candidate.path for candidate in ledger.plan.candidates([DROP], 11.0, 10)]

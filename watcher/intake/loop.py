@@ -120,8 +120,22 @@ class Intake:
         for place in self._places.values():
             place.next_scan = 0.0
 
+    def dismiss(self, drop: str, path: str) -> None:
+        """A file that was followed does not count after all; see :meth:`Scanner.dismiss`."""
+        self._places[drop].scanner.dismiss(path)
+
     def step(self, now: float) -> float:
         """Look at the watches, at hints, at a slice of the scans and at files that may have settled."""
+        try:
+            return self._step(now)
+        except Exception:
+            # What was seen may not be on record (a full disk): nothing is taken as known until it was seen again.
+            for place in self._places.values():
+                place.full_scan, place.scanned_once, place.next_scan = None, False, now
+                place.settler.forget()
+            raise
+
+    def _step(self, now: float) -> float:
         if self._watching and now >= self._next_health:
             self._check_watches(now)
             self._next_health = now + HEALTH_INTERVAL

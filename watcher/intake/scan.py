@@ -74,6 +74,7 @@ class Scanner:
         self.drop = drop
         self.rules = rules
         self._ledger = ledger
+        self._dismissed: dict[str, Signature] = {}
 
     def walk(self, start: str | None = None) -> Iterator[FolderScan]:
         """Scan the tree below ``start`` (the whole drop without), folder by folder.
@@ -108,9 +109,8 @@ class Scanner:
     def look(self, path: str) -> FolderScan:
         """Look at one file."""
         result = FolderScan()
-        directory, name = os.path.split(path)
         known = self._ledger.known_file(path)
-        if not self.enters(directory):
+        if not self.enters(os.path.dirname(path)):
             return result
         try:
             status = os.lstat(path)
@@ -122,7 +122,7 @@ class Scanner:
             result.problems[path] = f"cannot be read: {error.strerror or error}"
             return result
         verdict = self._verdict(path, status.st_mode)
-        if isinstance(verdict, PassedOver) and known is None and not self._wanted(verdict, name):
+        if isinstance(verdict, PassedOver) and known is None and not self._wanted(verdict, path):
             result.passed_over.append((path, verdict))
         elif not stat.S_ISREG(status.st_mode):
             if known is not None:
@@ -130,6 +130,13 @@ class Scanner:
         else:
             self._compare(result, path, status, None if known is None else (known.signature, known.settled))
         return result
+
+    def dismiss(self, path: str) -> None:
+        """A file bears the name of one that a model lacks, and is not that file: it does not count until it changes."""
+        try:
+            self._dismissed[path] = signature_of(os.lstat(path))
+        except OSError:
+            self._dismissed.pop(path, None)
 
     def enters(self, directory: str) -> bool:
         """Whether the drop's rules let a scan into this folder (all the way from the drop's root)."""
@@ -158,7 +165,7 @@ class Scanner:
                 if (
                     isinstance(verdict, PassedOver)
                     and before is None
-                    and not (anything_wanted and self._wanted(verdict, entry.name))
+                    and not (anything_wanted and self._wanted(verdict, entry.path))
                 ):
                     result.passed_over.append((entry.path, verdict))
                     continue
@@ -196,9 +203,14 @@ class Scanner:
             return _not_regular(stat.S_ISLNK(mode))
         return self.rules.verdict(os.path.relpath(path, self.drop.path))
 
-    def _wanted(self, verdict: PassedOver, name: str) -> bool:
+    def _wanted(self, verdict: PassedOver, path: str) -> bool:
         """A file that cannot go by itself still counts when a model names it."""
-        return verdict.reason in {Reason.UNSUPPORTED, Reason.COMPANION} and self._ledger.wanted(self.drop.path, name)
+        if verdict.reason not in {Reason.UNSUPPORTED, Reason.COMPANION}:
+            return False
+        if not self._ledger.wanted(self.drop.path, os.path.basename(path)):
+            return False
+        dismissed = self._dismissed.get(path)
+        return dismissed is None or dismissed != _signature_at(path)
 
     def _vanished_folders(self, root: str, visited: set[str], unreadable: list[str]) -> Iterator[FolderScan]:
         """Files of folders that the ledger knows below ``root`` and that are not there any more."""
@@ -207,10 +219,18 @@ class Scanner:
                 directory == blind or directory.startswith(blind + os.sep) for blind in unreadable
             ):
                 continue
-            paths = [os.path.join(directory, name) for name in self._ledger.known(directory)]
-            # Also when the folder is there but the rules keep out of it now: what it holds does not count any more.
+            # The folder may be there, and the rules keep out of it: a companion in it is no less there.
+            known = (os.path.join(directory, name) for name in self._ledger.known(directory))
+            paths = [path for path in known if not os.path.lexists(path)]
             if paths:
                 yield FolderScan(vanished=paths)
+
+
+def _signature_at(path: str) -> Signature | None:
+    try:
+        return signature_of(os.lstat(path))
+    except OSError:
+        return None
 
 
 def _not_regular(is_link: bool) -> PassedOver:

@@ -55,6 +55,11 @@ class Settler:
         heapq.heappush(self._queue, (watch.check_at, path))
         return True
 
+    def forget(self) -> None:
+        """Let go of all files: they are to be looked at anew."""
+        self._watches.clear()
+        self._queue.clear()
+
     def gone(self, path: str) -> None:
         """A file is not there any more."""
         self._watches.pop(path, None)

@@ -104,11 +104,8 @@ class Connection:
             self._sqlite.close()
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """A write transaction: all of it or nothing, one at a time.
-
-        ``durable`` waits until the disk has it, so that it also survives a power cut.
-        """
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: all of it or nothing, one at a time."""
         with self._lock:
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:
@@ -118,18 +115,25 @@ class Connection:
                 with contextlib.suppress(sqlite3.Error):
                     self._sqlite.execute("ROLLBACK")
                 raise
-        if durable:
-            self._sync()
 
-    def _sync(self) -> None:
-        """Wait until the disk has every transaction so far. Unlike with ``synchronous = FULL`` other threads go on
-        meanwhile, and several that wait are served by one pass of the disk."""
-        # Closing a descriptor of the WAL is harmless; one of the database itself would let go of SQLite's locks.
-        descriptor = os.open(f"{self.path}-wal", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    def sync(self) -> None:
+        """Wait until the disk has every transaction so far, so that they survive a power cut too.
+
+        Unlike with ``synchronous = FULL`` other threads go on meanwhile, and several that wait are served by one pass
+        of the disk.
+
+        Raises:
+            sqlite3.OperationalError: the disk does not take it.
+        """
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            # Closing a descriptor of the WAL is harmless; one of the database itself would let go of SQLite's locks.
+            descriptor = os.open(f"{self.path}-wal", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"the ledger cannot be written: {error}") from error
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:

@@ -61,9 +61,16 @@ class DoubtLedger:
             for upload_id in cut_off:
                 _doubt(sql, upload_id, "the program was stopped during the upload", now)
             sql.execute(
-                "UPDATE files SET state = 'pending', due_at = coalesce(due_at, ?), updated_at = ?"
-                " WHERE state = 'uploading'",
+                "UPDATE files SET state = 'pending', updated_at = ?,"
+                " due_at = CASE role WHEN 'main' THEN coalesce(due_at, ?) END WHERE state = 'uploading'",
                 (now, now),
+            )
+            # Times that a clock wrote which was in the future then would keep files waiting for years.
+            sql.execute(
+                "UPDATE files SET due_at = min(due_at, ?), wake_at = min(wake_at, ?), settled_at = min(settled_at, ?),"
+                " observed_at = min(observed_at, ?) WHERE max(due_at, 0) > ? OR max(wake_at, 0) > ? OR settled_at > ?"
+                " OR observed_at > ?",
+                (now,) * 8,
             )
             return len(cut_off)
 

@@ -79,6 +79,18 @@ class IntakeLedger:
         """Whether any model names a file that is missing so far."""
         return self._connection.row("SELECT 1 FROM links WHERE missing_key IS NOT NULL LIMIT 1") is not None
 
+    def configured(self, drops: Iterable[str]) -> None:
+        """These drops are at work now: what the ledger knows at and below them is theirs, also when it was seen as part
+        of another drop before (inside or around this one)."""
+        with self._connection.transaction() as sql:
+            for drop in drops:
+                at = os.fsencode(drop)
+                below = at.rstrip(b"/") + b"/"
+                sql.execute(
+                    "UPDATE dirs SET drop_id = ? WHERE path = ? OR (path >= ? AND path < ?)",
+                    (_drop_id(sql, drop), at, below, below[:-1] + b"0"),
+                )
+
     def observed(self, drop: str, files: Iterable[Observation], now: float) -> None:
         """New files and changed ones: each waits to settle, and what was known of an older version is void."""
         with self._connection.transaction() as sql:
@@ -95,7 +107,8 @@ class IntakeLedger:
             " ON CONFLICT (dir_id, name) DO UPDATE SET"
             "  observed_at = CASE WHEN settled_at IS NULL AND state != 'gone' THEN observed_at"
             "                     ELSE excluded.observed_at END,"
-            "  role = CASE WHEN state = 'gone' THEN excluded.role ELSE role END,"
+            "  role = CASE WHEN state = 'gone' OR NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+            "   WHERE l.companion_id = files.id AND m.state != 'gone') THEN excluded.role ELSE role END,"
             "  state = 'pending', generation = generation + 1, settled_at = NULL, refs = NULL, wake_at = NULL,"
             "  due_at = NULL, attempts = 0, digest = NULL, error = NULL, dev = excluded.dev, ino = excluded.ino,"
             "  size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
@@ -139,6 +152,10 @@ class IntakeLedger:
                 if row is None:
                     continue
                 if row["role"] == Role.COMPANION:
+                    # Should it come back, under whatever spelling, its models are planned anew.
+                    sql.execute(
+                        "UPDATE links SET missing_key = ? WHERE companion_id = ?", (missing_key(name), row["id"])
+                    )
                     _replan_users_at_work(sql, row["id"], now)
                 _release_companions(sql, row["id"], now)
 
@@ -175,7 +192,7 @@ class IntakeLedger:
 
     def _dir_id(self, sql: sqlite3.Connection, drop: str, directory: str) -> int:
         row = sql.execute("SELECT id FROM dirs WHERE path = ?", (os.fsencode(directory),)).fetchone()
-        if row is None:
+        if row is None:  # those that are known were given to their drop by `configured`
             row = sql.execute(
                 "INSERT INTO dirs (drop_id, path) VALUES (?, ?) RETURNING id",
                 (_drop_id(sql, drop), os.fsencode(directory)),
@@ -218,15 +235,26 @@ def _replan_users_at_work(sql: sqlite3.Connection, companion_id: int, now: float
 
 
 def _release_companions(sql: sqlite3.Connection, main_id: int, now: float) -> None:
-    """A model is gone: companions that no other model uses and that never reached the server stand for themselves."""
-    sql.execute(
-        "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
+    """A model is gone: companions that no other model uses come to rest when they reached the server with it, and
+    stand for themselves when not."""
+    left_alone = (
         " WHERE role = 'companion' AND state != 'gone'"
         " AND id IN (SELECT companion_id FROM links WHERE main_id = ?)"
         " AND NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
         "   WHERE l.companion_id = files.id AND m.state != 'gone')"
-        " AND NOT EXISTS (SELECT 1 FROM members b JOIN uploads u ON u.id = b.upload_id"
-        "   WHERE b.digest = files.digest AND u.state IN ('sent', 'success'))",
+    )
+    on_the_server = (
+        " EXISTS (SELECT 1 FROM members b JOIN uploads u ON u.id = b.upload_id"
+        "   WHERE b.digest = files.digest AND u.state IN ('sent', 'success'))"
+    )
+    sql.execute(
+        f"UPDATE files SET state = 'done', updated_at = ?{left_alone} AND {on_the_server}"
+        " AND state IN ('pending', 'waiting', 'uploading', 'converting')",
+        (now, main_id),
+    )
+    sql.execute(
+        "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
+        f"{left_alone} AND NOT {on_the_server}",
         (now, main_id),
     )
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
@@ -52,8 +52,8 @@ class PlanLedger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def candidates(self, now: float, limit: int) -> list[Candidate]:
-        """Settled files without a plan whose time has come, oldest first."""
+    def candidates(self, drops: Collection[str], now: float, limit: int) -> list[Candidate]:
+        """Settled files of these drops without a plan whose time has come, oldest first."""
         rows = self._connection.rows(
             "SELECT f.id, f.generation, d.path AS dir, f.name, p.path AS drop_path, f.refers, f.settled_at, f.refs,"
             " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
@@ -61,8 +61,9 @@ class PlanLedger:
             " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
             " WHERE f.due_at IS NULL AND f.state IN ('pending', 'waiting') AND f.settled_at IS NOT NULL"
             " AND f.role = 'main'"
+            f" AND p.path IN ({', '.join('?' * len(drops))})"
             " AND CASE f.state WHEN 'pending' THEN 1 ELSE f.wake_at <= ? END ORDER BY f.settled_at LIMIT ?",
-            (now, limit),
+            (*map(os.fsencode, drops), now, limit),
         )
         return [
             Candidate(
@@ -78,11 +79,13 @@ class PlanLedger:
             for row in rows
         ]
 
-    def next_wake(self) -> float | None:
-        """When the next waiting file is to be planned again, or None."""
+    def next_wake(self, drops: Collection[str]) -> float | None:
+        """When the next waiting file of these drops is to be planned again, or None."""
         row = self._connection.row(
-            "SELECT min(wake_at) AS at FROM files WHERE due_at IS NULL AND state = 'waiting'"
-            " AND settled_at IS NOT NULL AND role = 'main'"
+            "SELECT min(f.wake_at) AS at FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.due_at IS NULL AND f.state = 'waiting' AND f.settled_at IS NOT NULL AND f.role = 'main'"
+            f" AND p.path IN ({', '.join('?' * len(drops))})",
+            map(os.fsencode, drops),
         )
         return None if row is None else row["at"]
 
@@ -175,28 +178,31 @@ class PlanLedger:
             sql.execute(
                 "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
                 " WHERE role = 'companion' AND state IN ('pending', 'waiting') AND settled_at < ?"
-                " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+                " AND NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+                "   WHERE l.companion_id = files.id AND m.state != 'gone')",
                 (now, settled_before),
             )
 
-    def failed(self, candidate: Candidate, reason: str, now: float) -> None:
-        """A file cannot be planned (it cannot be read)."""
+    def failed(self, candidate: Candidate, reason: str, now: float, missing: Sequence[str] = ()) -> None:
+        """A file cannot be planned. When one of ``missing`` comes (or can be read at last), it is planned anew."""
         with self._connection.transaction() as sql:
-            sql.execute(
+            changed = sql.execute(
                 "UPDATE files SET state = 'failed', error = ?, wake_at = NULL, updated_at = ?"
                 " WHERE id = ? AND generation = ?",
                 (reason, now, candidate.file_id, candidate.generation),
-            )
+            ).rowcount
+            if changed and missing:
+                _link(sql, candidate.file_id, (), missing, now)
 
     def dismissed(self, candidate: Candidate) -> None:
-        """A file that cannot go by itself and that no model uses leaves the ledger (it counts as passed over)."""
+        """A file that cannot go by itself, or that the rules pass over now, leaves the ledger; what it made stays."""
         with self._connection.transaction() as sql:
             sql.execute(
                 "DELETE FROM files WHERE id = ? AND generation = ? AND upload_id IS NULL",
                 (candidate.file_id, candidate.generation),
             )
             sql.execute(
-                "UPDATE files SET role = 'companion', state = 'done' WHERE id = ? AND generation = ?",
+                "UPDATE files SET state = 'done', wake_at = NULL WHERE id = ? AND generation = ?",
                 (candidate.file_id, candidate.generation),
             )
 
@@ -242,6 +248,7 @@ def _link(
             " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
             (now, companion_id),
         )
+        _follow(sql, companion_id)
 
 
 def _follow(sql: sqlite3.Connection, companion_id: int) -> None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from watcher.ledger.connection import Connection, blob_text
 from watcher.model import Asset, FileState, Role
 
+MOST_PATHS = 100
+"""Paths in one query: SQLite limits the depth of an expression."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
@@ -107,6 +110,11 @@ class ReportLedger:
             drops: only files of these drops.
             updated_since: only files whose row changed at or after this time, Unix seconds.
         """
+        if len(paths) > MOST_PATHS:
+            for start in range(0, len(paths), MOST_PATHS):
+                some = paths[start : start + MOST_PATHS]
+                yield from self.files(some, states=states, drops=drops, updated_since=updated_since)
+            return
         where, parameters = _of_drops(drops)
         conditions = [where.removeprefix(" WHERE ")] if where else []
         if paths:

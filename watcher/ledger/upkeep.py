@@ -88,6 +88,12 @@ class UpkeepLedger:
                             "UPDATE files SET state = 'done' WHERE id = ? AND state = 'duplicate'",
                             (heir["id"],),
                         )
+                sql.execute(
+                    "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, generation = generation + 1"
+                    " WHERE state != 'gone' AND settled_at IS NOT NULL"
+                    " AND id IN (SELECT main_id FROM links WHERE companion_id = ?)",
+                    (row["id"],),
+                )
                 sql.execute("DELETE FROM files WHERE id = ?", (row["id"],))
                 forgotten += 1
         return forgotten

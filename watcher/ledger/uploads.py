@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from watcher.formats import extension_of
 from watcher.ledger.connection import Connection, blob_text, text_blob
 from watcher.model import FileState, Signature
 
@@ -96,9 +97,11 @@ class UploadLedger:
         condition, parameters = _of_drops(drops)
         with self._connection.transaction() as sql:
             row = sql.execute(
-                "UPDATE files SET state = 'uploading', updated_at = ? WHERE id = ("
+                # An answer to an older version's upload must not land on this one.
+                "UPDATE files SET state = 'uploading', upload_id = NULL, updated_at = ? WHERE id = ("
                 " SELECT id FROM files INDEXED BY files_due"
-                f" WHERE state = 'pending' AND due_at <= ?{condition} ORDER BY due_at LIMIT 1) RETURNING *",
+                f" WHERE state = 'pending' AND role = 'main' AND due_at <= ?{condition} ORDER BY due_at LIMIT 1)"
+                " RETURNING *",
                 (now, now, *parameters),
             ).fetchone()
             return None if row is None else _job(sql, row)
@@ -107,7 +110,8 @@ class UploadLedger:
         """When the next upload is due, or None when none is planned; see :meth:`take`."""
         condition, parameters = _of_drops(drops)
         row = self._connection.row(
-            f"SELECT due_at FROM files INDEXED BY files_due WHERE state = 'pending' AND due_at IS NOT NULL{condition}"
+            f"SELECT due_at FROM files INDEXED BY files_due WHERE state = 'pending' AND role = 'main'"
+            f" AND due_at IS NOT NULL{condition}"
             " ORDER BY due_at LIMIT 1",
             parameters,
         )
@@ -126,36 +130,54 @@ class UploadLedger:
 
         With SEND the attempt is on record, durably, before its first byte leaves.
         """
-        with self._connection.transaction(durable=True) as sql:
-            current = sql.execute(
-                "SELECT 1 FROM files WHERE id = ? AND generation = ?", (job.main.file_id, job.main.generation)
-            ).fetchone()
-            if current is None:
-                return Claim(Verdict.STALE)
-            found = sql.execute(
-                "SELECT u.*, m.state AS main_state FROM uploads u JOIN files m ON m.id = u.main_id"
-                " WHERE u.folder_id = ? AND u.set_digest = ? AND u.state != 'void'",
-                (folder_id, set_digest),
-            ).fetchone()
-            if found is not None:
-                return _join(sql, job, found, now)
-            upload_id: int = sql.execute(
-                "INSERT INTO uploads (main_id, folder_id, set_digest, size, state, started_at)"
-                " VALUES (?, ?, ?, ?, 'sending', ?) RETURNING id",
-                (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now),
-            ).fetchone()["id"]
-            sql.executemany(
-                "INSERT INTO members VALUES (?, ?, ?, ?, ?)",
-                [
-                    (upload_id, position, text_blob(member.name), digest, member.signature.size)
-                    for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
-                ],
-            )
-            sql.execute(
-                "UPDATE files SET upload_id = ?, attempts = attempts + 1, updated_at = ? WHERE id = ?",
-                (upload_id, now, job.main.file_id),
-            )
-            return Claim(Verdict.SEND, upload_id)
+        with self._connection.transaction() as sql:
+            claim = self._claim(sql, job, folder_id, set_digest, digests, now)
+        if claim.verdict is Verdict.SEND:
+            try:
+                self._connection.sync()
+            except sqlite3.Error:
+                self.void(claim.upload_id, now, refund=True)
+                raise
+        return claim
+
+    def _claim(
+        self,
+        sql: sqlite3.Connection,
+        job: Job,
+        folder_id: str,
+        set_digest: str,
+        digests: Sequence[str],
+        now: float,
+    ) -> Claim:
+        current = sql.execute(
+            "SELECT 1 FROM files WHERE id = ? AND generation = ?", (job.main.file_id, job.main.generation)
+        ).fetchone()
+        if current is None:
+            return Claim(Verdict.STALE)
+        found = sql.execute(
+            "SELECT u.*, m.state AS main_state, m.name AS main_name FROM uploads u JOIN files m ON m.id = u.main_id"
+            " WHERE u.folder_id = ? AND u.set_digest = ? AND u.state != 'void'",
+            (folder_id, set_digest),
+        ).fetchone()
+        if found is not None:
+            return _join(sql, job, found, now)
+        upload_id: int = sql.execute(
+            "INSERT INTO uploads (main_id, folder_id, set_digest, size, state, started_at)"
+            " VALUES (?, ?, ?, ?, 'sending', ?) RETURNING id",
+            (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now),
+        ).fetchone()["id"]
+        sql.executemany(
+            "INSERT INTO members VALUES (?, ?, ?, ?, ?)",
+            [
+                (upload_id, position, text_blob(member.name), digest, member.signature.size)
+                for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
+            ],
+        )
+        sql.execute(
+            "UPDATE files SET upload_id = ?, attempts = attempts + 1, updated_at = ? WHERE id = ?",
+            (upload_id, now, job.main.file_id),
+        )
+        return Claim(Verdict.SEND, upload_id)
 
     def sent(self, upload_id: int, upload_task_id: str, now: float) -> None:
         """The server took the upload and named its task."""
@@ -287,7 +309,9 @@ def _member(row: sqlite3.Row, path: str, name: str) -> JobMember:
 def _join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) -> Claim:
     """The content is on record for this folder already: the file's row joins that upload."""
     file_id, state = job.main.file_id, UploadState(upload["state"])
-    if state is UploadState.REPLACE:
+    # The same content under another extension is read as another format: what failed before may convert now.
+    other_format = extension_of(os.fsdecode(upload["main_name"])) != extension_of(job.main.path)
+    if state is UploadState.REPLACE or (state is UploadState.ERROR and other_format):
         ids = [
             row["source_file_id"]
             for row in sql.execute("SELECT source_file_id FROM conversions WHERE upload_id = ?", (upload["id"],))
