@@ -47,6 +47,7 @@ def test_a_deep_copy_refers_to_copies(api, folder, cube) -> None:
         ({"asset_types": ["mesh"]}, {"scenes", "meshes"}),
         ({"asset_types": ["material", "texture"]}, {"scenes", "materials", "textures"}),
         ({"max_depth": 1}, {"scenes", "meshes", "materials"}),
+        ({"max_depth": 1.0}, {"scenes", "meshes", "materials"}),
         ({"max_depth": 0}, {"scenes"}),
     ],
 )

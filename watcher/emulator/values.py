@@ -33,6 +33,12 @@ def from_json_text(value: Any) -> Any:
     return value
 
 
+def _integral(value: Any) -> Any:
+    """To JSON ``2.0`` is a whole number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_integral)]
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
 Object = Annotated[dict[str, Any], BeforeValidator(from_json_text)]
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not CONTRACT.is_file(), reason=f"the contract is
 
 LONG = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 SETTINGS = settings(
-    max_examples=LONG or 6,
+    max_examples=LONG or 8,
     derandomize=not LONG,
     database=None,
     deadline=None,
@@ -40,6 +40,12 @@ REFUSALS = {
     "updateEntity": "beyond what a number can hold",
 }
 """Requests that fit the contract and yet cannot be served: what the answer says then."""
+UNREADABLE = "Give the items of|nested too deep|both a value and an object|instance of .*Filters"
+"""Queries with unknown filters, which are open objects, such as ``filters[x][][0]=1``: axios writes none of these."""
+UNCHECKED = {"createEntity", "updateEntity", "listSourceFiles", "getSourceFilesInFolder", "listAssets"}
+UNCHECKED |= {"getFolderAssets", "getAssetDependencies"}
+"""Wrong requests may be taken here: the contract's components are open objects, unlike those of ``ENTITY``, and within
+filters schemathesis takes the text ``false`` for a boolean."""
 
 Schema = dict[str, Any]
 NAME = {"type": "string", "minLength": 1, "maxLength": 1024}
@@ -103,8 +109,6 @@ def adapted(world: Any) -> Schema:
         operations[name]["requestBody"]["content"]["application/json"]["schema"]["items"] = one_of(ids)
     for name in ("NewGroupMember", "NewFolder", "NewAsset", "AssetDuplication", "DuplicationOptions"):
         schemas[name] = closed(schemas[name], known)
-    for name in ("SourceFileFilters", "AssetFilters", "FolderAssetFilters", "DependencyFilters", "SessionFilters"):
-        schemas[name]["additionalProperties"] = False
     # What stands in such an object is anything; TypeScript's `object` would exclude numbers.
     schemas["GetAssetDescriptionObject"] = {"type": "object"}
     answer = operations["getAssetDescription"]["responses"]["200"]["content"]["application/json"]
@@ -240,10 +244,10 @@ def test_every_answer_fits_the_contract(
             assert response.headers["location"] == [case.query["default_url"]]
             return
         excluded = []
-        if mode == GenerationMode.POSITIVE or name in ("createEntity", "updateEntity"):
-            # Requests that ``prepare`` mended look wrong; components are open objects here, unlike in ENTITY.
+        if mode == GenerationMode.POSITIVE or name in UNCHECKED:
+            # Requests that ``prepare`` mended look wrong.
             excluded.append(negative_data_rejection)
-        if response.status_code == 422 and name in REFUSALS and re.search(REFUSALS[name], response.json()["message"]):
+        if response.status_code in (400, 422) and re.search(REFUSALS.get(name, UNREADABLE), response.json()["message"]):
             excluded.append(positive_data_acceptance)
         case.validate_response(response, excluded_checks=excluded)
         for header in response.headers.get("x-assets-count", []):
@@ -259,6 +263,7 @@ def test_sessions_are_refused_in_the_contract_s_words(name: str, contract: Any, 
     @settings(SETTINGS, max_examples=2)
     @given(case=contract.find_operation_by_id(name).as_strategy(GenerationMode.POSITIVE))
     def ask(case: Any) -> None:
+        case.query = {}
         response = case.call(headers=world.credentials["api_key"])
         assert response.status_code == 501
         case.validate_response(response, excluded_checks=[not_a_server_error])

@@ -12,7 +12,7 @@ from watcher.emulator.faults import Unprocessable
 from watcher.emulator.lookup import find_asset, the_folder
 from watcher.emulator.operation import Call, operation
 from watcher.emulator.resources.dependencies import reachable
-from watcher.emulator.values import Name, Object, Values, from_json_text, one_or_many
+from watcher.emulator.values import Name, Object, Values, Whole, from_json_text, one_or_many
 
 _NOTHING = "00000000-0000-0000-0000-000000000000"
 
@@ -53,7 +53,7 @@ class NewAsset(Values):
 
 class DuplicationOptions(Values):
     asset_types: Annotated[list[AssetType], BeforeValidator(one_or_many)] | None = None
-    max_depth: int | None = Field(None, ge=0)
+    max_depth: Whole | None = Field(None, ge=0)
 
 
 class Duplication(Values):
