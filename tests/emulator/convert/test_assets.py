@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from watcher.emulator.convert import ConversionResult
+from watcher.emulator.resources.scenes import COMPONENTS
 from watcher.samples import write_samples
 
 Convert = Callable[..., ConversionResult]
@@ -128,6 +129,14 @@ def test_the_payload_of_a_mesh_holds_its_triangles(convert: Convert) -> None:
     assert found["normal"] == [0, 0, 1] * 3
     assert found["uv"] == [0, 1, 1, 1, 0, 0], "v counts from the top, as in glTF"
     assert part["aabb"] == {"min": [0, 0, 0], "max": [1, 2, 0]}
+
+
+def test_entities_consist_of_the_contract_s_components(everything: list[ConversionResult]) -> None:
+    for scene in (asset for result in everything for asset in result.assets if asset.type == "scene"):
+        for entity in scene.description["entities"]:
+            assert set(entity) <= COMPONENTS | {"euid"}
+            assert set(entity["local_transform"]) == {"position", "orientation", "scale"}
+            assert entity["debug_name"]["value"]
 
 
 def test_the_entities_of_a_scene_show_each_submesh_with_its_material(everything: list[ConversionResult]) -> None:
