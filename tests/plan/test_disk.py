@@ -113,6 +113,14 @@ def test_a_folder_that_cannot_be_listed_holds_nothing(drop, monkeypatch):
     assert find(drop, "Tex/Wood.PNG") == "Tex/Wood.PNG"
 
 
+def test_files_of_one_extension_are_told_in_order(drop):
+    for name in ("b.dcm", "A.DCM", "c.txt", ".d.dcm"):
+        (drop / name).write_text("x")
+    (drop / "e.dcm").symlink_to(drop / "b.dcm")
+    (drop / "f.dcm").mkdir()
+    assert DiskLook(str(drop)).alike(f"{drop}/b.dcm") == (f"{drop}/A.DCM", f"{drop}/b.dcm")
+
+
 def test_each_folder_is_listed_once(drop, monkeypatch):
     listed = []
     real = os.listdir

@@ -164,10 +164,10 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
 def _gather(main: str, root: str, look: Look) -> Assembly:
     """All files beside `main` that say of themselves what it says: the slices of one volume. The first leads."""
     belongs_to = look.references(main)
-    alike = [path for path in look.alike(main) if path == main or (belongs_to and look.references(path) == belongs_to)]
+    alike = (path for path in look.alike(main) if path == main or (belongs_to and look.references(path) == belongs_to))
+    leader = next(alike, main)
     found = _Set(main, root)
-    leader = alike[0] if alike else main
-    if leader == main:
+    if leader == main:  # of any other slice it is enough to know that it is none
         for path in alike:
             found.add(path, path, main, "")
     main_member, *companions = found.members.values()

@@ -26,6 +26,7 @@ class DiskLook:
         """Whether the paths are folders, all the way from the root and without a symbolic link."""
         self._listings: dict[str, list[str]] = {}
         self._spellings: dict[str, dict[str, str]] = {}
+        self._alike: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def references(self, path: str) -> tuple[str, ...]:
         """What the file at `path` names. Raises OSError when it cannot be read."""
@@ -49,9 +50,12 @@ class DiskLook:
 
     def alike(self, path: str) -> tuple[str, ...]:
         """See :class:`watcher.plan.Look`."""
-        folder, extension = os.path.dirname(path), extension_of(path)
-        names = (name for name in self._listed(folder) if extension_of(name) == extension and not name.startswith("."))
-        return tuple(path for path in (os.path.join(folder, name) for name in names) if _is_file(path))
+        key = folder, extension = os.path.dirname(path), extension_of(path)
+        if (known := self._alike.get(key)) is None:
+            names = (name for name in self._listed(folder) if extension_of(name) == extension and name[0] != ".")
+            known = tuple(path for path in (os.path.join(folder, name) for name in names) if _is_file(path))
+            self._alike[key] = known
+        return known
 
     def _spelled_as(self, folder: str, name: str, is_wanted: Callable[[str], bool]) -> str | None:
         """The path of `name` in the folder, or of what is called alike, if it is what is wanted."""

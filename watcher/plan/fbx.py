@@ -50,7 +50,7 @@ def _outside(media: list[_Medium]) -> Iterator[str]:
     """The names of the media whose content is in none of them."""
     embedded = {name for medium in media if medium.embedded for name in (medium.relative, medium.absolute) if name}
     for medium in media:
-        if not medium.embedded and embedded.isdisjoint((medium.relative, medium.absolute)):
+        if embedded.isdisjoint((medium.relative, medium.absolute)):
             yield any_of((medium.relative, medium.absolute))
 
 
