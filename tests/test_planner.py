@@ -1,5 +1,6 @@
 """The plan stage on real folders: what belongs together goes together, and waits for what may still come."""
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -287,3 +288,36 @@ def test_a_texture_that_the_rules_ignore_travels_with_its_model_and_never_alone(
     plan.drop_file("crate.mtl", "newmtl plain\n")
     plan.after(40)
     assert plan.due() == [["crate.obj", "crate.mtl"]]
+
+
+def dicom_slice(series: bytes, number: int) -> bytes:
+    """The least that says to which series a DICOM file belongs: explicit VR, little endian."""
+
+    def element(group: int, tag: int, kind: bytes, value: bytes) -> bytes:
+        value += b"\0" * (len(value) % 2)
+        return struct.pack("<HH2sH", group, tag, kind, len(value)) + value
+
+    syntax = element(0x0002, 0x0010, b"UI", b"1.2.840.10008.1.2.1")
+    return bytes(128) + b"DICM" + syntax + element(0x0020, 0x000E, b"UI", series) + b"%d" % number
+
+
+def test_the_slices_of_one_series_go_together(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    for number in (2, 3, 1):
+        plan.drop_file(f"{number}.dcm", dicom_slice(b"1.2.3", number))
+        plan.after(1)
+    plan.drop_file("other.dcm", dicom_slice(b"7.8.9", 1))
+    plan.after(25)
+    assert plan.due() == [["1.dcm", "2.dcm", "3.dcm"], ["other.dcm"]]
+    assert plan.report("2.dcm").role is Role.COMPANION
+    plan.drop_file("4.dcm", dicom_slice(b"1.2.3", 4))
+    plan.after(25)
+    assert plan.due() == [["1.dcm", "2.dcm", "3.dcm", "4.dcm"]]
+
+
+def test_an_object_that_a_scene_loads_travels_with_the_scene(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("car.lws", "LWSC\n3\nLoadObject wheel.lwo\n")
+    plan.drop_file("wheel.lwo", b"FORM\0\0\0\x04LWO2")
+    plan.after(15)
+    assert plan.due() == [["car.lws", "wheel.lwo"]]

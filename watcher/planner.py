@@ -69,7 +69,7 @@ class Planner:
         ready = False
         disks = {path: _Disk(path) for path in self._drops}
         for candidate in candidates:
-            if candidate.refers:
+            if candidate.refers and not disks[candidate.drop].is_taken(candidate.path):
                 ready |= self._plan_model(candidate, disks[candidate.drop], now)
         unread = {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
         some_models = any(candidate.refers for candidate in candidates)
@@ -99,6 +99,9 @@ class Planner:
         assembly = self._assemble(candidate, disk, now)
         if assembly is None:
             return False
+        if candidate.used or assembly.part_of:
+            plan.becomes_companion(candidate, now, assembly.part_of or None)
+            return False
         linked = [LinkedFile(member.path, member.text, member.name) for member in assembly.companions]
         lacking = [missing.text for missing in assembly.lacking]
         newest = self._companions_settled(candidate, assembly, drop)
@@ -106,7 +109,7 @@ class Planner:
             plan.wait(candidate, now + LOOK_AGAIN, now, linked, lacking)
             return False
         patience = newest + drop.companion_wait_seconds
-        if self._patient and assembly.missing and now < patience:
+        if self._patient and (assembly.missing or assembly.gathered) and now < patience:
             plan.wait(candidate, patience, now, linked, lacking)
             return False
         if refusal := empty(candidate.path):
@@ -207,12 +210,19 @@ class _Disk:
     def __init__(self, root: str) -> None:
         self._root = root
         self._references: dict[str, tuple[str, ...]] = {}
+        self._taken: set[str] = set()
         self._look = DiskLook(root, self._read)
 
     def assemble(self, path: str, references: tuple[str, ...]) -> Assembly:
         """The upload set of a model whose references are known; raises OSError when a companion cannot be read."""
         self._references[path] = references
-        return assemble(path, self._root, self._look)
+        assembly = assemble(path, self._root, self._look)
+        self._taken.update(member.path for member in assembly.companions)
+        return assembly
+
+    def is_taken(self, path: str) -> bool:
+        """Whether a model took this file along in this step."""
+        return path in self._taken
 
     def _read(self, path: str) -> tuple[str, ...]:
         if path not in self._references:

@@ -163,14 +163,28 @@ class PlanLedger:
             if changed:
                 _link(sql, candidate.file_id, linked, missing, now)
 
-    def becomes_companion(self, candidate: Candidate, now: float) -> None:
-        """A file that a model uses does not go by itself; its state follows the model's."""
+    def becomes_companion(self, candidate: Candidate, now: float, leader: str | None = None) -> None:
+        """A file that a model uses does not go by itself; its state follows the model's.
+
+        Args:
+            leader: the file that it is a part of without being named by it (a slice of a series): that one is planned
+                anew, to take it along.
+        """
         with self._connection.transaction() as sql:
             sql.execute(
                 "UPDATE files SET role = 'companion', wake_at = NULL, updated_at = ? WHERE id = ? AND generation = ?",
                 (now, candidate.file_id, candidate.generation),
             )
             _follow(sql, candidate.file_id)
+            if leader is not None:
+                directory, name = os.path.split(leader)
+                sql.execute(
+                    "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, attempts = 0, error = NULL,"
+                    " generation = generation + 1, updated_at = ? WHERE name = ? AND role = 'main' AND state != 'gone'"
+                    " AND settled_at IS NOT NULL AND dir_id = (SELECT id FROM dirs WHERE path = ?)"
+                    " AND id NOT IN (SELECT main_id FROM links WHERE companion_id = ?)",
+                    (now, os.fsencode(name), os.fsencode(directory), candidate.file_id),
+                )
 
     def release_unlinked(self, settled_before: float, now: float) -> None:
         """Files that were followed for a model that names them no more (or never came to it) stand for themselves."""
