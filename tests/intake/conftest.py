@@ -30,7 +30,8 @@ class HandDriven:
     def settled(self) -> set[str]:
         """Files that settled, relative to the drop."""
         root = len(self.drop.path) + 1
-        return {candidate.path[root:] for candidate in self.ledger.plan.candidates([self.drop.path], clock.now(), 100_000)}
+        candidates = self.ledger.plan.candidates([self.drop.path], clock.now(), 100_000)
+        return {candidate.path[root:] for candidate in candidates}
 
 
 @pytest.fixture
