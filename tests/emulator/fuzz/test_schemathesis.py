@@ -189,7 +189,7 @@ def prepare(case: Any, name: str, world: Any, mode: GenerationMode) -> dict[str,
     """Make a generated request one that can succeed; what it must be sent with besides."""
     path, body = case.path_parameters, case.body
     container = next((path[key] for key in path if key.startswith("asset_container")), None)
-    if path.get("asset_id") in world.assets.values() and container in world.assets:
+    if path.get("asset_id") in world.assets.values() and container in list(world.assets):
         path["asset_id"] = world.assets[container]
     if name == "revokeMemberAccessToFolder":
         world.grant(world.member_id, "read")
