@@ -1,8 +1,9 @@
 """The intake loop: hints and scans in, settled files in the ledger out."""
 
+import heapq
 import os
 import queue
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -77,7 +78,6 @@ class Intake:
         self._ledger = ledger
         self._watching = watch
         self._rescan_interval = rescan_interval
-        self._as_found = as_found
         self._on_settled = on_settled
         self.hints: Hints = queue.SimpleQueue()
         self.on_passed_over: Callable[[str, str, PassedOver], None] | None = None
@@ -90,7 +90,8 @@ class Intake:
                 Settler(0.0 if as_found else drop.settle_seconds, drop.writer_wait_seconds),
                 FolderWatch(drop, self.hints) if watch else None,
             )
-        self._folders: deque[tuple[float, str, str]] = deque()
+        self._folders: list[tuple[float, str, str]] = []
+        """A heap of the folders to scan: when, drop, path."""
         self._next_health = 0.0
 
     @property
@@ -140,7 +141,7 @@ class Intake:
             self._check_watches(now)
             self._next_health = now + HEALTH_INTERVAL
         more = self._take_hints(now)
-        more |= self._scan_folders(now)
+        self._scan_folders(now)
         for place in self._places.values():
             more |= self._scan(place, now)
             more |= self._settle(place, now)
@@ -157,8 +158,7 @@ class Intake:
             problem = place.watch.problem()
             if problem is None:
                 continue
-            first_time = not place.scanned_once and place.next_watch == 0.0
-            if not first_time:
+            if place.scanned_once or place.next_watch > 0.0:  # not the first time
                 _log.warning("the watch of a drop is set anew", drop=place.drop.path, reason=problem)
             try:
                 place.watch.start()
@@ -181,8 +181,8 @@ class Intake:
             except queue.Empty:
                 break
             if hint.is_folder:
-                self._folders.append((now, hint.drop, hint.path))
-                self._folders.append((now + LOOK_AGAIN, hint.drop, hint.path))
+                heapq.heappush(self._folders, (now, hint.drop, hint.path))
+                heapq.heappush(self._folders, (now + LOOK_AGAIN, hint.drop, hint.path))
             else:
                 paths[hint.drop, hint.path] = hint
         looks: dict[str, list[FolderScan]] = {}
@@ -213,11 +213,11 @@ class Intake:
             result.unsettled.append(seen)
         self._take(place, [result], now, companion=True)
 
-    def _scan_folders(self, now: float) -> bool:
+    def _scan_folders(self, now: float) -> None:
         """Scan the folders that hints named; one that lies in another is covered by it."""
         due: dict[str, set[str]] = {}
         while self._folders and self._folders[0][0] <= now:
-            _, drop, path = self._folders.popleft()
+            _, drop, path = heapq.heappop(self._folders)
             due.setdefault(drop, set()).add(path)
         for drop, paths in due.items():
             place = self._places[drop]
@@ -225,7 +225,6 @@ class Intake:
                 place.next_scan = now
             for path in _outermost(paths - {place.drop.path}):
                 self._take(place, list(place.scanner.walk(path)), now)
-        return False
 
     # -- scans -------------------------------------------------------------------------------------------------------
 
