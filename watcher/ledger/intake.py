@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from watcher.ledger.connection import Connection, text_blob
 from watcher.model import FileState, Role, Signature
 
+BACK_TO_PLAN = (
+    "state = 'pending', due_at = NULL, wake_at = NULL, attempts = 0, error = NULL, generation = generation + 1,"
+    " updated_at = ?"
+)
+"""What an UPDATE of files sets to have settled ones planned anew; its parameter is the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -215,8 +221,7 @@ def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
 def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, now: float) -> None:
     """Send the models that use this file, or miss one of its name, back to the plan stage."""
     sql.execute(
-        "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, error = NULL, attempts = 0,"
-        " generation = generation + 1, updated_at = ?"
+        f"UPDATE files SET {BACK_TO_PLAN}"
         " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ? AND id IN ("
         "  SELECT main_id FROM links WHERE companion_id = ?"
         "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"

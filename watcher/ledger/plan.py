@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
-from watcher.ledger.intake import missing_key
+from watcher.ledger.intake import BACK_TO_PLAN, missing_key
 from watcher.model import FileState, Role, Signature
 
 
@@ -179,8 +179,7 @@ class PlanLedger:
             if leader is not None:
                 directory, name = os.path.split(leader)
                 sql.execute(
-                    "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, attempts = 0, error = NULL,"
-                    " generation = generation + 1, updated_at = ? WHERE name = ? AND role = 'main' AND state != 'gone'"
+                    f"UPDATE files SET {BACK_TO_PLAN} WHERE name = ? AND role = 'main' AND state != 'gone'"
                     " AND settled_at IS NOT NULL AND dir_id = (SELECT id FROM dirs WHERE path = ?)"
                     " AND id NOT IN (SELECT main_id FROM links WHERE companion_id = ?)",
                     (now, os.fsencode(name), os.fsencode(directory), candidate.file_id),

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from watcher.ledger.connection import Connection
+from watcher.ledger.intake import BACK_TO_PLAN
 
 
 class UpkeepLedger:
@@ -53,8 +54,7 @@ class UpkeepLedger:
                         (row["upload_id"],),
                     )
                 sql.execute(
-                    "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, attempts = 0, error = NULL,"
-                    " generation = generation + 1, updated_at = ?, settled_at = coalesce(settled_at, ?) WHERE id = ?",
+                    f"UPDATE files SET {BACK_TO_PLAN}, settled_at = coalesce(settled_at, ?) WHERE id = ?",
                     (now, now, row["id"]),
                 )
                 tried += 1
