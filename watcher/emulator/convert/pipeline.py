@@ -1,5 +1,6 @@
 """Which converter takes which source format."""
 
+import importlib
 from collections.abc import Callable
 
 from watcher.emulator.convert.conversion import Conversion
@@ -27,6 +28,9 @@ _READERS: dict[str, Callable[[Conversion], Model | PointSet]] = {
     "3mf": read_3mf,
     "dae": read_dae,
 }
+_HEAVY_READERS: dict[str, str] = {}
+"""Formats whose readers stand on the libraries of the extra ``formats``: the module among the readers that has a
+``read`` for them. It is imported when the first such file comes."""
 _TEXTURES = frozenset(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"))
 _SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))
 
@@ -37,9 +41,10 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
     extension = extension_of(job.main_name)
     if job.main_name not in job.files:
         raise ConversionFailed(f"the main file {job.main_name} is not among the files")
-    if extension in _READERS:
+    read = _reader_for(extension)
+    if read is not None:
         conversion.stage(0.0, 0.35)
-        model = _READERS[extension](conversion)
+        model = read(conversion)
         if isinstance(model, PointSet):
             add_points(conversion, model)
             pipeline = "point-cloud"
@@ -58,6 +63,23 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
     else:
         raise ConversionFailed(_no_converter(job.main_name, extension))
     return ConversionResult(conversion.assets, pipeline, "\n".join(log))
+
+
+def _reader_for(extension: str) -> Callable[[Conversion], Model | PointSet] | None:
+    """Raises ConversionFailed when the library that it needs is not installed."""
+    if extension in _READERS:
+        return _READERS[extension]
+    if extension not in _HEAVY_READERS:
+        return None
+    try:
+        module = importlib.import_module(f"watcher.emulator.convert.readers.{_HEAVY_READERS[extension]}")
+    except ModuleNotFoundError as error:
+        raise ConversionFailed(
+            f"converting .{extension} files needs the package {error.name}, which is not installed here:"
+            " install 3dverse-watcher[formats]"
+        ) from None
+    read: Callable[[Conversion], Model | PointSet] = module.read
+    return read
 
 
 def _no_converter(name: str, extension: str) -> str:
