@@ -338,7 +338,7 @@ def test_a_file_from_a_windows_editor_is_read(home: Path) -> None:
         ("WATCHER_UPLAOD__WORKERS", "1", "sets no known key; did you mean WATCHER_UPLOAD__WORKERS?"),
         ("WATCHER_API_KEY", "sesame-open", "sets no known key; did you mean WATCHER_API__API_KEY?"),
         ("WATCHER_STATEDIR", "/x", "sets no known key; did you mean WATCHER_STATE_DIR?"),
-        ("WATCHER_UPLOAD", "1", "sets no known key; did you mean WATCHER_UPLOAD__WORKERS?"),
+        ("WATCHER_UPLOAD", "1", "sets no known key; did you mean WATCHER_UPLOAD__"),
         ("WATCHER_DROPS", "/in", "drops have no form as a variable; use [[drops]] tables in a file, or DROP arguments"),
         (
             "WATCHER_DROPS__PATH",

@@ -8,6 +8,7 @@ import structlog
 
 from watcher import clock
 from watcher.access import FolderAccess
+from watcher.arrival import Arrival
 from watcher.config import Auth, Settings
 from watcher.gate import Gate
 from watcher.identity import Identity
@@ -142,6 +143,7 @@ class Daemon:
             self.ledger,
             api,
             self.gate,
+            Arrival(api, proof=settings.upload.proof, stop=self._stop),
             backoff=backoff,
             on_change=lambda: wake("tracker", "upload"),
         )

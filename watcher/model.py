@@ -90,3 +90,14 @@ class Asset:
     asset_id: str
     type: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file as it is, or would be, on the server."""
+
+    name: str
+    """The name it travels under, relative to the main file's folder."""
+    digest: str
+    size: int
+    """Bytes."""

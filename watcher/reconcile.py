@@ -8,7 +8,7 @@ import structlog
 from watcher import clock
 from watcher.api import ApiError, AssetApi, NotFound, Unauthorized, Unreachable
 from watcher.api.models import UploadTask
-from watcher.digest import FileDigest
+from watcher.arrival import Arrival, ProofStopped, base_name
 from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt
 from watcher.upload import Backoff
@@ -31,6 +31,7 @@ class Reconciler:
         ledger: Ledger,
         api: AssetApi,
         gate: Gate,
+        arrival: Arrival,
         *,
         backoff: Backoff,
         on_change: Callable[[], None] = lambda: None,
@@ -42,6 +43,7 @@ class Reconciler:
         self._ledger = ledger
         self._api = api
         self._gate = gate
+        self._arrival = arrival
         self._backoff = backoff
         self._on_change = on_change
         self._first_asked: dict[int, float] = {}
@@ -57,6 +59,8 @@ class Reconciler:
         try:
             for folder_id in {attempt.folder_id for attempt in attempts}:
                 self._settle(folder_id, [a for a in attempts if a.folder_id == folder_id], now)
+        except ProofStopped:
+            return 0.0
         except (Unreachable, Unauthorized) as error:
             self._gate.close(str(error), now, refused=isinstance(error, Unauthorized))
             return 1.0
@@ -72,12 +76,12 @@ class Reconciler:
             for task in islice(self._api.folders.upload_tasks(folder_id), TASKS_LOOKED_AT):
                 if not self._ledger.doubts.owned(task.upload_task_id):
                     for conversion in task.conversion_tasks:
-                        by_name.setdefault(conversion.source_file_name, []).append(task)
+                        by_name.setdefault(base_name(conversion.source_file_name), []).append(task)
         except NotFound:
             pass  # a folder that is gone holds nothing
         for attempt in attempts:
             first_asked = self._first_asked.setdefault(attempt.upload_id, now)
-            name = attempt.members[0][0]
+            name = base_name(attempt.files[0].name)
             candidates = (t for t in by_name.get(name, []) if not self._ledger.doubts.owned(t.upload_task_id))
             found = next((t for t in candidates if self._holds(t, attempt)), None)
             if found is not None:
@@ -92,37 +96,6 @@ class Reconciler:
             self._on_change()
 
     def _holds(self, task: UploadTask, attempt: OpenAttempt) -> bool:
-        """Whether the server has, in this task, exactly what the attempt sent: proven by its bytes."""
-        name, digest, size = attempt.members[0]
-        for conversion in task.conversion_tasks:
-            if conversion.source_file_name != name or conversion.source_file_id is None:
-                continue
-            try:
-                same_size = self._api.source_files.details(conversion.source_file_id).size == size
-            except NotFound:
-                continue
-            if same_size and self._content(conversion.source_file_id) == digest:
-                return all(self._may_hold(attempt.folder_id, *member) for member in attempt.members[1:])
-        return False
-
-    def _may_hold(self, folder_id: str, name: str, digest: str, size: int) -> bool:
-        """Whether a companion may have arrived: false when its name is there, and its content under none of these."""
-        base = name.rsplit("/", 1)[-1]
-        there = [
-            source
-            for source in self._api.folders.source_files(folder_id, name=base)
-            if source.source_file_original_name.rsplit("/", 1)[-1] == base
-        ]
-        # A server that lists no companions tells nothing about them.
-        return not there or any(s.size == size and self._content(s.source_file_id) == digest for s in there)
-
-    def _content(self, source_file_id: str) -> str | None:
-        """The digest of what the server holds; None when it is not there."""
-        proof = FileDigest()
-        try:
-            with self._api.source_files.download(source_file_id) as chunks:
-                for chunk in chunks:
-                    proof.update(chunk)
-        except NotFound:
-            return None
-        return proof.text
+        """Whether the server has, in this task, exactly what the attempt sent."""
+        main, *companions = attempt.files
+        return self._arrival.in_task(task, main) is not None and self._arrival.may_hold(attempt.folder_id, companions)

@@ -18,7 +18,7 @@ from watcher.ledger import (
     Observation,
     Verdict,
 )
-from watcher.model import Asset, FileState, Role, Signature
+from watcher.model import Asset, FileState, Role, SentFile, Signature
 
 DROP = "/drop"
 FOLDER = "folder-1"
@@ -198,7 +198,7 @@ def test_after_a_kill_an_upload_in_flight_is_in_doubt_and_is_not_repeated(ledger
         assert reopened.doubts.recover(20.0) == 1
         (attempt,) = reopened.doubts.in_doubt()
         assert attempt.upload_id == claim.upload_id
-        assert attempt.members == (("a.obj", "blake3:a", 101),)
+        assert attempt.files == (SentFile("a.obj", "blake3:a", 101),)
         assert report(reopened, "a.obj").state is FileState.WAITING
         assert take(reopened, 21.0).main.path == f"{DROP}/b.obj"
         assert reopened.uploads.take(21.0) is None

@@ -208,6 +208,8 @@ class UploadSettings(_Section):
     """Seconds before the second attempt; doubles with each further one."""
     backoff_max: Annotated[Interval, Field(validate_default=True), AfterValidator(_not_below("backoff_base"))] = 300.0
     """Seconds that a wait between two attempts never exceeds."""
+    proof: bool = True
+    """Whether what may have arrived is downloaded and compared; without, its name and size must do."""
 
 
 class TrackSettings(_Section):

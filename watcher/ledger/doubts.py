@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text
 from watcher.ledger.uploads import Job, refund_attempt
+from watcher.model import SentFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,8 @@ class OpenAttempt:
     upload_id: int
     folder_id: str
     started_at: float
-    members: tuple[tuple[str, str, int], ...]
-    """(name, digest, size) of each file; the main file first."""
+    files: tuple[SentFile, ...]
+    """The main file first."""
 
 
 class DoubtLedger:
@@ -82,8 +83,8 @@ class DoubtLedger:
                 upload_id=row["id"],
                 folder_id=row["folder_id"],
                 started_at=row["started_at"],
-                members=tuple(
-                    (blob_text(member["name"]), member["digest"], member["size"])
+                files=tuple(
+                    SentFile(blob_text(member["name"]), member["digest"], member["size"])
                     for member in self._connection.rows(
                         "SELECT * FROM members WHERE upload_id = ? ORDER BY position", (row["id"],)
                     )

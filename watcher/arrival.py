@@ -1,0 +1,118 @@
+"""Does the server hold exactly these files? Shown by name and size, and proven by their bytes."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from watcher import clock
+from watcher.api import AssetApi, NotFound, wire_name
+from watcher.api.models import SourceFile, UploadTask
+from watcher.digest import FileDigest
+from watcher.model import SentFile
+
+PROOF_BYTES = 1 << 30
+"""Of a larger file the name and the size must do: to download it would take as long as to send it again."""
+PROOF_SECONDS = 600.0
+"""A proof that takes longer is broken off; then, too, the name and the size must do."""
+NAMESAKES_LOOKED_AT = 10_000
+"""Source files of one name in a folder that are looked at."""
+
+
+class ProofStopped(Exception):
+    """The program is to stop."""
+
+
+class Arrival:
+    """Compares what the server holds with what was sent, or would be. Safe to share between threads."""
+
+    def __init__(self, api: AssetApi, *, proof: bool = True, stop: threading.Event | None = None) -> None:
+        """
+        Args:
+            proof: whether content is downloaded and compared; without, the name and the size must do.
+            stop: breaks a download off.
+        """
+        self._api = api
+        self._proof = proof
+        self._stop = stop or threading.Event()
+
+    def namesakes(self, folder_id: str, name: str) -> Iterator[SourceFile]:
+        """The source files in a remote folder that bear this file name, whatever folder of its own each came from.
+
+        Raises:
+            ApiError: the server cannot be asked.
+        """
+        base = base_name(name)
+        found = islice(self._api.folders.source_files(folder_id, name=base), NAMESAKES_LOOKED_AT)
+        return (source for source in found if same_name(source.source_file_original_name, name))
+
+    def is_there(self, source: SourceFile, file: SentFile) -> bool:
+        """Whether a source file, whose name was compared already, is this file.
+
+        Raises:
+            ApiError: the server cannot be asked.
+            ProofStopped: the program is to stop.
+        """
+        if source.size is not None and source.size != file.size:
+            return False
+        if not self._proof or file.size > PROOF_BYTES:
+            return source.size == file.size
+        try:
+            digest = self.digest(source.source_file_id, seconds=PROOF_SECONDS)
+        except NotFound:
+            return False
+        return source.size == file.size if digest is None else digest == file.digest
+
+    def in_task(self, task: UploadTask, file: SentFile) -> str | None:
+        """The id of the source file that an upload task made of this file; None when it made none. Raises like
+        :meth:`is_there`."""
+        for conversion in task.conversion_tasks:
+            if conversion.source_file_id is None or not same_name(conversion.source_file_name, file.name):
+                continue
+            try:
+                if self.is_there(self._api.source_files.details(conversion.source_file_id), file):
+                    return conversion.source_file_id
+            except NotFound:
+                continue
+        return None
+
+    def may_hold(self, folder_id: str, companions: Sequence[SentFile]) -> bool:
+        """Whether these companions may be in a remote folder: false when the name of one is there, and its content
+        under none of these. A server that lists no companions tells nothing about them. Raises like :meth:`is_there`.
+        """
+        for file in companions:
+            there = list(self.namesakes(folder_id, file.name))
+            if there and not any(self.is_there(source, file) for source in there):
+                return False
+        return True
+
+    def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
+        """The digest of what the server holds; None when that takes longer than ``seconds``.
+
+        Raises:
+            NotFound: it is not there.
+            ApiError: the server cannot be asked.
+            ProofStopped: the program is to stop.
+        """
+        deadline = None if seconds is None else clock.now() + seconds
+        content = FileDigest()
+        with self._api.source_files.download(source_file_id) as chunks:
+            for chunk in chunks:
+                if self._stop.is_set():
+                    raise ProofStopped
+                if deadline is not None and clock.now() > deadline:
+                    return None
+                content.update(chunk)
+        return content.text
+
+
+def base_name(name: str) -> str:
+    """The last part of the name that a file travels under, as a server reads it."""
+    return wire_name(name).rsplit("/", 1)[-1]
+
+
+def same_name(theirs: str, ours: str) -> bool:
+    """Whether a server's name for a file is ours. Folders in it do not count, and what multipart forms cannot say in a
+    name may have stayed escaped."""
+    base = base_name(ours)
+    escaped = base.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    return theirs.replace("\\", "/").rsplit("/", 1)[-1] in (base, escaped, base.replace("\\", "/").rsplit("/", 1)[-1])
