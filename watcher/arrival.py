@@ -34,6 +34,7 @@ class Arrival:
         self._api = api
         self._proof = proof
         self._stop = stop or threading.Event()
+        self._digests: dict[str, str] = {}
 
     def namesakes(self, folder_id: str, name: str) -> Iterator[SourceFile]:
         """The source files in a remote folder that bear this file name, whatever folder of its own each came from.
@@ -86,13 +87,16 @@ class Arrival:
         return True
 
     def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
-        """The digest of what the server holds; None when that takes longer than ``seconds``.
+        """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once:
+        what the server holds under an id does not change.
 
         Raises:
             NotFound: it is not there.
             ApiError: the server cannot be asked.
             ProofStopped: the program is to stop.
         """
+        if (known := self._digests.get(source_file_id)) is not None:
+            return known
         deadline = None if seconds is None else clock.now() + seconds
         content = FileDigest()
         with self._api.source_files.download(source_file_id) as chunks:
@@ -102,6 +106,7 @@ class Arrival:
                 if deadline is not None and clock.now() > deadline:
                     return None
                 content.update(chunk)
+        self._digests[source_file_id] = content.text
         return content.text
 
 
@@ -110,9 +115,19 @@ def base_name(name: str) -> str:
     return wire_name(name).rsplit("/", 1)[-1]
 
 
-def same_name(theirs: str, ours: str) -> bool:
-    """Whether a server's name for a file is ours. Folders in it do not count, and what multipart forms cannot say in a
-    name may have stayed escaped."""
+def last_part(theirs: str) -> str:
+    """A server's name for a file without the folders in it."""
+    return theirs.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def spellings(ours: str) -> tuple[str, ...]:
+    """How a server may write the last part of our name: what multipart forms cannot say in it may have stayed
+    escaped."""
     base = base_name(ours)
     escaped = base.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    return theirs.replace("\\", "/").rsplit("/", 1)[-1] in (base, escaped, base.replace("\\", "/").rsplit("/", 1)[-1])
+    return tuple(dict.fromkeys((base, escaped, last_part(base))))
+
+
+def same_name(theirs: str, ours: str) -> bool:
+    """Whether a server's name for a file is ours. Folders in it do not count."""
+    return last_part(theirs) in spellings(ours)

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import structlog
 
@@ -41,12 +41,8 @@ class RemoteFolders:
         folder_id = self.mapped(drop)
         if not drop.mirror:
             return folder_id
-        remote = drop.folder
-        below = os.path.relpath(os.path.dirname(path), drop.path)
-        for part in below.split(os.sep):
-            if part != os.curdir:
-                remote = f"{remote}/{_name(part)}"
-                folder_id = self._child(self._api, folder_id, remote)
+        for remote in _mirrored(drop, path):
+            folder_id = self._child(self._api, folder_id, remote)
         return folder_id
 
     def mapped(self, drop: Drop) -> str:
@@ -110,6 +106,38 @@ class RemoteFolders:
             return folder_id
 
 
+class FolderSearch:
+    """Finds the remote folders of local files and creates none. Asks once for each folder."""
+
+    def __init__(self, api: AssetApi) -> None:
+        self._api = api
+        self._found: dict[str, str | None] = {}
+        self._below: dict[str, list[Folder]] = {}
+
+    def folder_for(self, drop: Drop, path: str) -> str | None:
+        """The id of the remote folder that the file at ``path`` goes to; None when it is not there.
+
+        Raises:
+            ApiError: the server cannot be asked.
+        """
+        if drop.folder not in self._found:
+            self._found[drop.folder] = find_folder(self._api, drop.folder)
+        folder_id = self._found[drop.folder]
+        if drop.mirror:
+            for remote in _mirrored(drop, path):
+                if folder_id is None:
+                    break
+                if remote not in self._found:
+                    self._found[remote] = self._child(folder_id, remote)
+                folder_id = self._found[remote]
+        return folder_id
+
+    def _child(self, parent_id: str, remote: str) -> str | None:
+        if parent_id not in self._below:
+            self._below[parent_id] = self._api.folders.subfolders(parent_id)
+        return _named(self._below[parent_id], remote.rpartition("/")[2], remote)
+
+
 def is_id(remote: str) -> bool:
     """Whether a drop names its remote folder by its id, not by a path."""
     return _ID.fullmatch(remote) is not None
@@ -144,6 +172,15 @@ def _named(folders: Iterable[Folder], name: str, remote: str) -> str | None:
     if len(found) > 1:
         _log.warning("several remote folders bear this path, the first is used", path=remote, folder_ids=found)
     return found[0] if found else None
+
+
+def _mirrored(drop: Drop, path: str) -> Iterator[str]:
+    """The remote paths below the drop's own folder that lead to a file of a mirroring drop, from the top."""
+    remote = drop.folder
+    for part in os.path.relpath(os.path.dirname(path), drop.path).split(os.sep):
+        if part != os.curdir:
+            remote = f"{remote}/{_name(part)}"
+            yield remote
 
 
 def _name(part: str) -> str:

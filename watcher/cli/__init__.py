@@ -15,6 +15,7 @@ _COMMANDS = {
     "scan": "one pass over the drops, to its end",
     "status": "what became of everything, or of the named files",
     "retry": "try failed files again",
+    "adopt": "link files to what the server holds, after a lost ledger",
     "forget": "lose all memory of files",
     "doctor": "is everything as it should be, and what to do",
     "config": "the effective settings, secrets masked",

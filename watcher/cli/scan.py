@@ -50,7 +50,7 @@ def command(
     settings.require_drops()
     if dry_run:
         return _plan(settings, as_json)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     return scan(settings, as_json=as_json, timeout=timeout)
 
 
@@ -88,10 +88,11 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
                 print_files(console, [file for file in files if file.state is not FileState.GONE])
                 console.print()
                 print_counts(console, counts)
-    return outcome if outcome is not None else _judge(files)
+    return outcome if outcome is not None else judge(files)
 
 
-def _judge(files: Sequence[FileReport]) -> ExitCode:
+def judge(files: Sequence[FileReport]) -> ExitCode:
+    """The exit code for where these files stand."""
     states = {file.state for file in files}
     if states & set(AT_WORK):
         return ExitCode.TIMEOUT
@@ -110,5 +111,6 @@ def _plan(settings: Settings, as_json: bool) -> int:
     return ExitCode.GOOD
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """A signal handler: SIGTERM as Ctrl-C."""
     raise KeyboardInterrupt

@@ -179,12 +179,26 @@ class UploadLedger:
         )
         return Claim(Verdict.SEND, upload_id)
 
-    def sent(self, upload_id: int, upload_task_id: str, now: float) -> None:
-        """The server took the upload and named its task."""
+    def known(self, folder_id: str, set_digest: str) -> bool:
+        """Whether a content is on record for a folder, or on its way there."""
+        sql = "SELECT 1 FROM uploads WHERE folder_id = ? AND set_digest = ? AND state != 'void'"
+        return self._connection.row(sql, (folder_id, set_digest)) is not None
+
+    def owns(self, source_file_id: str) -> bool:
+        """Whether an upload on record has this source file."""
+        sql = "SELECT 1 FROM uploads WHERE source_file_id = ? AND state != 'void' LIMIT 1"
+        return self._connection.row(sql, (source_file_id,)) is not None
+
+    def sent(self, upload_id: int, upload_task_id: str, now: float, sent_at: float | None = None) -> None:
+        """The server took the upload and named its task.
+
+        Args:
+            sent_at: when that was, if not now.
+        """
         with self._connection.transaction() as sql:
             sql.execute(
                 "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, error = NULL WHERE id = ?",
-                (upload_task_id, now, upload_id),
+                (upload_task_id, now if sent_at is None else sent_at, upload_id),
             )
             sql.execute(
                 "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
