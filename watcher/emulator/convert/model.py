@@ -83,6 +83,63 @@ class Primitive:
 class Mesh:
     name: str
     primitives: list[Primitive]
+    skeleton: int | None = None
+    """The skeleton whose bones move it: those that its primitives name."""
+
+
+@dataclass(slots=True)
+class Bone:
+    name: str
+    parent: int | None
+    """Its place in the skeleton."""
+    rest: Doubles = field(default_factory=lambda: np.eye(4))
+    """(4, 4), from the bone's space to its parent's at rest; without a parent, to the scene's."""
+    inverse_bind: Doubles = field(default_factory=lambda: np.eye(4))
+    """(4, 4), from the space in which the mesh was bound to the bone's."""
+
+
+@dataclass(slots=True)
+class Skeleton:
+    name: str
+    bones: list[Bone]
+
+
+class Moved(StrEnum):
+    """What of a bone or a node a track moves; the value is its name in an animation's description."""
+
+    POSITION = "position"
+    ORIENTATION = "orientation"
+    SCALE = "scale"
+
+    @property
+    def width(self) -> int:
+        """Numbers of one value; an orientation is a quaternion x, y, z, w."""
+        return 4 if self is Moved.ORIENTATION else 3
+
+
+@dataclass(slots=True)
+class Track:
+    """The course of one property over time. It is relative to the parent, as a node's matrix is."""
+
+    target: str
+    """Name of the bone or node."""
+    moved: Moved
+    times: Floats
+    """(keys,), seconds, rising"""
+    values: Floats
+    """(keys, width of the property)"""
+    steps: bool = False
+    """Whether a value holds until the next; else what lies between them is on the way from one to the other."""
+
+
+@dataclass(slots=True)
+class Animation:
+    name: str
+    duration: float
+    """Seconds."""
+    tracks: list[Track]
+    skeleton: int | None = None
+    """The skeleton that it moves; None when it moves nodes that are no bones."""
 
 
 @dataclass(slots=True)
@@ -104,6 +161,8 @@ class Model:
     roots: list[int] = field(default_factory=list)
     materials: list[Material] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
+    skeletons: list[Skeleton] = field(default_factory=list)
+    animations: list[Animation] = field(default_factory=list)
 
     def add_mesh_node(self, mesh: Mesh) -> None:
         """Add a mesh and a root node that shows it."""

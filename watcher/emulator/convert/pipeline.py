@@ -6,6 +6,7 @@ from collections.abc import Callable
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConversionResult
 from watcher.emulator.convert.model import Model, PointSet
+from watcher.emulator.convert.motion_assets import add_motion
 from watcher.emulator.convert.points import add_points
 from watcher.emulator.convert.readers.dae import read_dae
 from watcher.emulator.convert.readers.gltf import read_glb, read_gltf
@@ -28,7 +29,11 @@ _READERS: dict[str, Callable[[Conversion], Model | PointSet]] = {
     "3mf": read_3mf,
     "dae": read_dae,
 }
-_HEAVY_READERS: dict[str, str] = {}
+_ASSIMP = (
+    "3ds ac ac3d acc amj ase ask b3d blend bvh cob enff fbx hmb irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
+    " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
+)
+_HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp")
 """Formats whose readers stand on the libraries of the extra ``formats``: the module among the readers that has a
 ``read`` for them. It is imported when the first such file comes."""
 _TEXTURES = frozenset(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"))
@@ -48,6 +53,9 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
         if isinstance(model, PointSet):
             add_points(conversion, model)
             pipeline = "point-cloud"
+        elif model.animations and not any(mesh.primitives for mesh in model.meshes):
+            add_motion(conversion, model)
+            pipeline = "animation"
         else:
             add_model(conversion, model)
             pipeline = "scene"

@@ -10,6 +10,7 @@ from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.mesh_payload import write_mesh
 from watcher.emulator.convert.model import Doubles, Floats, Material, Mesh, Model, TextureSlot
+from watcher.emulator.convert.motion_assets import add_motion
 from watcher.emulator.convert.raster import Look, Surface, render_surfaces
 from watcher.emulator.convert.scene_graph import Instance, bounds, entities, instances
 from watcher.emulator.convert.texture import add_texture, open_picture
@@ -50,6 +51,7 @@ def add_model(conversion: Conversion, model: Model) -> None:
     conversion.stage(0.85, 1.0)
     # A lone mesh looks like its scene.
     _add_meshes(conversion, model, descriptions, looks, scene_picture if len(placed) == 1 else None)
+    add_motion(conversion, model)
     # The scene is the main asset.
     conversion.assets.sort(key=lambda asset: asset.type != "scene")
 
@@ -144,7 +146,9 @@ def _add_scene(
         drawn += triangles[instance.mesh]
         surfaces += _surfaces(model.meshes[instance.mesh], looks, instance.matrix)
     thumbnail = picture.png(render_surfaces(surfaces, picture.SIDE))
-    references = [f"mesh-{index}" for index in sorted({instance.mesh for instance in placed})]
+    shown = sorted({instance.mesh for instance in placed})
+    skeletons = sorted({skeleton for i in shown if (skeleton := model.meshes[i].skeleton) is not None})
+    references = [f"mesh-{index}" for index in shown] + [f"skeleton-{index}" for index in skeletons]
     conversion.add(
         "scene",
         "scene",

@@ -1,6 +1,7 @@
 """The nodes of a model: where its meshes stand, and the entities of its scene asset."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,29 @@ class Instance:
     mesh: int
     matrix: Doubles
     """From the mesh's space to the scene's."""
+
+
+class Tree:
+    """The nodes of a model: parents and places in the scene, by their places in the model's list."""
+
+    def __init__(self, model: Model) -> None:
+        self.nodes = model.nodes
+        self.parent: dict[int, int] = {}
+        self.matrix: dict[int, Doubles] = {}
+        """From the node's space to the scene's."""
+        waiting = [(root, np.eye(4)) for root in model.roots]
+        while waiting:
+            at, above = waiting.pop()
+            self.matrix[at] = above @ self.nodes[at].matrix
+            for child in self.nodes[at].children:
+                self.parent[child] = at
+                waiting.append((child, self.matrix[at]))
+
+    def ancestors(self, at: int) -> Iterator[int]:
+        """From the parent to the root."""
+        while at in self.parent:
+            at = self.parent[at]
+            yield at
 
 
 def instances(model: Model) -> list[Instance]:
@@ -104,10 +128,13 @@ def _shown(model: Model, node: Node) -> list[dict[str, Any]]:
     """The components that show each submesh of a node's mesh."""
     if node.mesh is None:
         return []
+    mesh = model.meshes[node.mesh]
+    moved = {} if mesh.skeleton is None else {"skeleton_ref": {"value": f"asset:skeleton-{mesh.skeleton}"}}
     return [
         {
             "mesh_ref": {"value": f"asset:mesh-{node.mesh}", "submeshIndex": place},
             "material_ref": {"value": f"asset:material-{primitive.material}"},
         }
-        for place, primitive in enumerate(model.meshes[node.mesh].primitives)
+        | moved
+        for place, primitive in enumerate(mesh.primitives)
     ]

@@ -32,14 +32,17 @@ class SourceFiles:
 
     def read(self, name: str) -> bytes:
         """The whole content. Raises ConversionFailed when it is empty or too large to be read whole."""
-        path = self._files[name]
-        size = path.stat().st_size
+        self.require_readable(name)
+        return self._files[name].read_bytes()
+
+    def require_readable(self, name: str) -> None:
+        """Raises ConversionFailed when a file is empty or too large to be read whole."""
+        size = self._files[name].stat().st_size
         if size == 0:
             raise ConversionFailed(f"the file {name} is empty")
         if size > _LARGEST_SOURCE:
             limit = _LARGEST_SOURCE >> 20
             raise ConversionFailed(f"{name} has {size >> 20} MiB; this emulator converts models up to {limit} MiB")
-        return path.read_bytes()
 
     def resolve(self, reference: str, written_in: str) -> str | None:
         """The file that a reference names, or None when the job has no such file.

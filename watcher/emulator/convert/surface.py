@@ -184,6 +184,8 @@ def primitive_of(
     normals: Floats | None = None,
     uvs: Floats | None = None,
     colors: Bytes | None = None,
+    bones: npt.NDArray[np.uint16] | None = None,
+    weights: Floats | None = None,
     material: int | None = None,
 ) -> Primitive:
     """A primitive of triangles (n, 3) of shared positions; what else there is comes per corner (3 n rows).
@@ -196,7 +198,7 @@ def primitive_of(
         used[corners] = True
         place = np.cumsum(used) - 1
         normals = corner_normals(positions[used], place[corners].reshape(-1, 3))
-    columns = [column for column in (corners, normals, uvs, colors) if column is not None]
+    columns = [column for column in (corners, normals, uvs, colors, bones, weights) if column is not None]
     first, inverse = weld(*columns)
     return Primitive(
         positions=positions[corners[first]].astype(np.float32),
@@ -204,6 +206,8 @@ def primitive_of(
         normals=normals[first],
         uvs=None if uvs is None else uvs[first],
         colors=None if colors is None else colors[first],
+        bones=None if bones is None else bones[first],
+        weights=None if weights is None else weights[first],
         material=material,
     )
 

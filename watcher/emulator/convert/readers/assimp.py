@@ -1,0 +1,181 @@
+"""The long tail of model formats, read by the Open Asset Import Library."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from watcher.emulator.convert.conversion import Conversion
+from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.model import Doubles, Mesh, Model, Node, Primitive
+from watcher.emulator.convert.readers import assimp_library as library
+from watcher.emulator.convert.readers.assimp_files import JobFiles
+from watcher.emulator.convert.readers.assimp_materials import Materials
+from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
+from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, inverse_of, skeletons
+from watcher.emulator.convert.scene_graph import Tree
+from watcher.formats import extension_of
+
+_LIBRARY = library.load()
+_NAMES_OF_FORMATS = {"md5": "md5mesh"}
+"""Extensions under which the library knows a format by another one."""
+_SETTINGS = {
+    # A file of bones alone shall not show made-up sticks.
+    b"IMPORT_NO_SKELETON_MESHES": 1,
+    # Pivots become part of a node's matrix instead of a chain of made-up nodes.
+    b"IMPORT_FBX_PRESERVE_PIVOTS": 0,
+}
+_MOST_NODES = 100_000
+
+
+def read(conversion: Conversion) -> Model:
+    """Raises ConversionFailed when the library cannot read the file, or a file that the model needs is missing."""
+    extension = extension_of(conversion.main_name)
+    conversion.files.require_readable(conversion.main_name)
+    return read_as(conversion, conversion.files.path(conversion.main_name), extension)
+
+
+def read_as(conversion: Conversion, main: Path, extension: str) -> Model:
+    """Read the blob ``main`` as the job's main file, in the format that the extension tells."""
+    with _imported(conversion, main, _NAMES_OF_FORMATS.get(extension, extension)) as (scene, missing):
+        conversion.progress(0.5)
+        model = _Reader(scene, conversion).read()
+        for name in missing:
+            conversion.warn(f"the file {name!r} is not among the uploaded files")
+        if missing and not any(mesh.primitives for mesh in model.meshes):
+            raise ConversionFailed(f"the file {missing[0]!r} that the model needs is not among the uploaded files")
+        return model
+
+
+@contextmanager
+def _imported(conversion: Conversion, main: Path, extension: str) -> Iterator[tuple[library.Scene, list[str]]]:
+    """The scene, and the files that the model names and that are not there."""
+    settings = _LIBRARY.aiCreatePropertyStore()
+    for name, value in _SETTINGS.items():
+        _LIBRARY.aiSetImportPropertyInteger(settings, name, value)
+    files = JobFiles(conversion, main, extension)
+    scene = _LIBRARY.aiImportFileExWithProperties(os.fsencode(files.main_name), 0, files.interface, settings)
+    try:
+        missing = _named_in(main, files.missing)
+        if not scene:
+            raise ConversionFailed(_reason(extension_of(conversion.main_name), missing))
+        yield scene.contents, missing
+    finally:
+        if scene:
+            _LIBRARY.aiReleaseImport(scene)
+        _LIBRARY.aiReleasePropertyStore(settings)
+        files.close()
+
+
+def _named_in(main: Path, names: list[str]) -> list[str]:
+    """Those of the names that stand in the file: what else was looked for are guesses of the library."""
+    bases = [(name, name.replace("\\", "/").rsplit("/", 1)[-1].lower().encode()) for name in names]
+    content = main.read_bytes().lower() if names else b""
+    return [name for name, base in bases if b"." in base and base in content]
+
+
+def _reason(extension: str, missing: list[str]) -> str:
+    if missing:
+        return f"the file {missing[0]!r} that the model needs is not among the uploaded files"
+    error = (_LIBRARY.aiGetErrorString() or b"").decode(errors="replace").strip()
+    if "bad_alloc" in error or "length_error" in error:
+        raise MemoryError
+    if not error or error.startswith("No suitable reader found"):
+        return f"this is not a .{extension} model that can be read"
+    return f"this .{extension} model is damaged: {error[:300]}"
+
+
+class _Reader:
+    def __init__(self, scene: library.Scene, conversion: Conversion) -> None:
+        self._scene = scene
+        self._conversion = conversion
+        self._meshes: list[library.Mesh] = library.items(scene.meshes, scene.mesh_count)
+
+    def read(self) -> Model:
+        scene = self._scene
+        model = Model()
+        shown = self._read_nodes(model)
+        tree = Tree(model)
+        bound, inverse_binds = self._bones(shown, tree)
+        if not self._meshes:
+            # A file of motion alone.
+            bound = [animated_names(scene)]
+        model.skeletons = skeletons(tree, bound, inverse_binds)
+        model.animations = animations(scene, model.skeletons)
+        materials = Materials(scene, self._conversion)
+        model.materials, model.images = materials.materials, materials.images
+        self._read_meshes(model, shown)
+        return model
+
+    def _read_nodes(self, model: Model) -> dict[int, tuple[int, ...]]:
+        """Fill in the nodes. Returns the places of the library's meshes that each node shows."""
+        shown: dict[int, tuple[int, ...]] = {}
+        waiting: list[tuple[library.Node, int | None]] = []
+        if self._scene.root:
+            waiting.append((self._scene.root.contents, None))
+        while waiting:
+            source, parent = waiting.pop()
+            at = len(model.nodes)
+            if at >= _MOST_NODES:
+                raise ConversionFailed(f"the scene has more than {_MOST_NODES} nodes")
+            model.nodes.append(Node(str(source.name) or f"node {at}", matrix_of(source.transformation)))
+            if parent is None:
+                model.roots.append(at)
+            else:
+                model.nodes[parent].children.append(at)
+            if source.mesh_count:
+                shown[at] = tuple(i for i in source.meshes[: source.mesh_count] if i < len(self._meshes))
+            waiting += [(child, at) for child in reversed(library.items(source.children, source.child_count))]
+        return shown
+
+    def _bones(self, shown: dict[int, tuple[int, ...]], tree: Tree) -> tuple[list[list[str]], dict[str, Doubles]]:
+        """Per mesh the names of its bones, and by bone the matrix from the scene's space to its own when bound."""
+        node_of: dict[int, int] = {}
+        for node, parts in shown.items():
+            for part in parts:
+                node_of.setdefault(part, node)
+        bound = []
+        inverse_binds: dict[str, Doubles] = {}
+        for at, mesh in enumerate(self._meshes):
+            bones = library.items(mesh.bones, mesh.bone_count)
+            bound.append([str(bone.name) for bone in bones])
+            to_mesh = inverse_of(tree.matrix[node_of[at]]) if at in node_of else np.eye(4)
+            for bone in bones:
+                inverse_binds.setdefault(str(bone.name), matrix_of(bone.offset) @ to_mesh)
+        return bound, inverse_binds
+
+    def _read_meshes(self, model: Model, shown: dict[int, tuple[int, ...]]) -> None:
+        """Fill in the meshes: all that one node shows are one of ours, whose primitives they are."""
+        place_of = [{bone.name: at for at, bone in enumerate(skeleton.bones)} for skeleton in model.skeletons]
+        made: dict[tuple[int, ...], int] = {}
+        primitives: dict[int, Primitive | None] = {}
+        without = 0
+        for done, (node, parts) in enumerate(shown.items()):
+            if parts not in made:
+                made[parts] = len(model.meshes)
+                sources = [self._meshes[part] for part in parts]
+                name = next((str(source.name) for source in sources if str(source.name)), model.nodes[node].name)
+                mesh = Mesh(name, [], self._skeleton_of(sources, place_of))
+                bones = place_of[mesh.skeleton] if mesh.skeleton is not None else {}
+                for part, source in zip(parts, sources, strict=True):
+                    if part not in primitives:
+                        primitives[part] = read_primitive(source, bones)
+                    primitive = primitives[part]
+                    if primitive is None:
+                        without += 1
+                        continue
+                    mesh.primitives.append(primitive)
+                model.meshes.append(mesh)
+            model.nodes[node].mesh = made[parts]
+            self._conversion.progress(0.5 + 0.5 * (done + 1) / len(shown))
+        if without:
+            self._conversion.note(f"{without} meshes of points or lines were left out")
+        hidden = len(self._meshes) - len(primitives)
+        if hidden:
+            self._conversion.note(f"{hidden} meshes that the scene does not show were left out")
+
+    def _skeleton_of(self, sources: list[library.Mesh], place_of: list[dict[str, int]]) -> int | None:
+        names = {str(bone.name) for source in sources for bone in library.items(source.bones, source.bone_count)}
+        return next((at for at, places in enumerate(place_of) if not names.isdisjoint(places)), None)

@@ -1,0 +1,178 @@
+"""Materials and pictures of a scene of the Open Asset Import Library."""
+
+import ctypes
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from watcher.emulator.convert import picture
+from watcher.emulator.convert.conversion import Conversion
+from watcher.emulator.convert.model import Image, Material, TextureSlot
+from watcher.emulator.convert.readers import assimp_library as library
+
+_TEXTURE_FILE = "$tex.file"
+_MADE_UP = ("$texture_dummy", "Procedural,")
+"""So begin the names of textures that are no files: the library writes them where a file names or needs none."""
+_STRING = 3
+_NUMBERS = {1: "<f4", 2: "<f8", 4: "<i4"}
+"""By aiPropertyTypeInfo."""
+_SLOTS: dict[tuple[int, int], TextureSlot] = {
+    (1, 0): TextureSlot.ALBEDO,  # diffuse
+    (2, 0): TextureSlot.SPECULAR,
+    (4, 0): TextureSlot.EMISSION,
+    (5, 0): TextureSlot.NORMAL,  # height
+    (6, 0): TextureSlot.NORMAL,
+    (8, 0): TextureSlot.OPACITY,
+    (10, 0): TextureSlot.OCCLUSION,  # light map
+    (12, 0): TextureSlot.ALBEDO,  # base colour
+    (13, 0): TextureSlot.NORMAL,  # normal camera
+    (14, 0): TextureSlot.EMISSION,
+    (15, 0): TextureSlot.METALLIC,
+    (16, 0): TextureSlot.ROUGHNESS,
+    (17, 0): TextureSlot.OCCLUSION,
+    (20, 0): TextureSlot.CLEARCOAT,
+    (20, 1): TextureSlot.CLEARCOAT_ROUGHNESS,
+    (20, 2): TextureSlot.CLEARCOAT_NORMAL,
+    (27, 0): TextureSlot.METALLIC_ROUGHNESS,
+}
+"""By aiTextureType and index; what is not here has no place in our materials."""
+_MOST_TEXELS = 100_000_000
+
+
+class Materials:
+    """``materials`` and ``images`` of a scene."""
+
+    def __init__(self, scene: library.Scene, conversion: Conversion) -> None:
+        self._conversion = conversion
+        self.images: list[Image] = []
+        self._known: dict[str, int | None] = {}
+        self._add_embedded(scene)
+        sources = library.items(scene.materials, scene.material_count)
+        self.materials = [self._material(source, at) for at, source in enumerate(sources)]
+
+    def _material(self, source: library.Material, at: int) -> Material:
+        values: dict[str, Any] = {}
+        textures: list[tuple[int, int, str]] = []
+        for found in library.items(source.properties, source.count):
+            value = _value(found)
+            if str(found.key) == _TEXTURE_FILE:
+                if isinstance(value, str) and value and not value.startswith(_MADE_UP):
+                    textures.append((found.semantic, found.index, value))
+            elif value is not None:
+                values.setdefault(str(found.key), value)
+        name = values.get("?mat.name")
+        material = Material(name if isinstance(name, str) and name else f"material {at}")
+        _set_surface(material, values)
+        for semantic, index, reference in textures:
+            image = self._image(reference)
+            slot = _SLOTS.get((semantic, index))
+            if image is not None and slot is not None:
+                material.textures.setdefault(slot, image)
+        if TextureSlot.ALBEDO in material.textures:
+            # The texture stands in the place of the colour.
+            material.albedo = (1.0, 1.0, 1.0)
+        return material
+
+    def _image(self, reference: str) -> int | None:
+        """The index of the picture that a reference names; None, with a warning, when it is not there."""
+        if reference not in self._known:
+            found = self._file(reference)
+            embedded = self._known.get(_base_name(reference))
+            if found is not None:
+                key = f"file {found}"
+                if key not in self._known:
+                    self._known[key] = len(self.images)
+                    self.images.append(Image(_base_name(found), self._conversion.files.path(found)))
+                self._known[reference] = self._known[key]
+            elif embedded is not None:
+                self._known[reference] = embedded
+            else:
+                self._conversion.warn(f"the texture {reference!r} is not among the uploaded files")
+                self._known[reference] = None
+        return self._known[reference]
+
+    def _file(self, reference: str) -> str | None:
+        """The file that is meant; an X3D texture may name several in quotes, of which the first that exists counts."""
+        for name in filter(str.strip, reference.split('"')):
+            found = self._conversion.files.resolve(name, self._conversion.main_name)
+            if found is not None:
+                return found
+        return None
+
+    def _add_embedded(self, scene: library.Scene) -> None:
+        """The pictures inside the model: materials name them by ``*`` and their number, or by file name."""
+        for at, texture in enumerate(library.items(scene.textures, scene.texture_count)):
+            name = _base_name(str(texture.file_name)) or f"image {at}"
+            data = self._embedded(texture, name)
+            if data is not None:
+                self._known[f"*{at}"] = len(self.images)
+                self._known.setdefault(name, len(self.images))
+                # Raw pixels have become a PNG, whatever the name says.
+                self.images.append(Image(f"{name.rsplit('.', 1)[0]}.png" if texture.height else name, data))
+
+    def _embedded(self, texture: library.Texture, name: str) -> bytes | None:
+        if not texture.data or not texture.width:
+            self._conversion.warn(f"the texture {name} inside the model is empty")
+            return None
+        if texture.height == 0:
+            return ctypes.string_at(texture.data, texture.width)
+        if texture.width * texture.height > _MOST_TEXELS:
+            self._conversion.warn(f"the texture {name} inside the model has too many pixels and was left out")
+            return None
+        texels = np.ndarray(
+            (texture.height, texture.width, 4),
+            np.uint8,
+            (ctypes.c_char * (texture.width * texture.height * 4)).from_address(texture.data),
+        )
+        return picture.encode(Pillow.fromarray(texels[:, :, (2, 1, 0, 3)]))
+
+
+def _set_surface(material: Material, values: dict[str, Any]) -> None:
+    base = _color(values.get("$clr.base")) or _color(values.get("$clr.diffuse"))
+    if base is not None:
+        material.albedo = base
+    material.emission = _color(values.get("$clr.emissive")) or material.emission
+    material.opacity = _share(values.get("$mat.opacity"), 1.0)
+    material.metallic = _share(values.get("$mat.metallicFactor"), 0.0)
+    shininess = _number(values.get("$mat.shininess"))
+    if shininess is not None and shininess > 0:
+        # The exponent of a Phong highlight as the roughness of a microfacet lobe of equal width.
+        material.roughness = min(1.0, math.sqrt(2.0 / (shininess + 2.0)))
+    material.roughness = _share(values.get("$mat.roughnessFactor"), material.roughness)
+    material.double_sided = bool(_number(values.get("$mat.twosided")))
+
+
+def _value(found: library.MaterialProperty) -> Any:
+    """Text, or a list of numbers; None for what is neither, or broken."""
+    data = ctypes.string_at(found.data, found.size) if found.data else b""
+    if found.kind == _STRING:
+        # A length of four bytes, the text, a zero.
+        return data[4:].split(b"\0", 1)[0].decode(errors="replace")
+    if found.kind not in _NUMBERS:
+        return None
+    kind = np.dtype(_NUMBERS[found.kind])
+    return np.frombuffer(data[: len(data) // kind.itemsize * kind.itemsize], kind).tolist()
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, list) and value and math.isfinite(value[0]):
+        return float(value[0])
+    return None
+
+
+def _share(value: Any, default: float) -> float:
+    number = _number(value)
+    return default if number is None else min(1.0, max(0.0, number))
+
+
+def _color(value: Any) -> tuple[float, float, float] | None:
+    if not isinstance(value, list) or len(value) < 3 or not all(map(math.isfinite, value[:3])):
+        return None
+    red, green, blue = (min(1.0, max(0.0, float(part))) for part in value[:3])
+    return red, green, blue
+
+
+def _base_name(reference: str) -> str:
+    return reference.replace("\\", "/").rsplit("/", 1)[-1]
