@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-CONVERTED_HERE = {"obj", "gltf", "glb", "stl", "ply", "off", "3mf", "dae"}
+CONVERTED_HERE = {"obj", "gltf", "glb", "stl", "ply", "off", "3mf", "dae"} | {
+    *("fbx", "3ds", "x3d", "wrl", "x", "lwo", "ac", "ase", "md5mesh"),
+}
 
 
 def copy_corpus(corpus: Path, drop: Path) -> None:

@@ -33,7 +33,7 @@ _ASSIMP = (
     "3ds ac ac3d acc amj ase ask b3d blend bvh cob enff fbx hmb irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
     " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
 )
-_HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp")
+_HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {"wrl": "wrl"}
 """Formats whose readers stand on the libraries of the extra ``formats``: the module among the readers that has a
 ``read`` for them. It is imported when the first such file comes."""
 _TEXTURES = frozenset(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"))

@@ -27,6 +27,9 @@ _SETTINGS = {
     # Pivots become part of a node's matrix instead of a chain of made-up nodes.
     b"IMPORT_FBX_PRESERVE_PIVOTS": 0,
 }
+_GENERATE_UVS, _TRANSFORM_UVS = 0x40000, 0x80000
+"""Steps of the library after reading: where a material is laid around a mesh by a rule, or its texture is shifted,
+scaled or turned, that goes into the mesh. All other steps are ours."""
 _MOST_NODES = 100_000
 
 
@@ -56,7 +59,9 @@ def _imported(conversion: Conversion, main: Path, extension: str) -> Iterator[tu
     for name, value in _SETTINGS.items():
         _LIBRARY.aiSetImportPropertyInteger(settings, name, value)
     files = JobFiles(conversion, main, extension)
-    scene = _LIBRARY.aiImportFileExWithProperties(os.fsencode(files.main_name), 0, files.interface, settings)
+    scene = _LIBRARY.aiImportFileExWithProperties(
+        os.fsencode(files.main_name), _GENERATE_UVS | _TRANSFORM_UVS, files.interface, settings
+    )
     try:
         missing = _named_in(main, files.missing)
         if not scene:
@@ -106,7 +111,7 @@ class _Reader:
         model.animations = animations(scene, model.skeletons)
         materials = Materials(scene, self._conversion)
         model.materials, model.images = materials.materials, materials.images
-        self._read_meshes(model, shown)
+        self._read_meshes(model, shown, materials.uv_sets)
         return model
 
     def _read_nodes(self, model: Model) -> dict[int, tuple[int, ...]]:
@@ -146,7 +151,7 @@ class _Reader:
                 inverse_binds.setdefault(str(bone.name), matrix_of(bone.offset) @ to_mesh)
         return bound, inverse_binds
 
-    def _read_meshes(self, model: Model, shown: dict[int, tuple[int, ...]]) -> None:
+    def _read_meshes(self, model: Model, shown: dict[int, tuple[int, ...]], uv_sets: list[int]) -> None:
         """Fill in the meshes: all that one node shows are one of ours, whose primitives they are."""
         place_of = [{bone.name: at for at, bone in enumerate(skeleton.bones)} for skeleton in model.skeletons]
         made: dict[tuple[int, ...], int] = {}
@@ -156,12 +161,15 @@ class _Reader:
             if parts not in made:
                 made[parts] = len(model.meshes)
                 sources = [self._meshes[part] for part in parts]
-                name = next((str(source.name) for source in sources if str(source.name)), model.nodes[node].name)
+                # Some formats only number their meshes.
+                names = (name for source in sources if (name := str(source.name)).strip("0123456789"))
+                name = next(names, model.nodes[node].name)
                 mesh = Mesh(name, [], self._skeleton_of(sources, place_of))
                 bones = place_of[mesh.skeleton] if mesh.skeleton is not None else {}
                 for part, source in zip(parts, sources, strict=True):
                     if part not in primitives:
-                        primitives[part] = read_primitive(source, bones)
+                        uv_set = uv_sets[source.material] if source.material < len(uv_sets) else 0
+                        primitives[part] = read_primitive(source, bones, uv_set)
                     primitive = primitives[part]
                     if primitive is None:
                         without += 1

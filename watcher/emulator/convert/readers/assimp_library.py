@@ -14,7 +14,7 @@ _DISTRIBUTION = "cmeel-assimp"
 _MAJOR_VERSION = 6
 """Structures are laid out as in this version."""
 _STRING_BYTES = 1024
-_COLOR_SETS = _UV_SETS = 8
+_COLOR_SETS = UV_SETS = 8
 
 
 class String(Structure):
@@ -49,8 +49,8 @@ class Mesh(Structure):
         ("tangents", c_void_p),
         ("bitangents", c_void_p),
         ("colors", c_void_p * _COLOR_SETS),
-        ("uvs", c_void_p * _UV_SETS),
-        ("uv_widths", c_uint * _UV_SETS),
+        ("uvs", c_void_p * UV_SETS),
+        ("uv_widths", c_uint * UV_SETS),
         ("faces", c_void_p),
         ("bone_count", c_uint),
         ("bones", POINTER(POINTER(Bone))),

@@ -13,6 +13,7 @@ from watcher.emulator.convert.model import Image, Material, TextureSlot
 from watcher.emulator.convert.readers import assimp_library as library
 
 _TEXTURE_FILE = "$tex.file"
+_UV_SET = "$tex.uvwsrc"
 _MADE_UP = ("$texture_dummy", "Procedural,")
 """So begin the names of textures that are no files: the library writes them where a file names or needs none."""
 _STRING = 3
@@ -42,12 +43,14 @@ _MOST_TEXELS = 100_000_000
 
 
 class Materials:
-    """``materials`` and ``images`` of a scene."""
+    """``materials`` and ``images`` of a scene; ``uv_sets``: which of a mesh's sets a material's colours are laid out
+    with."""
 
     def __init__(self, scene: library.Scene, conversion: Conversion) -> None:
         self._conversion = conversion
         self.images: list[Image] = []
         self._known: dict[str, int | None] = {}
+        self.uv_sets: list[int] = []
         self._add_embedded(scene)
         sources = library.items(scene.materials, scene.material_count)
         self.materials = [self._material(source, at) for at, source in enumerate(sources)]
@@ -55,13 +58,17 @@ class Materials:
     def _material(self, source: library.Material, at: int) -> Material:
         values: dict[str, Any] = {}
         textures: list[tuple[int, int, str]] = []
+        uv_set = 0
         for found in library.items(source.properties, source.count):
             value = _value(found)
             if str(found.key) == _TEXTURE_FILE:
                 if isinstance(value, str) and value and not value.startswith(_MADE_UP):
                     textures.append((found.semantic, found.index, value))
+            elif str(found.key) == _UV_SET and _SLOTS.get((found.semantic, found.index)) is TextureSlot.ALBEDO:
+                uv_set = int(_number(value) or 0)
             elif value is not None:
                 values.setdefault(str(found.key), value)
+        self.uv_sets.append(uv_set if 0 <= uv_set < library.UV_SETS else 0)
         name = values.get("?mat.name")
         material = Material(name if isinstance(name, str) and name else f"material {at}")
         _set_surface(material, values)

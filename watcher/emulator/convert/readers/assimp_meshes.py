@@ -39,7 +39,7 @@ def memory_at(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
 
 
-def read_primitive(mesh: library.Mesh, bones: Mapping[str, int]) -> Primitive | None:
+def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int) -> Primitive | None:
     """``bones``: places in the mesh's skeleton, by name. None when the mesh consists of points and lines only.
 
     Raises ConversionFailed when a position is not finite or a face names a vertex that does not exist.
@@ -60,7 +60,7 @@ def read_primitive(mesh: library.Mesh, bones: Mapping[str, int]) -> Primitive | 
         vertices[first],
         place[chosen],
         normals=_normals(mesh, count, flat),
-        uvs=_uvs(mesh, count, flat),
+        uvs=_uvs(mesh, uv_set, flat),
         colors=_colors(mesh, count, flat),
         bones=None if joints is None else joints[flat],
         weights=None if weights is None else weights[flat],
@@ -92,8 +92,9 @@ def _normals(mesh: library.Mesh, count: int, corners: npt.NDArray[np.int64]) -> 
     return made
 
 
-def _uvs(mesh: library.Mesh, count: int, corners: npt.NDArray[np.int64]) -> Floats | None:
-    uvs = array_at(mesh.uvs[0], (count, 3), "<f4")
+def _uvs(mesh: library.Mesh, uv_set: int, corners: npt.NDArray[np.int64]) -> Floats | None:
+    address = mesh.uvs[uv_set] or mesh.uvs[0]
+    uvs = array_at(address, (mesh.vertex_count, 3), "<f4")
     return from_bottom(uvs[corners]) if len(uvs) else None
 
 
