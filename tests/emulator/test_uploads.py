@@ -64,6 +64,7 @@ def test_files_of_one_request_belong_together(api, folder) -> None:
         (["a.gltf", "a.bin", "b.GLB", "t.png"], [0, 2]),
         (["cloud.las", "t.png", "beep.wav"], [0, 2]),
         (["a.dcm", "b.txt"], [0]),
+        (["t.png", "2.dcm", "1.DCM", "3.dcm", "m.obj"], [1, 4]),
         (["readme.txt", "lonely.mtl"], [0, 1]),
     ],
 )

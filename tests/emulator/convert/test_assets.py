@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from pydicom.data import get_testdata_file
 
 from watcher.emulator.convert import ConversionResult
 from watcher.emulator.resources.scenes import COMPONENTS
@@ -21,6 +22,9 @@ SCHEMAS = {
     "mesh": "Mesh",
     "material": "Material",
     "texture": "Texture",
+    "texture_3d": "Texture3D",
+    "cubemap": "Cubemap",
+    "volume_material": "VolumeMaterial",
     "sound": "Sound",
     "point_cloud": "PointCloud",
 }
@@ -35,7 +39,16 @@ def everything(convert_once: Convert, tmp_path_factory: pytest.TempPathFactory) 
     """Conversions that make assets of all kinds."""
     paths = {path.name: path for path in write_samples(tmp_path_factory.mktemp("samples"))}
     mains = ("crate.obj", "knot.glb", "marble.png", "chime.wav")
-    return [convert_once(name, dict(paths)) for name in mains] + [convert_once("points.ply", {"points.ply": POINTS})]
+    scan = Path(str(get_testdata_file("MR_small.dcm")))
+    pixels = np.random.default_rng(1).integers(2, 255, (16 * 32, 4), np.uint8)
+    pixels[:, 3] = 128
+    panorama = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n" + pixels.tobytes()
+    return [
+        *(convert_once(name, dict(paths)) for name in mains),
+        convert_once("points.ply", {"points.ply": POINTS}),
+        convert_once("scan.dcm", {"scan.dcm": scan}),
+        convert_once("sky.hdr", {"sky.hdr": panorama}),
+    ]
 
 
 def faults(value: Any, schema: dict[str, Any], schemas: dict[str, Any], path: str) -> Iterator[str]:

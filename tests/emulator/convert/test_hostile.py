@@ -165,17 +165,18 @@ def test_a_sound_that_claims_to_last_for_days_is_refused_at_once(refuse: Refuse)
     assert "longer than 2048 MiB of samples" in refuse("a.flac", {"a.flac": bytes(data)}).reason
 
 
-EXTENSIONS = ("obj", "gltf", "glb", "stl", "ply", "off", "3mf", "dae", "png", "jpg", "bmp", "tga", "tif")
+PICTURES_AND_SOUNDS = ("png", "jpg", "bmp", "tga", "tif", "dds", "rgbe", "hdr", "wav", "flac", "ogg", "mp3")
+EXTENSIONS = ("obj", "gltf", "glb", "stl", "ply", "off", "3mf", "dae", "xyz", "ptx", "las", "laz", "e57", "dcm")
 
 
-@pytest.mark.parametrize("extension", [*EXTENSIONS, "wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("extension", [*EXTENSIONS, *PICTURES_AND_SOUNDS])
 @pytest.mark.parametrize("content", [b"", b"\0" * 4096, bytes(range(256)) * 64, b"\xff" * 5000, b"%PDF-1.7 " * 500])
 def test_rubbish_under_any_name_is_refused(extension: str, content: bytes, refuse: Refuse) -> None:
     name = f"a.{extension}"
     assert len(refuse(name, {name: content}).reason) > 15
 
 
-@pytest.mark.parametrize("name", ["a", "a.exe", "a.mtl", "a.bin", "a.dcm", "a.las"])
+@pytest.mark.parametrize("name", ["a", "a.exe", "a.mtl", "a.bin", "a.skp", "a.ptf"])
 def test_a_name_without_converter_is_refused(name: str, refuse: Refuse) -> None:
     assert refuse(name, {name: b"x"}).reason
 

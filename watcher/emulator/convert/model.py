@@ -3,6 +3,7 @@
 Right-handed; positions in the file's own units; texture coordinates with the origin at the top left, as glTF has them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -173,9 +174,27 @@ class Model:
 
 @dataclass(slots=True)
 class PointSet:
-    """Points without faces."""
+    """Points without faces: all of them, or a chunk of very many."""
 
     positions: Doubles
     """(points, 3)"""
     colors: Bytes | None = None
     """(points, 4), RGBA"""
+
+
+PointChunks = Iterator[PointSet]
+"""The points of a file that may be larger than memory. All chunks have colours, or none has."""
+
+
+@dataclass(slots=True)
+class Volume:
+    """Values in space, as a scanner measures them; they come a slice at a time."""
+
+    dimensions: tuple[int, int, int]
+    """Columns, rows, slices."""
+    spacing: tuple[float, float, float]
+    """Between the middles of neighbouring voxels, along columns, rows and slices, in millimetres."""
+    slices: Iterator[Floats]
+    """(rows, columns) each, in the order of space"""
+    window: tuple[float, float] | None = None
+    """The values between which the file's author wants to see something."""

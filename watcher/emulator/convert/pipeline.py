@@ -4,8 +4,10 @@ import importlib
 from collections.abc import Callable
 
 from watcher.emulator.convert.conversion import Conversion
+from watcher.emulator.convert.cubemap import convert_hdr, convert_rgbe
+from watcher.emulator.convert.dds import convert_dds
 from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConversionResult
-from watcher.emulator.convert.model import Model, PointSet
+from watcher.emulator.convert.model import Model, PointChunks, PointSet, Volume
 from watcher.emulator.convert.motion_assets import add_motion
 from watcher.emulator.convert.points import add_points
 from watcher.emulator.convert.readers.dae import read_dae
@@ -13,13 +15,18 @@ from watcher.emulator.convert.readers.gltf import read_glb, read_gltf
 from watcher.emulator.convert.readers.obj import read_obj
 from watcher.emulator.convert.readers.off import read_off
 from watcher.emulator.convert.readers.ply import read_ply
+from watcher.emulator.convert.readers.ptx import read_ptx
 from watcher.emulator.convert.readers.stl import read_stl
 from watcher.emulator.convert.readers.threemf import read_3mf
+from watcher.emulator.convert.readers.xyz import read_xyz
 from watcher.emulator.convert.scene_assets import add_model
 from watcher.emulator.convert.texture import convert_texture
+from watcher.emulator.convert.volume import add_volume
 from watcher.formats import Kind, extension_of, kind_of
 
-_READERS: dict[str, Callable[[Conversion], Model | PointSet]] = {
+Read = Callable[[Conversion], Model | PointSet | PointChunks | Volume]
+
+_READERS: dict[str, Read] = {
     "obj": read_obj,
     "gltf": read_gltf,
     "glb": read_glb,
@@ -28,15 +35,28 @@ _READERS: dict[str, Callable[[Conversion], Model | PointSet]] = {
     "off": read_off,
     "3mf": read_3mf,
     "dae": read_dae,
+    "ptx": read_ptx,
+    "xyz": read_xyz,
 }
 _ASSIMP = (
     "3ds ac ac3d acc amj ase ask b3d blend bvh cob enff fbx hmb irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
     " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
 )
-_HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {"wrl": "wrl"}
+_HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {
+    "wrl": "wrl",
+    "las": "las",
+    "laz": "las",
+    "e57": "e57",
+    "dcm": "dcm",
+}
 """Formats whose readers stand on the libraries of the extra ``formats``: the module among the readers that has a
 ``read`` for them. It is imported when the first such file comes."""
-_TEXTURES = frozenset(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"))
+_PICTURES: dict[str, Callable[[Conversion], None]] = {
+    **dict.fromkeys(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"), convert_texture),
+    "dds": convert_dds,
+    "rgbe": convert_rgbe,
+    "hdr": convert_hdr,
+}
 _SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))
 
 
@@ -49,18 +69,21 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
     read = _reader_for(extension)
     if read is not None:
         conversion.stage(0.0, 0.35)
-        model = read(conversion)
-        if isinstance(model, PointSet):
-            add_points(conversion, model)
+        content = read(conversion)
+        if isinstance(content, Volume):
+            add_volume(conversion, content)
+            pipeline = "volume"
+        elif not isinstance(content, Model):
+            add_points(conversion, [content] if isinstance(content, PointSet) else content)
             pipeline = "point-cloud"
-        elif model.animations and not any(mesh.primitives for mesh in model.meshes):
-            add_motion(conversion, model)
+        elif content.animations and not any(mesh.primitives for mesh in content.meshes):
+            add_motion(conversion, content)
             pipeline = "animation"
         else:
-            add_model(conversion, model)
+            add_model(conversion, content)
             pipeline = "scene"
-    elif extension in _TEXTURES:
-        convert_texture(conversion)
+    elif extension in _PICTURES:
+        _PICTURES[extension](conversion)
         pipeline = "texture"
     elif extension in _SOUNDS:
         # The sound library is loaded by workers that meet a sound.
@@ -73,7 +96,7 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
     return ConversionResult(conversion.assets, pipeline, "\n".join(log))
 
 
-def _reader_for(extension: str) -> Callable[[Conversion], Model | PointSet] | None:
+def _reader_for(extension: str) -> Read | None:
     """Raises ConversionFailed when the library that it needs is not installed."""
     if extension in _READERS:
         return _READERS[extension]
@@ -86,7 +109,7 @@ def _reader_for(extension: str) -> Callable[[Conversion], Model | PointSet] | No
             f"converting .{extension} files needs the package {error.name}, which is not installed here:"
             " install 3dverse-watcher[formats]"
         ) from None
-    read: Callable[[Conversion], Model | PointSet] = module.read
+    read: Read = module.read
     return read
 
 

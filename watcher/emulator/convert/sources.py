@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from watcher.emulator.convert.job import ConversionFailed
+from watcher.formats import extension_of
 
 _LARGEST_SOURCE = 1 << 30
 """Bytes of a file that a converter reads whole."""
@@ -29,6 +30,10 @@ class SourceFiles:
 
     def path(self, name: str) -> Path:
         return self._files[name]
+
+    def named(self, extension: str) -> list[str]:
+        """The names that end in an extension, in alphabetical order."""
+        return sorted(name for name in self._files if extension_of(name) == extension)
 
     def read(self, name: str) -> bytes:
         """The whole content. Raises ConversionFailed when it is empty or too large to be read whole."""

@@ -1,9 +1,11 @@
-"""Pictures into texture assets: RGBA, eight bits per channel, with all mip levels."""
+"""Pictures into texture assets, with all mip levels."""
 
 import io
 import warnings
+from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image as Pillow
@@ -11,12 +13,15 @@ from PIL import UnidentifiedImageError
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.model import Bytes, Floats
 from watcher.emulator.convert.picture import shrunk
+from watcher.emulator.convert.readers.rgbe import is_rgbe, linear, read_rgbe
+
+Level = TypeVar("Level")
 
 _MOST_PIXELS = 100_000_000
 _BAND_PIXELS = 1 << 20
 Pillow.MAX_IMAGE_PIXELS = None  # the limit above is checked here, with a reason, before anything is unpacked
-_FORMAT_RGBA8 = 0
 _FORMAT_BY_EXTENSION = {
     "png": ("PNG",),
     "jpg": ("JPEG", "MPO"),  # MPO: a JPEG of a camera that carries further images behind the first
@@ -25,9 +30,18 @@ _FORMAT_BY_EXTENSION = {
     "tga": ("TGA",),
     "tif": ("TIFF",),
     "tiff": ("TIFF",),
+    "dds": ("DDS",),
 }
 _WITH_SIGNATURE = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "DDS")
 """Formats that tell themselves apart; TGA does not, it is believed only where the name says so."""
+
+
+class TextureFormat(IntEnum):
+    """What a pixel or voxel of a payload consists of, little endian. The contract says only that it is a number."""
+
+    RGBA8 = 0
+    RGBA16_FLOAT = 1
+    R32_FLOAT = 2
 
 
 def convert_texture(conversion: Conversion) -> None:
@@ -44,6 +58,9 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
     if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
         raise ConversionFailed(f"the file {name} is empty")
     expected = _FORMAT_BY_EXTENSION.get(name.rsplit(".", 1)[-1].lower(), ())
+    if is_rgbe(_head(source)):
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        return displayable(linear(read_rgbe(data, name)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -73,23 +90,77 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
 
 
 def add_texture(conversion: Conversion, key: str, name: str, image: Pillow.Image) -> None:
-    """Write the payload (mip after mip, rows from the top, RGBA) and add the asset."""
+    """Add a texture of eight bits per channel; rows from the top, RGBA."""
+
+    def shrink(level: Pillow.Image, size: tuple[int, int]) -> Pillow.Image:
+        return level.resize(size, Pillow.Resampling.BOX)
+
+    _add_levels(conversion, key, name, TextureFormat.RGBA8, image, image.size, _write_rgba, shrink, shrunk(image))
+
+
+def add_float_texture(conversion: Conversion, key: str, name: str, colors: Floats) -> None:
+    """Add a texture of colours (height, width, 3) that may be brighter than one."""
+
+    def write(payload: BinaryIO, level: Floats) -> None:
+        pixels = np.ones((*level.shape[:2], 4), "<f2")
+        pixels[:, :, :3] = np.minimum(level, 65504)  # the greatest half float
+        payload.write(pixels.tobytes())
+
+    height, width, _ = colors.shape
+    thumbnail = shrunk(displayable(colors))
+    _add_levels(
+        conversion, key, name, TextureFormat.RGBA16_FLOAT, colors, (width, height), write, shrink_floats, thumbnail
+    )
+
+
+def shrink_floats(colors: Floats, size: tuple[int, int]) -> Floats:
+    """The mean of the colours (height, width, 3) in each pixel of a smaller picture of ``size`` (width, height)."""
+    channels = [Pillow.fromarray(np.ascontiguousarray(colors[:, :, i])) for i in range(3)]
+    return np.stack([np.asarray(one.resize(size, Pillow.Resampling.BOX)) for one in channels], axis=2)
+
+
+def displayable(colors: Floats) -> Pillow.Image:
+    """Colours without an upper limit as a picture for a screen: bright ones are dampened."""
+    bright = float(np.mean(colors)) * 2 or 1.0
+    shades = (colors / (colors + np.float32(bright))) ** np.float32(1 / 2.2)
+    pixels: Bytes = (np.nan_to_num(shades) * 255 + 0.5).astype(np.uint8)
+    return Pillow.fromarray(pixels)
+
+
+def _add_levels(
+    conversion: Conversion,
+    key: str,
+    name: str,
+    form: TextureFormat,
+    level: Level,
+    size: tuple[int, int],
+    write: Callable[[BinaryIO, Level], None],
+    shrink: Callable[[Level, tuple[int, int]], Level],
+    thumbnail: bytes,
+) -> None:
+    """Write the payload, mip after mip, and add the asset."""
     path = conversion.payload_path(key)
     mips: list[dict[str, Any]] = []
     offset = 0
     with path.open("wb") as payload:
-        level = image
         while True:
-            _write_rgba(payload, level)
-            size = payload.tell() - offset
-            mips.append({"dimensions": [level.width, level.height], "offset": offset, "size": size})
-            offset += size
-            if level.size == (1, 1):
+            write(payload, level)
+            length = payload.tell() - offset
+            mips.append({"dimensions": list(size), "offset": offset, "size": length})
+            offset += length
+            if size == (1, 1):
                 break
-            half = (max(1, level.width // 2), max(1, level.height // 2))
-            level = level.resize(half, Pillow.Resampling.BOX)
-    description = {"format": _FORMAT_RGBA8, "mips": mips, "payloadTotalSize": offset}
-    conversion.add(key, "texture", name, description, payload=path, thumbnail=shrunk(image))
+            size = (max(1, size[0] // 2), max(1, size[1] // 2))
+            level = shrink(level, size)
+    description = {"format": int(form), "mips": mips, "payloadTotalSize": offset}
+    conversion.add(key, "texture", name, description, payload=path, thumbnail=thumbnail)
+
+
+def _head(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:16]
+    with source.open("rb") as file:
+        return file.read(16)
 
 
 def _write_rgba(payload: BinaryIO, image: Pillow.Image) -> None:

@@ -47,12 +47,17 @@ async def upload_source_files(stream: Stream) -> dict[str, Any]:
 def conversion_roots(names: Sequence[str]) -> list[int]:
     """Which files of an upload are converted for themselves; the others are their companions.
 
-    Models (meshes, point clouds, volumes) and sounds are. Without a model, every file is.
+    Models (meshes, point clouds, volumes) and sounds are; of the slices of a volume the first stands for all of them.
+    Without a model, every file is.
     """
     kinds = [kind_of(name) for name in names]
     if not any(kind in _MODELS for kind in kinds):
         return list(range(len(names)))
-    return [index for index, kind in enumerate(kinds) if kind in _MODELS or kind == Kind.SOUND]
+    return [
+        index
+        for index, kind in enumerate(kinds)
+        if (kind in _MODELS or kind == Kind.SOUND) and (kind != Kind.VOLUME or kinds.index(kind) == index)
+    ]
 
 
 def _record(call: Call, folder_id: str, files: Sequence[ReceivedFile]) -> tuple[str, list[str]]:
