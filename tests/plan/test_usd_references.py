@@ -46,6 +46,7 @@ def test_a_stage_is_followed_to_any_depth(assembled):
 def layer(tmp_path):
     """A layer with a path in every kind of value, in both forms; written by OpenUSD."""
     from pxr import Sdf as sdf
+
     layer = sdf.Layer.CreateNew(str(tmp_path / "a.usdc"))
     layer.subLayerPaths.append("sub/layer.usda")
     prim = sdf.CreatePrimInLayer(layer, "/A")
