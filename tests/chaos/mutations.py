@@ -1,0 +1,155 @@
+"""Promises broken on purpose, inside the daemon's process: each must make the judge fail."""
+
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Any
+
+from watcher.intake.loop import Intake
+from watcher.intake.settle import Settled, Settler
+from watcher.ledger import Claim, Job, Verdict
+from watcher.ledger.conversions import ConversionLedger
+from watcher.ledger.doubts import DoubtLedger
+from watcher.ledger.uploads import UploadLedger
+from watcher.model import Asset
+from watcher.reconcile import Reconciler
+from watcher.source import SourceFile
+from watcher.upload import Uploader
+
+
+class Mutation(StrEnum):
+    """A break, by the name that ``--mutate`` takes."""
+
+    SKIP_RECONCILE = "skip-reconcile"
+    """What is in doubt is taken as not arrived."""
+    CLAIM_ANYWAY = "claim-anyway"
+    """A content is sent without asking whether it is there."""
+    DONE_TOO_EARLY = "done-too-early"
+    """A file is done once it is sent."""
+    SEND_UNPROVEN = "send-unproven"
+    """What leaves is not compared with what was hashed, nor with what was planned."""
+    FORGET_RECOVER = "forget-recover"
+    """What a killed process left is not looked at."""
+    DEAF = "deaf"
+    """Hints are thrown away, and there is no scan but the first."""
+    NO_SETTLING = "no-settling"
+    """A file counts as soon as it is seen, whoever writes it."""
+    VANISHED_COMPANION = "forget-companions"
+    """A companion that changes does not bring its model back to the plan."""
+    TELL_KEY = "tell-key"
+    """The key is printed."""
+
+
+def apply(name: str) -> None:
+    """Break it, in this process."""
+    _BREAKS[Mutation(name)]()
+
+
+def _skip_reconcile() -> None:
+    Reconciler._holds = lambda *_: False  # type: ignore[method-assign]
+
+
+def _claim_anyway() -> None:
+    claim = UploadLedger._claim
+
+    def anyway(self: UploadLedger, sql: Any, job: Job, folder_id: str, digest: str, digests: Any, now: float) -> Claim:
+        sql.execute("DROP INDEX IF EXISTS uploads_once")
+        found = claim(self, sql, job, folder_id, digest, digests, now)
+        # Under a name that nobody has, then under its own.
+        if found.verdict is Verdict.KNOWN:
+            found = claim(self, sql, job, folder_id, f"{digest} {time.time_ns()}", digests, now)
+            sql.execute("UPDATE uploads SET set_digest = ? WHERE id = ?", (digest, found.upload_id))
+            sql.execute("UPDATE files SET state = 'uploading' WHERE id = ?", (job.main.file_id,))
+        return found
+
+    UploadLedger._claim = anyway  # type: ignore[method-assign]
+
+
+def _done_too_early() -> None:
+    sent = UploadLedger.sent
+
+    def and_done(self: UploadLedger, upload_id: int, upload_task_id: str, now: float) -> None:
+        sent(self, upload_id, upload_task_id, now)
+        made_up = [Asset("made-up", "scene", "made up")]
+        ConversionLedger(self._connection).succeeded(upload_id, [], None, made_up, now)
+
+    UploadLedger.sent = and_done  # type: ignore[method-assign]
+
+
+def _send_unproven() -> None:
+    SourceFile._planned = lambda *_: True  # type: ignore[method-assign]
+
+    def chunks(self: SourceFile) -> Iterator[bytes]:
+        import os
+
+        offset, size = 0, self.member.signature.size
+        while offset < size:
+            chunk = os.pread(self._descriptor, min(64 * 1024, size - offset), offset)
+            offset += len(chunk)
+            yield chunk
+
+    SourceFile.chunks = chunks  # type: ignore[method-assign]
+
+
+def _forget_recover() -> None:
+    DoubtLedger.recover = lambda *_: 0  # type: ignore[method-assign]
+
+
+def _deaf() -> None:
+    take, scan = Intake._take_hints, Intake._scan
+
+    def take_none(self: Intake, now: float) -> bool:
+        while not self.hints.empty():
+            self.hints.get_nowait()
+        return take(self, now)
+
+    def scan_once(self: Intake, place: Any, now: float) -> bool:
+        if place.scanned_once:
+            # The clock of the scans goes on, so that nobody notices.
+            self._ledger.intake.scanned(place.drop.path, {}, {}, now)
+            return False
+        return scan(self, place, now)
+
+    Intake._take_hints, Intake._scan = take_none, scan_once  # type: ignore[method-assign]
+
+
+def _no_settling() -> None:
+    seen = Settler.seen
+
+    def at_once(self: Settler, path: str, signature: Any, now: float, unchanged_for: float = 0.0) -> bool:
+        return seen(self, path, signature, now, 1e6)
+
+    def yes(self: Settler, path: str, *_: Any) -> Settled:
+        del self._watches[path]
+        return Settled.YES
+
+    Settler.seen, Settler.judge = at_once, yes  # type: ignore[method-assign, assignment]
+
+
+def _forget_companions() -> None:
+    from watcher.ledger import intake
+
+    intake._replan_users = lambda *_: None
+
+
+def _tell_key() -> None:
+    step = Uploader.step
+
+    def telling(self: Uploader, now: float) -> float:
+        print("the key is", self._api._wire.credential.header()[1], flush=True)  # noqa: T201
+        return step(self, now)
+
+    Uploader.step = telling  # type: ignore[method-assign]
+
+
+_BREAKS: dict[Mutation, Callable[[], None]] = {
+    Mutation.SKIP_RECONCILE: _skip_reconcile,
+    Mutation.CLAIM_ANYWAY: _claim_anyway,
+    Mutation.DONE_TOO_EARLY: _done_too_early,
+    Mutation.SEND_UNPROVEN: _send_unproven,
+    Mutation.FORGET_RECOVER: _forget_recover,
+    Mutation.DEAF: _deaf,
+    Mutation.NO_SETTLING: _no_settling,
+    Mutation.VANISHED_COMPANION: _forget_companions,
+    Mutation.TELL_KEY: _tell_key,
+}

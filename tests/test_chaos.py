@@ -1,0 +1,51 @@
+"""A short run of the chaos harness; ``python -m tests.chaos`` is the long one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.campaign import Campaign
+from tests.chaos.launcher import Kill, When
+from tests.chaos.mutations import Mutation
+from tests.chaos.scenarios import STORIES, sweep, told
+from tests.chaos.subject import Server
+
+KILLS = [
+    Kill("intake.settled", 1, When.AFTER),
+    Kill("uploads.claim", 1, When.BEFORE),
+    Kill("uploads.claim", 1, When.AFTER),
+    Kill("api.uploadSourceFiles", 1, When.AFTER),
+    Kill("uploads.sent", 2, When.AFTER),
+    Kill("doubts.unknown", 1, When.AFTER),
+    Kill("doubts.adopted", 1, When.BEFORE),
+    Kill("conversions.succeeded", 1, When.BEFORE),
+]
+"""Of all that ``python -m tests.chaos --kills`` tries, those at which most is at stake."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+def test_a_storm_of_faults_kills_and_mischief_leaves_nothing_lost_nothing_twice(tmp_path: Path, server: Server) -> None:
+    summary = Campaign(tmp_path / "storm", server, 1, workers=3, say=print).run(0.2, round_seconds=12, every=0.15)
+    assert summary.good, "\n".join(summary.lines())
+    assert summary.starts > 1
+    assert summary.faults.total() > 3
+    assert summary.verdicts[0].files > 10
+
+
+def test_a_kill_at_any_transition_loses_nothing_and_repeats_nothing(tmp_path: Path, server: Server) -> None:
+    outcomes = list(sweep(KILLS, tmp_path, server))
+    assert [str(kill) for kill, died, _, _ in outcomes if not died] == []
+    assert [line for _, _, _, explained in outcomes for line in explained] == []
+
+
+@pytest.mark.parametrize("mutation", [Mutation.SKIP_RECONCILE, Mutation.CLAIM_ANYWAY, Mutation.TELL_KEY])
+def test_the_judge_notices_a_broken_promise(mutation: Mutation, tmp_path: Path, server: Server) -> None:
+    story = STORIES[mutation]
+    verdict, _ = told(story, tmp_path, server, mutation)
+    assert verdict.count(story.broken) > 0
