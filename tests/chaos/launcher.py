@@ -27,7 +27,7 @@ class When(StrEnum):
 
     BEFORE = "before"
     AFTER = "after"
-    """It has done its work; for a transition: it is committed."""
+    """It is over, well or not; what a transition wrote is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,10 @@ class _Marks:
                 if self._record is not None:
                     self._record.write(f"{name}\n")
             self._kill(Kill(name, nth, When.BEFORE))
-            result = inner(*args, **kwargs)
-            self._kill(Kill(name, nth, When.AFTER))
-            return result
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                self._kill(Kill(name, nth, When.AFTER))
 
         setattr(owner, method, marked)
 

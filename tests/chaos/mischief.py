@@ -335,7 +335,7 @@ class Mischievous:
             case _:
                 os.mkdir(path)
         self._records.tell(path, kind)
-        yield self._dice.uniform(1, 20)
+        yield self._dice.uniform(1, 6)
         (os.rmdir if kind == "folder" else os.unlink)(path)
 
     def _temporary(self) -> Steps:
@@ -360,7 +360,7 @@ class Mischievous:
         target = os.path.join(self._dice.choice(self._drops), f"d{next(self._numbers)}")
         os.rename(folder, target)
         self._folder_told(target, f"came with its folder from {folder!r}")
-        yield self._dice.uniform(0.2, 10)
+        yield self._dice.uniform(0.2, 5)
         if self._dice.random() < 0.5:
             os.rename(target, folder)
             self._folder_told(folder, f"came back with its folder from {target!r}")
