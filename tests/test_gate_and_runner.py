@@ -4,46 +4,109 @@ import threading
 from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
+
+from watcher.api import (
+    ApiError,
+    Cause,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Rejected,
+    ServerFault,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from watcher.gate import LONGEST_PAUSE, Gate
 from watcher.runner import Runner
 from watcher.upload import Backoff
 
+AWAY = Unreachable("listFolders", "refused", cause=Cause.REFUSED)
+BROKEN = Unreachable("uploadSourceFiles", "the connection broke", cause=Cause.CLOSED, body_sent=True)
+FAULT = ServerFault("uploadSourceFiles", "oops", status=500)
 
-def test_while_the_server_is_away_one_knocks_and_the_pauses_grow() -> None:
-    gate = Gate()
+
+def gate_that_hears(*answers: ApiError | None) -> tuple[Gate, list[ApiError | None]]:
+    """A gate whose questions get these answers, and those that were not needed yet."""
+    left = list(answers)
+    return Gate(lambda: left.pop(0), dice=lambda: 1.0), left
+
+
+def test_while_the_server_is_away_the_pauses_between_knocks_grow_up_to_half_a_minute() -> None:
+    gate, _ = gate_that_hears(*[AWAY] * 20)
     assert gate.wait(0.0) == 0.0
-    gate.close("refused", 0.0)
-    gate.close("refused", 0.1)  # others that were under way say the same: it tells nothing new
-    gate.close("refused", 0.2)
-    now, knocks = 0.0, []
+    for at in (0.0, 0.1, 0.2):  # others that were under way say the same: it tells nothing new
+        assert gate.failed(AWAY, at)
+    now, knocks = 0.0, [0.0]
     while now < 200.0:
-        wait = gate.wait(now)
-        if wait == 0.0:
-            knocks.append(now)
-            assert gate.wait(now) > 0, "only one knocks at a time"
-            gate.close("refused", now)
-        else:
-            now += wait
-    pauses = [later - earlier for earlier, later in pairwise(knocks)]
-    assert pauses == sorted(pauses)
-    assert pauses[0] == 2.0
-    assert pauses[-1] == LONGEST_PAUSE
+        assert gate.wait(now) > 0, "nobody else passes"
+        now = gate.next_knock
+        knocks.append(now)
+        assert not gate.knock(lambda: knocks[-1])
+    assert [later - earlier for earlier, later in pairwise(knocks)][:7] == [
+        1.0,
+        2.0,
+        4.0,
+        8.0,
+        16.0,
+        30.0,
+        LONGEST_PAUSE,
+    ]
     assert gate.closed_for(200.0) == 200.0
 
 
+def test_many_daemons_do_not_knock_at_one_moment() -> None:
+    knocks = set()
+    for _ in range(20):
+        gate = Gate()
+        gate.failed(AWAY, 0.0)
+        knocks.add(gate.next_knock)
+    assert len(knocks) > 10
+    assert all(0.8 <= knock <= 1.0 for knock in knocks)
+
+
 def test_the_first_who_gets_through_opens_the_gate() -> None:
-    gate = Gate()
-    gate.close("refused", 0.0)
-    assert gate.reason == "refused"
-    assert gate.open()
+    gate, _ = gate_that_hears(None)
+    gate.failed(AWAY, 0.0)
+    assert "refused" in (gate.reason or "")
+    assert gate.knock()
     assert (gate.reason, gate.wait(0.1), gate.open()) == (None, 0.0, False)
 
 
 def test_the_gate_stays_closed_as_long_as_the_server_asks() -> None:
-    gate = Gate()
-    gate.close("too many requests", 0.0, at_least=60.0)
+    gate, _ = gate_that_hears()
+    assert gate.failed(RateLimited("x", "too many requests", status=429, retry_after=60.0), 0.0)
     assert gate.wait(59.0) == 1.0
-    assert gate.wait(60.0) == 0.0
+    assert gate.next_knock == 60.0
+
+
+@pytest.mark.parametrize("error", [BROKEN, FAULT, UnexpectedAnswer("x", "a page"), NotFound("x", status=404)])
+def test_a_server_that_fails_at_one_thing_only_is_not_away(error: ApiError) -> None:
+    gate, left = gate_that_hears(None)
+    assert not gate.failed(error, 0.0)
+    assert (gate.reason, left) == (None, [])
+
+
+@pytest.mark.parametrize("error", [BROKEN, FAULT])
+def test_a_server_that_fails_at_everything_is_away_and_is_asked_once(error: ApiError) -> None:
+    gate, left = gate_that_hears(FAULT, None)
+    assert gate.failed(error, 0.0)
+    assert gate.failed(error, 0.1)
+    assert (gate.reason, left) == (str(FAULT), [None])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Rejected("x", status=413),
+        Forbidden("x", status=403),
+        RateLimited("x", status=408),
+    ],
+)
+def test_an_answer_about_one_request_says_nothing_of_the_others(error: ApiError) -> None:
+    gate, left = gate_that_hears(FAULT)
+    assert not gate.failed(error, 0.0)
+    assert left == [FAULT], "there was nothing to ask"
 
 
 def test_backoff_doubles_up_to_its_limit_with_jitter_and_heeds_the_server() -> None:
@@ -105,6 +168,6 @@ def test_a_loop_that_does_not_come_back_is_told(until: Callable[..., None]) -> N
 
     runner = Runner([Stuck()], stop)
     runner.start()
-    until(lambda: runner.stalled(0.2) == ["stuck"])
+    until(lambda: runner.stalled(lambda name: 0.2) == ["stuck"])
     assert runner.stop(0.1) == ["stuck"]
     release.set()

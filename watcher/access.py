@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from watcher.api import ApiError, AssetApi, Forbidden, NotFound, Rejected, Unauthorized, Unreachable
+from watcher.api import ApiError, AssetApi, Forbidden, NotFound, Rejected
 from watcher.gate import Gate
 from watcher.model import Drop
 from watcher.remote import RemoteFolders
@@ -102,12 +102,11 @@ class FolderAccess:
         for drop in drops:
             try:
                 reason = self._look(drop)
-            except (Unreachable, Unauthorized) as error:
-                return self._gate.close(str(error), now, refused=isinstance(error, Unauthorized)) - now
-            except NotFound:
-                reason = None  # not a matter of rights: the next upload tells
             except ApiError as error:
-                reason = str(error) if drop.path in due else None
+                if self._gate.failed(error, now):
+                    return self._gate.wait(now)
+                # What is not found is no matter of rights: the next upload tells.
+                reason = str(error) if drop.path in due and not isinstance(error, NotFound) else None
             self._gate.open()
             if reason is not None:
                 self._close(drop, reason, now)

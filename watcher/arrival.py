@@ -7,7 +7,7 @@ from itertools import islice
 from watcher import clock
 from watcher.api import AssetApi, NotFound, wire_name
 from watcher.api.models import SourceFile, UploadTask
-from watcher.digest import FileDigest
+from watcher.digest import CHUNK, FileDigest
 from watcher.model import SentFile
 
 PROOF_BYTES = 1 << 30
@@ -36,6 +36,10 @@ class Arrival:
         self._stop = stop or threading.Event()
         self._digests: dict[str, str] = {}
 
+    def proves(self, file: SentFile) -> bool:
+        """Whether :meth:`is_there` goes by the bytes of a file, and not by its size alone."""
+        return self._proof and file.size <= PROOF_BYTES
+
     def namesakes(self, folder_id: str, name: str) -> Iterator[SourceFile]:
         """The source files in a remote folder that bear this file name, whatever folder of its own each came from.
 
@@ -55,7 +59,7 @@ class Arrival:
         """
         if source.size is not None and source.size != file.size:
             return False
-        if not self._proof or file.size > PROOF_BYTES:
+        if not self.proves(file):
             return source.size == file.size
         try:
             digest = self.digest(source.source_file_id, seconds=PROOF_SECONDS)
@@ -85,6 +89,24 @@ class Arrival:
             if there and not any(self.is_there(source, file) for source in there):
                 return False
         return True
+
+    def is_beginning(self, source: SourceFile, file: SentFile, path: str) -> bool:
+        """Whether a source file is a part of this file that was cut off: its first bytes, and not all of them. False
+        when the file at ``path`` is not that version any more. Raises like :meth:`is_there`."""
+        if not self.proves(file) or source.size is None or not 0 < source.size < file.size:
+            return False
+        beginning, whole, left = FileDigest(), FileDigest(), source.size
+        try:
+            with open(path, "rb") as local:
+                while chunk := local.read(CHUNK):
+                    if self._stop.is_set():
+                        raise ProofStopped
+                    whole.update(chunk)
+                    beginning.update(chunk[:left])
+                    left = max(0, left - len(chunk))
+        except OSError:
+            return False
+        return whole.text == file.digest and self.digest(source.source_file_id) == beginning.text
 
     def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
         """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once:

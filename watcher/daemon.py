@@ -1,6 +1,7 @@
 """Builds the parts of the daemon, and runs them: for ever (``run``) or until all is at rest (``scan``)."""
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 
@@ -10,7 +11,7 @@ from watcher import clock
 from watcher.access import FolderAccess
 from watcher.arrival import Arrival
 from watcher.config import Auth, Settings
-from watcher.gate import Gate
+from watcher.gate import Gate, Knocker, why_away
 from watcher.identity import Identity
 from watcher.intake import Intake
 from watcher.ledger import Ledger
@@ -26,10 +27,17 @@ from watcher.upload import Backoff, Progress, Uploader
 
 _log = structlog.get_logger(__name__)
 
-SHUTDOWN_GRACE = 20.0
-"""Seconds that running work has to come to a safe stop."""
+STEP_GRACE = 5.0
+"""Seconds that a loop has to end its step when the daemon stops; an upload has ``shutdown_grace``."""
+CUT_GRACE = 5.0
+"""Seconds that an upload has to end when it is cut off, and once more when its connection is."""
+STOP_SECONDS = STEP_GRACE + 3 * CUT_GRACE
+"""Seconds within which a stop is over, besides ``shutdown_grace``."""
+LOCAL = ("intake", "planner")
 STALLED_SECONDS = 120.0
-"""A loop that has not come back for so long is not well (an upload worker may: a large file takes its time)."""
+"""A loop that works with this machine only, and has not come back for so long, is not well."""
+STALLED_WITH_SERVER = 3600.0
+"""The same for one that works with the server, which may be slow. An upload may take any time."""
 AT_WORK = (FileState.PENDING, FileState.WAITING, FileState.UPLOADING, FileState.CONVERTING)
 
 
@@ -39,7 +47,7 @@ class Daemon:
     def __init__(self, settings: Settings, server: Server, stop: threading.Event, *, watch: bool) -> None:
         """
         Args:
-            stop: set by whoever wants the daemon to stop; it cuts uploads off at the next chunk.
+            stop: set by whoever wants the daemon to stop; then nothing new begins.
             watch: keep watching, and wait for companions that may still come; without, take the folders as they are.
         """
         self._settings = settings
@@ -47,7 +55,9 @@ class Daemon:
         self._stop = stop
         self._watch = watch
         self._exits = contextlib.ExitStack()
-        self.gate = Gate()
+        self._cut = threading.Event()
+        self._started = False
+        self.gate = Gate(lambda: why_away(self._api))
         self.progress = Progress()
 
     def __enter__(self) -> "Daemon":
@@ -64,10 +74,35 @@ class Daemon:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        left = self._runner.stop(SHUTDOWN_GRACE) if self._started else []
+        self.stop()
+        self._exits.close()
+
+    def stop(self, while_waiting: Callable[[], object] = lambda: None) -> None:
+        """End all work: what is being uploaded may go on for ``shutdown_grace`` seconds, then it is cut off safely.
+
+        Args:
+            while_waiting: called several times a second meanwhile.
+        """
+        if not self._started:
+            return
+        self._started = False
+        ends = clock.now() + self._settings.shutdown_grace
+        left = self._runner.stop(min(STEP_GRACE, self._settings.shutdown_grace), while_waiting=while_waiting)
+        if any(name.startswith("upload") for name in left):
+            left = self._runner.stop(ends - clock.now(), prefix="upload", while_waiting=while_waiting)
+        cut_off = sum(name.startswith("upload") for name in left)
+        self._cut.set()
+        if left:
+            left = self._runner.stop(CUT_GRACE, prefix="upload", while_waiting=while_waiting)
+        if left:
+            # They wait for an answer; whether theirs arrived is settled at the next start.
+            self._server.api.abort()
+            left = self._runner.stop(CUT_GRACE, while_waiting=while_waiting)
         if left:
             _log.error("some work did not stop in time", loops=left)
-        self._exits.close()
+        states = self.ledger.report.counts().states
+        counts = {str(state): count for state, count in states.items() if count}
+        _log.info("stopped", left_at_work=sum(states[state] for state in AT_WORK), uploads_cut_off=cut_off, **counts)
 
     def _build(self, exits: contextlib.ExitStack) -> None:
         settings, drops = self._settings, self._settings.drops
@@ -98,11 +133,14 @@ class Daemon:
             on_ready=lambda: wake("upload"),
             on_dismissed=self.intake.dismiss,
         )
-        api, self._identity = self._server.api, None
+        # While the server is away nothing is repeated: the gate says when it is asked again.
+        patience = self._server.api.retry.unless(lambda: self.gate.reason is not None)
+        api, self._identity = self._server.api.with_options(retry=patience), None
         if settings.api.auth is Auth.USER:
             # From here on the key is out of reach, for all but the identity.
             self._identity = Identity(api, self.ledger, settings.api)
             api = api.with_options(credential=self._identity)
+        self._api = api
         folders = RemoteFolders(api, self.ledger, self._identity)
         self.access = FolderAccess(
             drops,
@@ -125,6 +163,7 @@ class Daemon:
                 self.gate,
                 self.intake.hints,
                 self._stop,
+                cut=self._cut,
                 backoff=backoff,
                 progress=self.progress,
                 on_sent=lambda: wake("tracker", "reconcile"),
@@ -137,6 +176,7 @@ class Daemon:
             self.gate,
             interval_min=settings.track.interval_min,
             interval_max=settings.track.interval_max,
+            give_up_after=settings.track.give_up_after,
         )
         exits.callback(tracker.close)
         reconciler = Reconciler(
@@ -147,9 +187,9 @@ class Daemon:
             backoff=backoff,
             on_change=lambda: wake("tracker", "upload"),
         )
-        loops: Sequence[Loop] = [self.intake, planner, *uploaders, tracker, reconciler, self.access]
+        knocker = Knocker(self.gate, on_open=lambda: wake("planner", "upload", "tracker", "reconcile", "access"))
+        loops: Sequence[Loop] = [self.intake, planner, *uploaders, tracker, reconciler, self.access, knocker]
         self._runner = Runner(loops, self._stop)
-        self._started = False
 
     def _wake(self, *names: str) -> None:
         for name in names:
@@ -161,8 +201,14 @@ class Daemon:
         self._started = True
 
     def stalled(self) -> list[str]:
-        """Loops that do not come back, those apart that may be at a long upload."""
-        return [name for name in self._runner.stalled(STALLED_SECONDS) if not name.startswith("upload")]
+        """Loops that do not come back."""
+
+        def patience(name: str) -> float:
+            if name.startswith("upload"):
+                return math.inf
+            return STALLED_SECONDS if name in LOCAL else STALLED_WITH_SERVER
+
+        return self._runner.stalled(patience)
 
     def trouble(self) -> str | None:
         """What keeps the daemon from its work now, for a person; None when all is well."""

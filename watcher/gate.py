@@ -1,21 +1,53 @@
-"""One gate to the server for all who speak to it: while the server is away, one of them knocks and the others wait."""
+"""One gate to the server for all who speak to it: while the server is away, one knocks and all others wait."""
 
+import random
 import threading
+from collections.abc import Callable
+
+import structlog
+
+from watcher import clock
+from watcher.api import (
+    ApiError,
+    AssetApi,
+    NotFound,
+    RateLimited,
+    RetryPolicy,
+    ServerFault,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from watcher.api.errors import NEVER_SENT, Unreachable
+
+_log = structlog.get_logger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+"""Seconds between two knocks, unless the server asks for more."""
+TOO_MANY_REQUESTS = 429
 
 
 class Gate:
     """Closed by whoever finds the server away (or its credentials refused), opened by the first who gets through."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], ApiError | None] = lambda: None,
+        *,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """
+        Args:
+            ask: asks the server for nearly nothing; gives why it is away, None when it is not.
+            dice: a number from 0 to 1: many daemons are not to come back at one moment.
+        """
+        self._ask = ask
+        self._dice = dice
         self._lock = threading.Lock()
         self._reason: str | None = None
         self._closed_at = 0.0
         self._next_knock = 0.0
         self._pause = FIRST_PAUSE
-        self._knocking = False
         self.refused = False
         """Whether it is the credentials that are refused."""
 
@@ -29,17 +61,33 @@ class Gate:
         return now - self._closed_at if self._reason is not None else 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds to wait before passing; 0 lets the caller pass. While closed only one passes at a time, to knock."""
+        """Seconds to wait before asking again whether one may pass; 0 lets the caller pass."""
         with self._lock:
+            return 0.0 if self._reason is None else max(FIRST_PAUSE / 2, self._next_knock - now)
+
+    @property
+    def next_knock(self) -> float:
+        """When the next knock is due, Unix seconds."""
+        return self._next_knock
+
+    def failed(self, error: ApiError, now: float) -> bool:
+        """A request failed. Is it the server that is away, for everybody? Then the gate is closed.
+
+        A server that fails at one thing only, a certain file for example, is not away: when in doubt, it is asked.
+        """
+        if not _tells_of_all(error):
+            if not isinstance(error, Unreachable | ServerFault | UnexpectedAnswer | NotFound):
+                return False
             if self._reason is None:
-                return 0.0
-            if now >= self._next_knock:
-                self._next_knock, self._knocking = now + self._pause, True
-                return 0.0
-            return self._next_knock - now
+                asked = self._ask()
+                if asked is None:
+                    return False
+                error = asked
+        self.close(str(error), now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0)
+        return True
 
     def close(self, reason: str, now: float, *, refused: bool = False, at_least: float = 0.0) -> float:
-        """The server is away; each knock in vain doubles the pause.
+        """The server is away. Of many who find that, only the first tells something new.
 
         Args:
             at_least: seconds that the server asked for.
@@ -50,18 +98,87 @@ class Gate:
         with self._lock:
             if self._reason is None:
                 self._closed_at, self._pause = now, FIRST_PAUSE
-            elif self._knocking:
-                self._pause = min(self._pause * 2, LONGEST_PAUSE)
-            else:  # one that was under way when the gate closed: it tells nothing new
-                return self._next_knock
-            self._knocking = False
-            self._reason, self.refused = reason, refused
-            self._next_knock = now + max(self._pause, at_least)
+                self._keep_closed(reason, now, refused, at_least)
+                _log.warning("the server is away; all work with it waits", reason=reason)
             return self._next_knock
+
+    def knock(self, now: Callable[[], float] = clock.now) -> bool:
+        """Ask whether the server is there again; each knock in vain doubles the pause. Returns whether it is open."""
+        asked = self._ask()
+        if asked is None:
+            self.open()
+            return True
+        with self._lock:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._keep_closed(str(asked), now(), isinstance(asked, Unauthorized), asked.retry_after or 0.0)
+        return False
+
+    def _keep_closed(self, reason: str, now: float, refused: bool, at_least: float) -> None:
+        self._reason, self.refused = reason, refused
+        self._next_knock = now + max(self._pause * (0.8 + 0.2 * self._dice()), at_least)
 
     def open(self) -> bool:
         """The server answered. Returns whether the gate had been closed."""
         with self._lock:
-            was_closed = self._reason is not None
-            self._reason, self.refused, self._knocking = None, False, False
-            return was_closed
+            was_closed, self._reason, self.refused = self._reason is not None, None, False
+        if was_closed:
+            _log.info("the server is there again")
+        return was_closed
+
+
+class Knocker:
+    """The only one who speaks to a server that is away."""
+
+    name = "knocker"
+
+    def __init__(self, gate: Gate, on_open: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            on_open: called when the server is there again.
+        """
+        self._gate = gate
+        self._on_open = on_open
+
+    def step(self, now: float) -> float:
+        """Knock when it is time."""
+        if self._gate.reason is None:
+            return FIRST_PAUSE / 2
+        if (wait := self._gate.next_knock - now) > 0:
+            return min(wait, LONGEST_PAUSE)
+        if self._gate.knock():
+            self._on_open()
+        return 0.0
+
+
+def why_away(api: AssetApi) -> ApiError | None:
+    """Asks a server for nearly nothing, once. Gives why it serves nobody; None when it does."""
+    api = api.with_options(retry=RetryPolicy.none())
+    failure: ApiError | None = None
+    # Two things: a server may fail at one of them for ever, and be of use all the same.
+    for ask in (api.folders.list, api.upload_tasks.list):
+        try:
+            ask(limit=1)
+        except (ServerFault, UnexpectedAnswer) as error:
+            failure = failure or error
+        except NotFound as error:  # every Asset API has these lists
+            message = f"there is no Asset API at this address ({error.message}); is base_url right?"
+            failure = failure or UnexpectedAnswer(error.operation, message, status=error.status)
+        except ApiError as error:
+            # What is refused is answered.
+            return error if _tells_of_all(error) or isinstance(error, Unreachable) else None
+        else:
+            return None
+    return failure
+
+
+def _tells_of_all(error: ApiError) -> bool:
+    """Whether no request would have fared better."""
+    match error:
+        case Unauthorized():
+            return True
+        case RateLimited():
+            return error.status == TOO_MANY_REQUESTS
+        case Unreachable():
+            return error.cause in NEVER_SENT
+        case _:
+            return False

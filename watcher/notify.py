@@ -38,6 +38,10 @@ class Notifier:
         """The service has begun to shut down."""
         self._send("STOPPING=1")
 
+    def needs(self, seconds: float) -> None:
+        """Shutting down takes so long: systemd is to wait, also when its ``TimeoutStopSec`` is shorter."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def reloading(self) -> None:
         """A reload has begun; :meth:`ready` ends it."""
         # systemd 253 and newer want to know when, by the monotonic clock.

@@ -1,28 +1,61 @@
 """The reconciler: an upload that was cut off is settled before it is repeated. Only the server knows if it arrived."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
 import structlog
 
 from watcher import clock
-from watcher.api import ApiError, AssetApi, NotFound, Unauthorized, Unreachable
-from watcher.api.models import UploadTask
-from watcher.arrival import Arrival, ProofStopped, base_name
+from watcher.api import ApiError, AssetApi, NotFound, UnexpectedAnswer
+from watcher.api.models import SourceFile, UploadTask
+from watcher.arrival import Arrival, ProofStopped, same_name
 from watcher.gate import Gate
-from watcher.ledger import Ledger, OpenAttempt
+from watcher.ledger import Ledger, OpenAttempt, UploadState
+from watcher.model import Asset
 from watcher.upload import Backoff
 
 _log = structlog.get_logger(__name__)
 
 ARRIVAL_SECONDS = 3.0
-"""So long after it was cut off an upload may still become visible on the server."""
+"""So long after it was cut off an upload may still become visible on the server ..."""
+ARRIVAL_BYTES = 5 << 20
+"""... and one second longer for each so many bytes, which a server stores before it tells of them."""
+LATE_SECONDS = 60.0
+"""So long its upload task may be late when its file is there already."""
 TASKS_LOOKED_AT = 20_000
 """Upload tasks of a folder that are searched for a lost one."""
+SKEW_SECONDS = 600.0
+"""By how much a server's clock may be behind ours for something to count as newer, when its bytes are the proof."""
+STRICT_SKEW_SECONDS = 5.0
+"""The same, when its time is part of the proof that it is ours."""
+UNDECIDED_SECONDS = 900.0
+"""For so long the server may fail to say whether an upload arrived, until the file counts as failed."""
+LOOK_AGAIN = 1.0
+LONGEST_PAUSE = 300.0
+"""Seconds between two questions about one upload; the pauses grow while the server fails to answer."""
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """How the questions about one attempt went so far."""
+
+    first_asked: float | None = None
+    """When the server first gave an answer."""
+    pause: float = 0.0
+    next_look: float = 0.0
+    undecided_since: float | None = None
+    others: set[str] = field(default_factory=set)
+    """Upload tasks that are not this attempt's."""
+    source: SourceFile | None = None
+    """The attempt's main file, of which no upload task tells."""
 
 
 class Reconciler:
-    """Asks the server about attempts in doubt: what arrived is adopted, what did not is sent again."""
+    """Asks the server about attempts in doubt: what arrived is adopted, what did not is sent again, and what arrived in
+    part is removed first."""
 
     name = "reconcile"
 
@@ -46,56 +79,194 @@ class Reconciler:
         self._arrival = arrival
         self._backoff = backoff
         self._on_change = on_change
-        self._first_asked: dict[int, float] = {}
+        self._doubts: dict[int, _Doubt] = {}
 
     def step(self, now: float) -> float:
-        """Ask about every attempt in doubt."""
+        """Ask about every attempt in doubt whose time has come."""
         attempts = self._ledger.doubts.in_doubt()
-        if not attempts:
-            self._first_asked.clear()
+        self._doubts = {a.upload_id: self._doubts.get(a.upload_id) or _Doubt() for a in attempts}
+        due = [attempt for attempt in attempts if self._doubts[attempt.upload_id].next_look <= now]
+        if not due:
             return 1.0
         if (wait := self._gate.wait(now)) > 0:
             return wait
-        try:
-            for folder_id in {attempt.folder_id for attempt in attempts}:
-                self._settle(folder_id, [a for a in attempts if a.folder_id == folder_id], now)
-        except ProofStopped:
-            return 0.0
-        except (Unreachable, Unauthorized) as error:
-            self._gate.close(str(error), now, refused=isinstance(error, Unauthorized))
-            return 1.0
-        except ApiError as error:
-            _log.warning("the server cannot say whether an upload arrived", error=str(error))
-            return 5.0
-        self._gate.open()
+        tasks: dict[str, list[UploadTask]] = {}
+        for attempt in due:
+            try:
+                if attempt.folder_id not in tasks:
+                    tasks[attempt.folder_id] = self._tasks(attempt.folder_id)
+                self._settle(attempt, tasks[attempt.folder_id], now)
+            except ProofStopped:
+                return 0.0
+            except ApiError as error:
+                if self._gate.failed(error, now):
+                    return self._gate.wait(now)
+                self._undecided(attempt, error, now)
+            else:
+                doubt = self._doubts[attempt.upload_id]
+                doubt.undecided_since, doubt.pause = None, 0.0
+                self._gate.open()
         return 0.5
 
-    def _settle(self, folder_id: str, attempts: list[OpenAttempt], now: float) -> None:
-        by_name: dict[str, list[UploadTask]] = {}
+    def _tasks(self, folder_id: str) -> list[UploadTask]:
+        """The upload tasks of a folder that no upload on record has."""
         try:
-            for task in islice(self._api.folders.upload_tasks(folder_id), TASKS_LOOKED_AT):
-                if not self._ledger.doubts.owned(task.upload_task_id):
-                    for conversion in task.conversion_tasks:
-                        by_name.setdefault(base_name(conversion.source_file_name), []).append(task)
+            found = islice(self._api.folders.upload_tasks(folder_id), TASKS_LOOKED_AT)
+            return [task for task in found if not self._ledger.doubts.owned(task.upload_task_id)]
         except NotFound:
-            pass  # a folder that is gone holds nothing
-        for attempt in attempts:
-            first_asked = self._first_asked.setdefault(attempt.upload_id, now)
-            name = base_name(attempt.files[0].name)
-            candidates = (t for t in by_name.get(name, []) if not self._ledger.doubts.owned(t.upload_task_id))
-            found = next((t for t in candidates if self._holds(t, attempt)), None)
-            if found is not None:
-                self._ledger.doubts.adopted(attempt.upload_id, found.upload_task_id, clock.now())
-                _log.info("an upload that was cut off had arrived", name=name, upload_task_id=found.upload_task_id)
-            elif now - first_asked >= ARRIVAL_SECONDS:
-                self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
-                _log.info("an upload that was cut off had not arrived", name=name)
-            else:
-                continue
-            self._first_asked.pop(attempt.upload_id, None)
-            self._on_change()
+            return []  # a folder that is gone holds nothing
 
-    def _holds(self, task: UploadTask, attempt: OpenAttempt) -> bool:
-        """Whether the server has, in this task, exactly what the attempt sent."""
+    def _settle(self, attempt: OpenAttempt, tasks: Sequence[UploadTask], now: float) -> None:
+        """Decide about one attempt, unless it may still become visible."""
+        doubt = self._doubts[attempt.upload_id]
+        doubt.next_look = now + LOOK_AGAIN
+        if doubt.first_asked is None:
+            doubt.first_asked = now
+        rivals = self._ledger.doubts.rivals(attempt)
+        if UploadState.SENDING in rivals:
+            return  # what comes to be visible now may be that one's
+        name = attempt.files[0].name
+        named = [t for t in tasks if any(same_name(c.source_file_name, name) for c in t.conversion_tasks)]
+        task = self._found(attempt, named, now, alone=not rivals)
+        if task is not None:
+            self._decided(attempt, arrived=True, by=task.upload_task_id)
+            self._ledger.doubts.adopted(attempt.upload_id, task.upload_task_id, clock.now())
+            self._on_change()
+            return
+        waited = now - doubt.first_asked
+        if waited < ARRIVAL_SECONDS + attempt.size / ARRIVAL_BYTES + attempt.late_seconds:
+            return
+        if silent := [t for t in named if t.upload_task_id not in doubt.others and self._may_be(t, attempt, now)]:
+            message = f"the upload task {silent[0].upload_task_id} has no source file yet"
+            raise UnexpectedAnswer("getUploadTasksInFolder", message)
+        if doubt.source is None:
+            doubt.source = self._without_task(attempt, {c.source_file_id for t in named for c in t.conversion_tasks})
+        if doubt.source is not None and (assets := self._assets(doubt.source)):
+            source_file_id = doubt.source.source_file_id
+            self._decided(attempt, arrived=True, by=source_file_id)
+            self._ledger.conversions.succeeded(attempt.upload_id, (), source_file_id, assets, clock.now())
+        elif doubt.source is not None and waited < LATE_SECONDS:
+            return
+        else:
+            self._decided(attempt, arrived=False)
+            self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
+        self._on_change()
+
+    def _found(
+        self, attempt: OpenAttempt, named: Sequence[UploadTask], now: float, *, alone: bool
+    ) -> UploadTask | None:
+        """The upload task that holds exactly what an attempt sent; one that holds a part of it is removed.
+
+        Args:
+            named: those with a file of the main file's name.
+            alone: whether no other attempt in doubt may have left what is half there.
+        """
+        doubt = self._doubts[attempt.upload_id]
         main, *companions = attempt.files
-        return self._arrival.in_task(task, main) is not None and self._arrival.may_hold(attempt.folder_id, companions)
+        for task in named:
+            # One may have been given to another attempt a moment ago.
+            if task.upload_task_id in doubt.others or self._ledger.doubts.owned(task.upload_task_id):
+                continue
+            if self._may_be(task, attempt, now):
+                removable = alone and is_newer(task, attempt.started_at, now, STRICT_SKEW_SECONDS) is True
+                if self._arrival.in_task(task, main) is None:
+                    if removable:
+                        self._remove_beginning(task, attempt)
+                elif self._arrival.may_hold(attempt.folder_id, companions):
+                    return task
+                elif removable and self._arrival.proves(main):
+                    self._remove(task, attempt)
+            if all(c.source_file_id for c in task.conversion_tasks) or task.ended:
+                doubt.others.add(task.upload_task_id)
+        return None
+
+    def _decided(self, attempt: OpenAttempt, *, arrived: bool, by: str | None = None) -> None:
+        event = "an upload that was cut off had arrived" if arrived else "an upload that was cut off had not arrived"
+        _log.info(event, path=attempt.path, **({"known_as": by} if by else {}))
+        self._ledger.doubts.decided(attempt.upload_id, clock.now())
+
+    def _may_be(self, task: UploadTask, attempt: OpenAttempt, now: float) -> bool:
+        """Whether a task is new enough; where no bytes are compared, it has to say so."""
+        newer = is_newer(task, attempt.started_at, now, SKEW_SECONDS)
+        return self._arrival.proves(attempt.files[0]) if newer is None else newer
+
+    def _without_task(self, attempt: OpenAttempt, told: set[str | None]) -> SourceFile | None:
+        """The main file of an attempt on a server that shows no upload task of it (any more), proven by its bytes.
+
+        told: source files that upload tasks tell of, and that were judged by these.
+        """
+        main, *companions = attempt.files
+        if not self._arrival.proves(main):
+            return None
+        try:
+            for source in self._arrival.namesakes(attempt.folder_id, main.name):
+                if source.source_file_id in told or self._ledger.uploads.owns(source.source_file_id):
+                    continue
+                if self._arrival.is_there(source, main) and self._arrival.may_hold(attempt.folder_id, companions):
+                    return source
+        except NotFound:
+            pass
+        return None
+
+    def _assets(self, source: SourceFile) -> list[Asset]:
+        try:
+            refs = self._api.source_files.assets(source.source_file_id).refs()
+        except NotFound:
+            return []
+        return [Asset(asset_id, kind, name) for kind, asset_id, name in refs]
+
+    # -- what is half there ------------------------------------------------------------------------------------------
+
+    def _remove_beginning(self, task: UploadTask, attempt: OpenAttempt) -> None:
+        """Remove a newer upload task's files if their bytes show that they are what is left of this attempt: the
+        beginning of its main file, cut off. Anything else of that name may be somebody's, and stays."""
+        main = attempt.files[0]
+        for conversion in task.conversion_tasks:
+            if conversion.source_file_id is None or not same_name(conversion.source_file_name, main.name):
+                continue
+            try:
+                source = self._api.source_files.details(conversion.source_file_id)
+                if self._arrival.is_beginning(source, main, attempt.path):
+                    self._remove(task, attempt)
+                    return
+            except NotFound:
+                continue
+            _log.warning("a newer file of that name is there, and not ours", path=attempt.path, known_as=source.name)
+
+    def _remove(self, task: UploadTask, attempt: OpenAttempt) -> None:
+        """Remove what an upload task of ours brought, and what was made of it."""
+        ids = [c.source_file_id for c in task.conversion_tasks if c.source_file_id is not None]
+        _log.warning("an upload that was cut off had arrived in part; that is removed", path=attempt.path, files=ids)
+        if ids:
+            with suppress(NotFound):
+                self._api.source_files.delete(ids, delete_assets=True)
+
+    # -- what cannot be decided --------------------------------------------------------------------------------------
+
+    def _undecided(self, attempt: OpenAttempt, error: ApiError, now: float) -> None:
+        """The server fails at this one question. The others are not to suffer from it; it is asked ever more rarely."""
+        doubt = self._doubts[attempt.upload_id]
+        _log.warning("the server cannot say whether an upload arrived", path=attempt.path, error=str(error))
+        doubt.pause = min(LONGEST_PAUSE, max(1.0, doubt.pause * 2))
+        doubt.next_look = now + max(doubt.pause, error.retry_after or 0.0)
+        if doubt.undecided_since is None:
+            doubt.undecided_since = now
+        if now - doubt.undecided_since >= UNDECIDED_SECONDS:
+            reason = f"the server fails to say whether the upload arrived: {error}; it is asked again now and then"
+            self._ledger.doubts.undecided(attempt.upload_id, reason, now)
+
+
+def is_newer(task: UploadTask, since: float, now: float, skew: float) -> bool | None:
+    """Whether an upload task is newer than ``since``, Unix seconds, by clocks that differ by up to ``skew`` seconds.
+
+    None when it cannot be told: the task has no time, or our clock was wrong, since it puts ``since`` into the future.
+    """
+    if task.uploaded_at is None or since > now:
+        return None
+    try:
+        moment = datetime.fromisoformat(task.uploaded_at)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp() >= since - skew

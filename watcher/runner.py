@@ -16,6 +16,8 @@ _log = structlog.get_logger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+WAIT_STEP = 0.1
+"""Seconds that waiting for a loop to end goes without a sign of life."""
 
 
 class Loop(Protocol):
@@ -85,25 +87,33 @@ class Runner:
             if thread.loop.name.startswith(prefix):
                 thread.wake()
 
-    def stalled(self, seconds: float) -> list[str]:
-        """The loops that did not come back from a step for so long, or whose thread died."""
-        oldest = clock.now() - seconds
-        return [t.loop.name for t in self._threads if t.last_step < oldest or not t.thread.is_alive()]
+    def stalled(self, seconds: Callable[[str], float]) -> list[str]:
+        """The loops that did not come back from a step for longer than a loop of its name may, or whose thread died."""
+        now = clock.now()
+        return [
+            t.loop.name for t in self._threads if now - t.last_step > seconds(t.loop.name) or not t.thread.is_alive()
+        ]
 
     def failures(self) -> dict[str, str]:
         """The loops whose last step failed, and why."""
         return {thread.loop.name: thread.error for thread in self._threads if thread.error is not None}
 
-    def stop(self, grace: float) -> list[str]:
+    def stop(self, grace: float, *, prefix: str = "", while_waiting: Callable[[], object] = lambda: None) -> list[str]:
         """End all loops after their current step.
 
+        Args:
+            grace: seconds to wait for the loops whose names begin with ``prefix``.
+            while_waiting: called several times a second meanwhile.
+
         Returns:
-            The loops that did not end within ``grace`` seconds.
+            The loops that have not ended yet.
         """
         self._stop.set()
         for thread in self._threads:
             thread.wake()
         deadline = clock.now() + grace
         for thread in self._threads:
-            thread.thread.join(max(0.0, deadline - clock.now()))
+            while thread.loop.name.startswith(prefix) and thread.thread.is_alive() and clock.now() < deadline:
+                while_waiting()
+                thread.thread.join(min(WAIT_STEP, max(0.0, deadline - clock.now())))
         return [thread.loop.name for thread in self._threads if thread.thread.is_alive()]

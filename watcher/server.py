@@ -53,7 +53,8 @@ def connect(settings: Settings, stop: threading.Event, *, in_passing: bool = Fal
     """
     # A stop ends the client's pauses between two tries at once.
     retry = RetryPolicy(sleep=stop.wait)
-    pool_size = settings.upload.workers + 4
+    # The other loops, and the tracker's collectors.
+    pool_size = settings.upload.workers + 8
     if settings.api.emulator:
         with _embedded(settings.state_dir / EMULATOR_DATA, stop, in_passing=in_passing) as (base_url, api_key):
             add_secret(api_key)

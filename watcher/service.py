@@ -13,7 +13,7 @@ import structlog
 
 from watcher import clock
 from watcher.config import ConfigError, Settings
-from watcher.daemon import AT_WORK, Daemon
+from watcher.daemon import STOP_SECONDS, Daemon
 from watcher.emulator import MissingExtra
 from watcher.intake.writer import ignore_lease_signals
 from watcher.ledger import LedgerError
@@ -67,22 +67,22 @@ class Service:
             before: Settings | None = None
             while not self._stop_requested:
                 try:
-                    self._serve(settings)
+                    fresh = self._serve(settings)
                 except UNUSABLE as error:
                     if before is None:
                         raise
                     _log.error("the new configuration cannot be used, the one before stays in force", error=str(error))
                     settings, before = before, None
                     continue
-                if self._reload_requested and not self._stop_requested:
-                    self._reload_requested = False
-                    before, settings = settings, self._reloaded(settings)
+                if fresh is not None:
+                    before, settings = settings, fresh
         self._notifier.stopping()
         return 0
 
-    def _serve(self, settings: Settings) -> None:
-        """One daemon, until it is to stop or to reload."""
+    def _serve(self, settings: Settings) -> Settings | None:
+        """One daemon, until it is to stop, or another configuration to take its place: that is returned."""
         stop = threading.Event()
+        fresh: Settings | None = None
         with (
             StateLock(settings.state_dir),
             connect(settings, stop) as server,
@@ -91,26 +91,35 @@ class Service:
             daemon.start()
             _log.info("watching", drops={drop.path: drop.folder for drop in settings.drops}, server=server.api.base_url)
             self._notifier.ready()
-            while not (self._stop_requested or self._reload_requested):
+            while not self._stop_requested and fresh is None:
                 self._tell(daemon)
                 self._on_tick(daemon)
                 time.sleep(TICK)
-            left = self._at_work(daemon)
-            self._notifier.status("reloading" if self._reload_requested else "stopping")
-            if self._stop_requested:
+                if self._reload_requested:
+                    self._reload_requested = False
+                    fresh = self._reloaded(settings)
+            self._notifier.status("stopping" if fresh is None else "reloading")
+            if fresh is None:
                 self._notifier.stopping()
-        _log.info("stopped", left_at_work=left)
+                self._notifier.needs(settings.shutdown_grace + STOP_SECONDS)
+            daemon.stop(while_waiting=self._live)
+        return fresh
+
+    def _live(self) -> None:
+        """A sign of life for systemd, when it is time for one."""
+        now, interval = clock.now(), self._notifier.watchdog_interval
+        if interval is not None and now >= self._next_watchdog:
+            self._next_watchdog = now + interval / 3
+            self._notifier.watchdog()
 
     def _tell(self, daemon: Daemon) -> None:
         now = clock.now()
-        interval = self._notifier.watchdog_interval
-        if interval is not None and now >= self._next_watchdog:
-            self._next_watchdog = now + interval / 3
-            stalled = daemon.stalled()
-            if stalled:
+        if self._notifier.watchdog_interval is not None and now >= self._next_watchdog:
+            if stalled := daemon.stalled():
+                self._next_watchdog = now + self._notifier.watchdog_interval / 3
                 _log.error("a loop does not come back; systemd is not told that all is well", loops=stalled)
             else:
-                self._notifier.watchdog()
+                self._live()
         if now >= self._next_status:
             self._next_status = now + STATUS_INTERVAL
             trouble = daemon.trouble()
@@ -123,21 +132,21 @@ class Service:
             shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing dropped yet"
             self._notifier.status(f"{shown}; {trouble}" if trouble else shown)
 
-    @staticmethod
-    def _at_work(daemon: Daemon) -> int:
-        counts = daemon.ledger.report.counts().states
-        return sum(counts[state] for state in AT_WORK)
-
-    def _reloaded(self, settings: Settings) -> Settings:
+    def _reloaded(self, settings: Settings) -> Settings | None:
+        """The configuration as it is now, if it can be used and is another one; work under way is left alone if not."""
         self._notifier.reloading()
         try:
             fresh = self._load()
             fresh.require_drops()
         except ConfigError as error:
             _log.error("the configuration is wrong, the one before stays in force", error=str(error))
-            return settings
-        _log.info("the configuration was read anew", source=str(fresh.source))
-        return fresh
+        else:
+            changed = fresh != settings
+            _log.info("the configuration was read anew", source=str(fresh.source), changed=changed)
+            if changed:
+                return fresh
+        self._notifier.ready()
+        return None
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -37,8 +37,12 @@ class Unreadable(Exception):
 class SourceFile:
     """One file of an upload set, open for hashing and sending."""
 
-    def __init__(self, member: JobMember, stop: Callable[[], bool]) -> None:
+    def __init__(self, member: JobMember, stop: Callable[[], bool], cut: Callable[[], bool] | None = None) -> None:
         """Open it.
+
+        Args:
+            stop: whether hashing is to end.
+            cut: whether sending is to end; without, ``stop`` says it.
 
         Raises:
             Changed: it is not the version that was planned, or gone.
@@ -47,6 +51,7 @@ class SourceFile:
         """
         self.member = member
         self._stop = stop
+        self._cut = cut or stop
         flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
             self._descriptor = os.open(member.path, flags | getattr(os, "O_BINARY", 0))
@@ -105,7 +110,7 @@ class SourceFile:
         digest = FileDigest()
         offset, size = 0, self.member.signature.size
         while offset < size:
-            if self._stop():
+            if self._cut():
                 raise Stopped
             chunk = os.pread(self._descriptor, min(CHUNK, size - offset), offset)
             if not chunk:
@@ -120,12 +125,12 @@ class SourceFile:
 class SourceFiles:
     """The open files of one upload set."""
 
-    def __init__(self, members: tuple[JobMember, ...], stop: Callable[[], bool]) -> None:
+    def __init__(self, members: tuple[JobMember, ...], *, stop: Callable[[], bool], cut: Callable[[], bool]) -> None:
         """Open all of them; raises like :class:`SourceFile`."""
         self.files: list[SourceFile] = []
         try:
             for member in members:
-                self.files.append(SourceFile(member, stop))
+                self.files.append(SourceFile(member, stop, cut))
         except BaseException:
             self.close()
             raise

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from watcher.api import ApiError, AssetApi, NotFound, Unauthorized, Unreachable
+from watcher.api import ApiError, AssetApi, NotFound
 from watcher.api.models import ConversionTask, UploadTask
+from watcher.arrival import same_name
 from watcher.gate import Gate
 from watcher.ledger import ConversionRecord, Following, Ledger
 from watcher.model import Asset
@@ -23,11 +24,17 @@ FEW = 3
 COLLECTORS = 4
 """Requests for assets under way at once."""
 VANISHED_SECONDS = 60.0
-"""An upload task that the server does not know for so long after it was sent is taken as lost."""
-UNLISTED_SECONDS = 600.0
-"""So long after its upload the assets of a conversion are asked for when the server fails to list them."""
+"""An upload task that the server does not know at any look for so long is taken as lost."""
+UNSAID_SECONDS = 600.0
+"""For so long the server may fail to tell about an upload task, or to list the assets of a conversion."""
 NO_ASSETS_SECONDS = 30.0
 """How long the list of assets may stay empty after a conversion's success."""
+WATCHED_SECONDS = 600.0
+"""Before a conversion is given up, the server has been asked about it for so long, without a break."""
+
+
+class _Away(Exception):
+    """The gate to the server was closed during a look."""
 
 
 @dataclass(slots=True)
@@ -53,12 +60,14 @@ class Tracker:
         *,
         interval_min: float = 0.5,
         interval_max: float = 30.0,
+        give_up_after: float = 86400.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             interval_min: seconds between two looks at a folder in which conversions move.
             interval_max: seconds between two looks at a folder in which nothing moves.
+            give_up_after: seconds after the last sign of progress at which a conversion counts as failed.
             on_change: called when files came to rest.
         """
         self._ledger = ledger
@@ -67,7 +76,12 @@ class Tracker:
         self._min = interval_min
         self._max = interval_max
         self._on_change = on_change
+        self._give_up_after = give_up_after
         self._paces: dict[str, _Pace] = {}
+        self._unsaid: dict[int, float] = {}
+        """Since when the server fails to say how an upload fared, by upload."""
+        self._answering_since: float | None = None
+        """Since when the server has answered every look; None while it does not."""
         self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
 
     def close(self) -> None:
@@ -87,38 +101,53 @@ class Tracker:
             if now < pace.next_look:
                 continue
             if (wait := self._gate.wait(now)) > 0:
+                self._answering_since = None
                 return wait
             try:
                 moved = self._look(folder, pace, now)
-            except ApiError as error:
-                self._failed(pace, error, now)
+            except _Away:
                 continue
             self._gate.open()
             pace.interval = self._min if moved else min(self._max, pace.interval * STRETCH)
             pace.next_look = now + pace.interval
         return min((pace.next_look - now for pace in self._paces.values()), default=1.0)
 
-    def _failed(self, pace: _Pace, error: ApiError, now: float) -> None:
-        if isinstance(error, Unreachable | Unauthorized):
-            self._gate.close(
-                str(error), now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0
-            )
-        _log.warning("conversions cannot be followed now", error=str(error))
-        pace.interval = min(self._max, pace.interval * 2)
-        pace.next_look = now + max(pace.interval, error.retry_after or 0.0)
-
     def _look(self, folder: str, pace: _Pace, now: float) -> bool:
-        """Ask for everything followed in one folder. Returns whether anything moved."""
-        by_task = {following.upload_task_id: following for following in self._ledger.conversions.following(folder)}
+        """Ask for everything followed in one folder. Returns whether anything moved. Raises _Away."""
+        followed = self._ledger.conversions.following(folder)
+        by_task = {following.upload_task_id: following for following in followed}
+        tasks = []
         deep_in_the_list = pace.offset > 0 and len(by_task) <= FEW
-        tasks = [] if deep_in_the_list else self._list(folder, pace, set(by_task))
-        looks: list[tuple[Following, UploadTask | None]] = [(by_task.pop(t.upload_task_id), t) for t in tasks]
-        looks += [(following, self._ask(following.upload_task_id)) for following in by_task.values()]
-        made = self._collectors.map(self._assets, [task for _, task in looks])
+        if not deep_in_the_list:
+            try:
+                tasks = self._list(folder, pace, set(by_task))
+            except ApiError as error:
+                self._bear(error, now)
+                _log.warning("a folder's uploads cannot be listed; each is asked for", folder=folder, error=str(error))
+        looks: list[tuple[Following, UploadTask | ApiError]] = [(by_task.pop(t.upload_task_id), t) for t in tasks]
+        looks += [(following, self._ask(following.upload_task_id, now)) for following in by_task.values()]
+        if self._answering_since is None:
+            self._answering_since = now
         moved = False
-        for (following, task), assets in zip(looks, made, strict=True):
-            moved |= self._vanished(following, now) if task is None else self._update(following, task, assets, now)
+        for (following, task), assets in zip(looks, self._collectors.map(self._assets, looks), strict=True):
+            if isinstance(assets, ApiError):
+                self._bear(assets, now)
+            if isinstance(task, ApiError):
+                moved |= self._unanswered(following, task, now)
+            else:
+                moved |= self._update(following, task, assets, now)
         return moved
+
+    def _bear(self, error: ApiError, now: float) -> None:
+        """An error that concerns one thing only: the others are not to suffer from it. Raises _Away for one that does
+        not."""
+        if self._gate.failed(error, now):
+            self._answering_since = None
+            raise _Away
+
+    def _patience(self, following: Following, now: float) -> float:
+        """For how long the server has failed, up to this look, to say how an upload fared."""
+        return now - self._unsaid.setdefault(following.upload_id, now)
 
     def _list(self, folder: str, pace: _Pace, wanted: set[str]) -> list[UploadTask]:
         """The wanted tasks in the folder's list, from as few pages as it takes.
@@ -142,20 +171,26 @@ class Tracker:
                 offset += len(page)
         return found
 
-    def _ask(self, upload_task_id: str) -> UploadTask | None:
-        """One upload task by its id; None when the server does not know it."""
+    def _ask(self, upload_task_id: str, now: float) -> UploadTask | ApiError:
+        """One upload task by its id, or why it cannot be had. Raises _Away."""
         try:
             return self._api.upload_tasks.get(upload_task_id)
-        except NotFound:
-            return None
+        except NotFound as error:
+            return error
+        except ApiError as error:
+            self._bear(error, now)
+            return error
 
-    def _vanished(self, following: Following, now: float) -> bool:
-        """The server does not know an upload task: not yet, or no longer."""
-        if now - following.sent_at < VANISHED_SECONDS:
+    def _unanswered(self, following: Following, error: ApiError, now: float) -> bool:
+        """The server does not know an upload task, not yet or no longer, or fails to tell about it."""
+        gone = isinstance(error, NotFound)
+        if self._patience(following, now) < (VANISHED_SECONDS if gone else UNSAID_SECONDS):
             return False
-        reason = f"the server no longer knows the upload task {following.upload_task_id}; `retry` uploads it again"
-        self._ledger.conversions.failed(following.upload_id, (), None, reason, now)
-        self._on_change()
+        if gone:
+            reason = f"the server no longer knows the upload task {following.upload_task_id}; `retry` uploads it again"
+        else:
+            reason = f"the server fails to tell what became of the upload: {error}; `retry` asks again"
+        self._fail(following, (), None, reason, now)
         return True
 
     def _update(self, following: Following, task: UploadTask, assets: Sequence[Asset] | ApiError, now: float) -> bool:
@@ -167,24 +202,38 @@ class Tracker:
             case "success":
                 if isinstance(assets, ApiError):
                     return self._without_assets(following, records, source_file_id, assets, now)
-                if not assets and now - following.sent_at < NO_ASSETS_SECONDS:
+                if not assets and self._patience(following, now) < NO_ASSETS_SECONDS:
                     return False
                 self._ledger.conversions.succeeded(following.upload_id, records, source_file_id, assets, now)
+                self._unsaid.pop(following.upload_id, None)
                 _log.info("converted", path=following.path, assets=len(assets))
                 self._on_change()
                 return True
             case "error" | "rejected" as status:
-                reason = failure_reason(task, status)
-                self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
-                _log.error("a conversion failed", path=following.path, reason=reason)
-                self._on_change()
+                self._fail(following, records, source_file_id, failure_reason(task, status), now)
                 return True
-            case _:  # also every status that is not known yet: it is still running
+            case status:  # also every status that is not known yet: it is still running
+                self._unsaid.pop(following.upload_id, None)
                 progress = fraction(task.progress)
-                if progress == following.progress:
-                    return False
-                self._ledger.conversions.progressed(following.upload_id, progress, records, now)
+                if (progress, status) == (following.progress, following.status):
+                    return self._give_up(following, records, source_file_id, now)
+                self._ledger.conversions.progressed(following.upload_id, progress, status, records, now)
                 return True
+
+    def _give_up(
+        self, following: Following, records: Sequence[ConversionRecord], source_file_id: str | None, now: float
+    ) -> bool:
+        """Whether a conversion that does not move has been waited for long enough."""
+        # What moved while the server was away, or while we were, is told by the next looks.
+        watched = now - (now if self._answering_since is None else self._answering_since)
+        if now - following.moved_at < self._give_up_after or watched < min(self._give_up_after, WATCHED_SECONDS):
+            return False
+        reason = (
+            f"the conversion gave no sign of progress for {self._give_up_after / 3600:.3g} h"
+            f" (the server calls it {following.status}); `retry` looks at it again, and sends nothing while it is there"
+        )
+        self._fail(following, records, source_file_id, reason, now)
+        return True
 
     def _without_assets(
         self,
@@ -196,20 +245,31 @@ class Tracker:
     ) -> bool:
         """A conversion went well, and what it made cannot be listed: asked again, within limits."""
         _log.warning("the assets of a conversion cannot be listed now", path=following.path, error=str(error))
-        if now - following.sent_at < UNLISTED_SECONDS:
+        if self._patience(following, now) < UNSAID_SECONDS:
             return False
-        reason = f"the conversion succeeded, but its assets cannot be listed: {error}"
-        self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
-        self._on_change()
+        reason = f"the conversion succeeded, but its assets cannot be listed: {error}; `retry` asks again"
+        self._fail(following, records, source_file_id, reason, now)
         return True
 
-    def _assets(self, task: UploadTask | None) -> list[Asset] | ApiError:
-        """Every asset that the conversions of a successful upload made, the main one of each first.
+    def _fail(
+        self,
+        following: Following,
+        records: Sequence[ConversionRecord],
+        source_file_id: str | None,
+        reason: str,
+        now: float,
+    ) -> None:
+        self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
+        self._unsaid.pop(following.upload_id, None)
+        _log.error("a conversion failed", path=following.path, reason=reason)
+        self._on_change()
 
-        An error that concerns this one only is returned: the others are not to suffer from it.
-        """
+    def _assets(self, look: tuple[Following, UploadTask | ApiError]) -> list[Asset] | ApiError:
+        """Every asset that the conversions of a successful upload made, the main one of each first; or why they cannot
+        be listed."""
+        _, task = look
         assets: dict[str, Asset] = {}
-        if task is None or task.status != "success":
+        if isinstance(task, ApiError) or task.status != "success":
             return []
         for conversion in task.conversion_tasks:
             if conversion.source_file_id is None:
@@ -218,8 +278,6 @@ class Tracker:
                 refs = self._api.source_files.assets(conversion.source_file_id).refs()
             except NotFound:  # deleted since, or not visible yet
                 continue
-            except (Unreachable, Unauthorized):
-                raise
             except ApiError as error:
                 return error
             listed = [Asset(asset_id, kind, name) for kind, asset_id, name in refs]
@@ -230,7 +288,7 @@ class Tracker:
 
 def main_conversion(task: UploadTask, main_name: str) -> ConversionTask | None:
     """The conversion of the main file: the one that bears its name, or the only one."""
-    named = [c for c in task.conversion_tasks if (c.source_file_name or "").rsplit("/", 1)[-1] == main_name]
+    named = [c for c in task.conversion_tasks if same_name(c.source_file_name, main_name)]
     if named:
         return named[0]
     return task.conversion_tasks[0] if len(task.conversion_tasks) == 1 else None

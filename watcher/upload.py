@@ -13,16 +13,17 @@ from watcher.access import FolderAccess
 from watcher.api import (
     ApiError,
     AssetApi,
+    Cause,
     FilePart,
     Forbidden,
     NotFound,
-    RateLimited,
     Rejected,
     ServerFault,
     Unauthorized,
     UnexpectedAnswer,
     Unreachable,
 )
+from watcher.api.models import UploadStatus
 from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.intake.observe import Hint, Hints
@@ -35,6 +36,11 @@ _log = structlog.get_logger(__name__)
 
 IDLE = 1.0
 """Seconds between looks at an empty queue (it is woken when something comes)."""
+
+
+LATE_SECONDS = 60.0
+"""A server that got a whole upload and was too slow to say so may still be at it for so long."""
+GATEWAY_TIMEOUT = 504
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,17 @@ class Backoff:
         not come back at once, and never sooner than the server asked for."""
         ceiling = min(self.longest, self.base * 2.0 ** min(attempts - 1, 32))
         return max(ceiling * (0.5 + random.random() / 2), retry_after or 0.0)  # noqa: S311
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What a worker has begun and not yet brought to an end in the ledger."""
+
+    job: Job
+    upload_id: int | None = None
+    """Of its claim, when there is one."""
+    upload_task_id: str | None = None
+    """The server's receipt, when there is one."""
 
 
 class Progress:
@@ -89,6 +106,7 @@ class Uploader:
         hints: Hints,
         stop: threading.Event,
         *,
+        cut: threading.Event,
         backoff: Backoff,
         progress: Progress,
         on_sent: Callable[[], None] = lambda: None,
@@ -96,7 +114,8 @@ class Uploader:
         """
         Args:
             hints: where to tell the intake that a file changed under our hands.
-            stop: cuts off hashing and sending at the next chunk.
+            stop: no upload begins any more, and hashing is cut off at the next chunk.
+            cut: sending is cut off at the next chunk, too.
             on_sent: called when an upload was taken by the server, or may have been.
         """
         self.name = f"upload-{number}"
@@ -108,16 +127,17 @@ class Uploader:
         self._gate = gate
         self._hints = hints
         self._stop = stop
+        self._cut = cut
         self._backoff = backoff
         self._progress = progress
         self._on_sent = on_sent
-        self._unfinished: tuple[Job, int | None] | None = None
+        self._unfinished: _Attempt | None = None
 
     def step(self, now: float) -> float:
         """Upload one set, or say when to look again."""
         if self._unfinished is not None:
             # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
-            self._ledger.doubts.abandoned(*self._unfinished, now)
+            self._record(self._unfinished, now)
             self._unfinished = None
         # Files of drops that are not configured any more wait too, until they are again.
         drops = self._drops.keys() - self._access.closed().keys()
@@ -129,7 +149,7 @@ class Uploader:
         job = self._ledger.uploads.take(now, drops=drops)
         if job is None:  # another worker was faster
             return 0.0
-        self._unfinished = (job, None)
+        self._unfinished = _Attempt(job)
         try:
             if job.attempts >= self._backoff.max_attempts:
                 self._fail(job, f"given up after {job.attempts} attempts: {job.error}")
@@ -158,13 +178,15 @@ class Uploader:
 
     def _upload(self, job: Job) -> None:
         drop = self._drops[job.drop]
-        with SourceFiles(job.members, self._stop.is_set) as sources:
+        with SourceFiles(job.members, self._stop.is_set, self._cut.is_set) as sources:
             for source in sources.files:
                 if source.digest is None:
                     self._ledger.uploads.hashed(source.member, source.hash())
             digests = [source.hash() for source in sources.files]
             try:
                 folder_id = self._folders.folder_for(drop, job.main.path)
+                if self._stop.is_set():
+                    raise Stopped
                 if not self._claim(job, folder_id, digests):
                     return
                 parts = [FilePart(s.member.name, s.member.signature.size, s.chunks) for s in sources.files]
@@ -176,7 +198,9 @@ class Uploader:
             except ApiError as error:
                 self._refused(job, error)
             else:
-                self._ledger.uploads.sent(self._upload_id(), answer.upload_task_id, clock.now())
+                assert self._unfinished is not None
+                self._unfinished.upload_task_id = answer.upload_task_id
+                self._record(self._unfinished, clock.now())
                 self._gate.open()
                 _log.info("uploaded", path=job.main.path, files=len(parts), upload_task_id=answer.upload_task_id)
                 self._on_sent()
@@ -187,7 +211,11 @@ class Uploader:
         """Whether the set is ours to send; if not, the ledger says already where its content is."""
         digest = set_digest([(m.name, d) for m, d in zip(job.members, digests, strict=True)])
         claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
-        if claim.verdict is Verdict.REMOVE_FIRST:
+        if claim.verdict is Verdict.LOOK_AGAIN:
+            if self._fares_well(claim.upload_task_id):
+                self._ledger.uploads.follow_again(claim.upload_id, job, clock.now())
+                self._on_sent()
+                return False
             try:
                 if claim.source_file_ids:
                     self._api.source_files.delete(list(claim.source_file_ids), delete_assets=True)
@@ -198,8 +226,26 @@ class Uploader:
         if claim.verdict is not Verdict.SEND:
             _log.info("content is known already", path=job.main.path, digest=digest)
             return False
-        self._unfinished = (job, claim.upload_id)
+        assert self._unfinished is not None
+        self._unfinished.upload_id = claim.upload_id
         return True
+
+    def _fares_well(self, upload_task_id: str | None) -> bool:
+        """Whether an upload that failed before has come to life since, or was never dead on the server."""
+        if upload_task_id is None:
+            return False
+        try:
+            task = self._api.upload_tasks.get(upload_task_id)
+        except NotFound:
+            return False
+        return task.status not in (UploadStatus.ERROR, UploadStatus.REJECTED)
+
+    def _record(self, attempt: _Attempt, now: float) -> None:
+        """The outcome of an attempt as far as it is known: the server's receipt, or nothing."""
+        if attempt.upload_id is not None and attempt.upload_task_id is not None:
+            self._ledger.uploads.sent(attempt.upload_id, attempt.upload_task_id, now)
+        else:
+            self._ledger.doubts.abandoned(attempt.job, attempt.upload_id, now)
 
     # -- what went wrong ---------------------------------------------------------------------------------------------
 
@@ -209,25 +255,24 @@ class Uploader:
         attempts = job.attempts + 1
         sentence = str(error)
         _log.warning("an upload did not succeed", path=job.main.path, error=sentence, attempt=attempts)
-        outage = isinstance(error, Unreachable | Unauthorized | RateLimited)
-        if isinstance(error, NotFound):
-            self._forget_folder(job)
         if isinstance(error, Unauthorized) and error.renewed:
-            due = now
-        elif isinstance(error, Forbidden | NotFound) and (reason := self._access.lost(self._drops[job.drop], now)):
-            # No fault of this upload: it waits until the folder is open to us again.
-            self._gate.open()
-            outage, due, sentence = True, now, reason
-        elif outage:
-            due = self._gate.close(
-                sentence, now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0
-            )
+            outage, due = True, now
+        elif self._gate.failed(error, now):
+            outage, due = True, now + self._gate.wait(now)
         else:
             self._gate.open()
-            due = now + self._backoff.delay(attempts, error.retry_after)
+            outage, due = False, now + self._backoff.delay(attempts, error.retry_after)
+            if isinstance(error, NotFound):
+                self._forget_folder(job)
+            if isinstance(error, Forbidden | NotFound) and (reason := self._access.lost(self._drops[job.drop], now)):
+                # No fault of this upload: it waits until the folder is open to us again.
+                outage, due, sentence = True, now, reason
         may_have_arrived = error.body_sent and isinstance(error, Unreachable | ServerFault | UnexpectedAnswer)
-        if may_have_arrived and self._unfinished is not None and self._unfinished[1] is not None:
-            self._ledger.doubts.unknown(self._unfinished[1], sentence, now, refund=outage)
+        upload_id = None if self._unfinished is None else self._unfinished.upload_id
+        if may_have_arrived and upload_id is not None:
+            slow = isinstance(error, Unreachable) and error.cause is Cause.TIMEOUT
+            late = LATE_SECONDS if slow or error.status == GATEWAY_TIMEOUT else 0.0
+            self._ledger.doubts.unknown(upload_id, sentence, now, refund=outage, late_seconds=late)
             self._on_sent()
             return
         hopeless = isinstance(error, Rejected) or (not outage and attempts >= self._backoff.max_attempts)
@@ -239,8 +284,8 @@ class Uploader:
         self._ledger.uploads.put_back(job, due, sentence, now, counts=not outage and not claimed)
 
     def _forget_folder(self, job: Job) -> None:
-        if isinstance(self._unfinished, tuple) and self._unfinished[1] is not None:
-            self._folders.forget(self._ledger.uploads.folder_of(self._unfinished[1]))
+        if self._unfinished is not None and self._unfinished.upload_id is not None:
+            self._folders.forget(self._ledger.uploads.folder_of(self._unfinished.upload_id))
         _log.info("the remote folder is looked for anew", path=job.main.path)
 
     def _local_fault(self, job: Job, sentence: str, error: OSError | None) -> None:
@@ -261,12 +306,8 @@ class Uploader:
 
     def _void(self, *, refund: bool = False) -> bool:
         """Take back the claim, if there was one: nothing of this attempt is on the server."""
-        upload_id = None if self._unfinished is None else self._unfinished[1]
+        upload_id = None if self._unfinished is None else self._unfinished.upload_id
         if upload_id is None:
             return False
         self._ledger.uploads.void(upload_id, clock.now(), refund=refund)
         return True
-
-    def _upload_id(self) -> int:
-        assert self._unfinished is not None and self._unfinished[1] is not None
-        return self._unfinished[1]

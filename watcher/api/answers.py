@@ -25,6 +25,8 @@ from watcher.api.retry import retry_after_seconds
 
 M = TypeVar("M", bound=BaseModel)
 
+LONGEST_RETRY_AFTER = 86_400.0
+"""Seconds; a server that asks to wait longer is mistaken, or means harm."""
 LONGEST_MESSAGE = 300
 """Characters of the server's words that an error repeats."""
 
@@ -126,12 +128,17 @@ class Answer:
         else:
             message, code = self._seen() if self.body.strip() else "", None
         kind = _BY_STATUS.get(self.status, Rejected if self.status < 500 else ServerFault)
+        message = message or _phrase(self.status)
+        retry_after = retry_after_seconds(self.headers.get("retry-after"), self._server_time())
+        if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
+            message += f" (it asks to wait even {retry_after:.3g} s)"
+            retry_after = LONGEST_RETRY_AFTER
         return kind(
             self.operation,
-            message or _phrase(self.status),
+            message,
             status=self.status,
             error_code=code,
-            retry_after=retry_after_seconds(self.headers.get("retry-after"), self._server_time()),
+            retry_after=retry_after,
             body_sent=self.body_sent,
         )
 

@@ -51,9 +51,9 @@ class AssetApi:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         address = _checked(base_url)
+        self._connections = Connections(pool_size, proxy_for(address))
         client = httpx.Client(
-            headers={"user-agent": f"3dverse-watcher/{__version__}"},
-            transport=transport or Connections(pool_size, proxy_for(address)),
+            headers={"user-agent": f"3dverse-watcher/{__version__}"}, transport=transport or self._connections
         )
         self._lay(
             Wire(
@@ -84,6 +84,11 @@ class AssetApi:
         """The address of the API, without a slash at its end."""
         return self._wire.base_url
 
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a request is repeated."""
+        return self._wire.retry
+
     def with_options(
         self,
         *,
@@ -93,6 +98,7 @@ class AssetApi:
     ) -> "AssetApi":
         """The same client, on the same connections, in another name or with another patience."""
         other = object.__new__(AssetApi)
+        other._connections = self._connections
         wire = replace(
             self._wire,
             credential=credential or self._wire.credential,
@@ -101,6 +107,11 @@ class AssetApi:
         )
         other._lay(wire, self._file_field)
         return other
+
+    def abort(self) -> None:
+        """Breaks all connections off, those in use as well: what waits for an answer raises Unreachable, and so does
+        everything that is asked from now on. Any thread may call it."""
+        self._connections.abort()
 
     def close(self) -> None:
         """Ends all connections, also those of the clients that :meth:`with_options` gave."""

@@ -4,10 +4,13 @@ httpx's own pool looks at connections that other threads are using, and now and 
 that waits for its answer (httpcore 1.0.9, its issue 1110). For an upload that would mean doubt where there is none.
 """
 
+import contextlib
 import functools
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -38,12 +41,19 @@ class Connections(httpx.BaseTransport):
         self._proxy = proxy
         self._lock = threading.Lock()
         self._idle: list[httpx.HTTPTransport] = []
+        self._sockets: dict[httpx.HTTPTransport, socket.socket] = {}
+        """Of the connections, the one that each opened last."""
         self._closed = False
+        self._aborted = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if not self._free.acquire(timeout=request.extensions["timeout"]["pool"]):
             raise httpx.PoolTimeout("all connections are in use", request=request)
+        if self._aborted:
+            self._free.release()
+            raise httpx.ConnectError("the program is to stop", request=request)
         connection = self._take()
+        request.extensions = {**request.extensions, "trace": functools.partial(self._trace, connection)}
         try:
             response = connection.handle_request(request)
         except BaseException:
@@ -56,6 +66,24 @@ class Connections(httpx.BaseTransport):
             stream=_Lent(response.stream, self, connection),
             extensions=response.extensions,
         )
+
+    def abort(self) -> None:
+        """Breaks all connections off, also those that are in use; there will be no other ones."""
+        with self._lock:
+            self._aborted = True
+            sockets = list(self._sockets.values())
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _trace(self, connection: httpx.HTTPTransport, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore tells what it does: from it we know the socket."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            with self._lock:
+                self._sockets[connection] = info["return_value"].get_extra_info("socket")
+                aborted = self._aborted
+            if aborted:
+                self.abort()
 
     def close(self) -> None:
         """Closes the connections that are idle now, the others as soon as they are."""

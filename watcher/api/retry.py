@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -66,6 +66,11 @@ class RetryPolicy:
         when the server may already have acted.
         """
         return cls(retries=5, visibility_retries=5, max_delay=float("inf"), sleep=sleep)
+
+    def unless(self, hopeless: Callable[[], bool]) -> "RetryPolicy":
+        """The same, but nothing is repeated while ``hopeless`` says so."""
+        sleep = self.sleep
+        return replace(self, sleep=lambda seconds: hopeless() or sleep(seconds))
 
     def delay(self, error: ApiError, method: str, tries: int) -> float | None:
         """Seconds to wait before the next try after ``tries`` failed ones, the last with ``error``; None: give up."""

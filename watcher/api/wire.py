@@ -24,6 +24,7 @@ Header = tuple[str, str]
 LONGEST_ERROR_BODY = 64 * 1024
 """Bytes of an error's body that are read."""
 MOST_REDIRECTS = 5
+CONNECT_SECONDS = 10.0
 
 _WHOLE = {"accept": "application/json, */*;q=0.5"}
 # A compressed transfer would hide the length, and with it a transfer that broke off.
@@ -40,7 +41,12 @@ class Wire:
     credential: Credential
     retry: RetryPolicy
     timeout: float
-    """Seconds, for each wait: to connect, to send or receive a piece, for a connection to be free."""
+    """Seconds, for each wait: to send or receive a piece, for a connection to be free, and at most to connect."""
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds to connect: what takes longer will not come, and a server that is back is to be noticed soon."""
+        return min(self.timeout, CONNECT_SECONDS)
 
     def ask(self, call: Call) -> Answer:
         """Makes a call and reads its answer. Raises ApiError when it is not one of success."""
@@ -159,12 +165,13 @@ class Wire:
             url,
             headers={**_json_type(call), **headers, **call.headers, **own},
             content=content,
-            timeout=self.timeout,
+            timeout=httpx.Timeout(self.timeout, connect=self.connect_timeout),
         )
         try:
             response = self.client.send(request, stream=True)
         except httpx.TransportError as error:
-            raise unreachable(call.operation.id, error, request.url.netloc.decode(), self.timeout) from error
+            patience = self.connect_timeout if isinstance(error, httpx.ConnectTimeout) else self.timeout
+            raise unreachable(call.operation.id, error, request.url.netloc.decode(), patience) from error
         if response.is_success or (redirects and response.is_redirect):
             return response
         try:

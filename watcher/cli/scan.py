@@ -1,6 +1,7 @@
 """``scan``: one pass over the drops, to its end."""
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ def command(
     settings.require_drops()
     if dry_run:
         return _plan(settings, as_json)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
     return scan(settings, as_json=as_json, timeout=timeout)
 
 
@@ -112,5 +114,11 @@ def _plan(settings: Settings, as_json: bool) -> int:
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """A signal handler: SIGTERM as Ctrl-C."""
+    """A signal handler: the first signal lets running uploads end, the second one means: at once."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _at_once)
     raise KeyboardInterrupt
+
+
+def _at_once(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)

@@ -219,6 +219,8 @@ class TrackSettings(_Section):
     """Seconds between two questions while conversions move."""
     interval_max: Annotated[Interval, Field(validate_default=True), AfterValidator(_not_below("interval_min"))] = 30.0
     """Seconds between two questions while nothing moves."""
+    give_up_after: Annotated[float, Field(ge=1, le=365 * 86400)] = 86_400.0
+    """Seconds without any sign of progress after which a conversion counts as failed."""
 
 
 class LogSettings(_Section):
@@ -285,6 +287,8 @@ class Settings(BaseSettings):
     """Holds the ledger."""
     rescan_interval: Annotated[float, Field(ge=1, le=86400)] = 300.0
     """Seconds between two full scans of the drops."""
+    shutdown_grace: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    """Seconds that uploads under way have to end when the daemon stops, or starts over with another configuration."""
     api: ApiSettings = Field(default_factory=ApiSettings)
     drops: Annotated[tuple[Annotated[Drop, GetPydanticSchema(_drop_schema)], ...], Strict(False)] = ()
     upload: UploadSettings = Field(default_factory=UploadSettings)

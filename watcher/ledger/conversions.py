@@ -22,6 +22,10 @@ class Following:
     """The name under which it was sent."""
     sent_at: float
     progress: float
+    status: str | None
+    """What the server called it last."""
+    moved_at: float
+    """When it last gave a sign of progress, Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class ConversionLedger:
     def following(self, folder_id: str) -> list[Following]:
         """The conversions followed in one remote folder, oldest first."""
         rows = self._connection.rows(
-            "SELECT u.id, u.upload_task_id, u.sent_at, u.progress, m.name, d.path AS dir, f.name AS file_name"
+            "SELECT u.id, u.upload_task_id, u.sent_at, u.progress, u.status, u.moved_at, m.name,"
+            " d.path AS dir, f.name AS file_name"
             " FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
             " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id"
             " WHERE u.state = 'sent' AND u.folder_id = ? ORDER BY u.id",
@@ -68,14 +73,21 @@ class ConversionLedger:
                 main_name=blob_text(row["name"]),
                 sent_at=row["sent_at"],
                 progress=row["progress"],
+                status=row["status"],
+                moved_at=row["moved_at"],
             )
             for row in rows
         ]
 
-    def progressed(self, upload_id: int, progress: float, records: Sequence[ConversionRecord], now: float) -> None:
+    def progressed(
+        self, upload_id: int, progress: float, status: str, records: Sequence[ConversionRecord], now: float
+    ) -> None:
         """A conversion moved on."""
         with self._connection.transaction() as sql:
-            sql.execute("UPDATE uploads SET progress = ? WHERE id = ?", (progress, upload_id))
+            sql.execute(
+                "UPDATE uploads SET progress = ?, status = ?, moved_at = ? WHERE id = ?",
+                (progress, status, now, upload_id),
+            )
             _record(sql, upload_id, records)
             sql.execute(
                 "UPDATE files SET updated_at = ? WHERE upload_id = ? AND state = 'converting'",

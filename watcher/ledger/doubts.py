@@ -1,10 +1,11 @@
 """Attempts of which only the server knows whether they arrived: after a kill, a lost answer, a full disk."""
 
+import os
 import sqlite3
 from dataclasses import dataclass
 
-from watcher.ledger.connection import Connection, blob_text
-from watcher.ledger.uploads import Job, refund_attempt
+from watcher.ledger.connection import Connection, blob_text, text_blob
+from watcher.ledger.uploads import Job, UploadState, refund_attempt
 from watcher.model import SentFile
 
 
@@ -14,7 +15,13 @@ class OpenAttempt:
 
     upload_id: int
     folder_id: str
+    path: str
+    """Of the main file."""
     started_at: float
+    size: int
+    """Bytes of all its files."""
+    late_seconds: float
+    """How much longer than usual it may take to become visible."""
     files: tuple[SentFile, ...]
     """The main file first."""
 
@@ -25,14 +32,18 @@ class DoubtLedger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def unknown(self, upload_id: int, error: str, now: float, *, refund: bool = False) -> None:
+    def unknown(
+        self, upload_id: int, error: str, now: float, *, refund: bool = False, late_seconds: float = 0.0
+    ) -> None:
         """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated.
 
         Args:
+            late_seconds: how much longer than usual it may take to become visible.
             refund: take the try off the count: it was an outage, not a fault of the set.
         """
         with self._connection.transaction() as sql:
             _doubt(sql, upload_id, error, now)
+            sql.execute("UPDATE uploads SET late_seconds = ? WHERE id = ?", (late_seconds, upload_id))
             if refund:
                 refund_attempt(sql, upload_id)
 
@@ -73,15 +84,22 @@ class DoubtLedger:
                 " OR observed_at > ?",
                 (now,) * 8,
             )
+            sql.execute("UPDATE uploads SET moved_at = ? WHERE state = 'sent' AND moved_at > ?", (now, now))
             return len(cut_off)
 
     def in_doubt(self) -> list[OpenAttempt]:
         """Attempts of which only the server knows whether they arrived, oldest first."""
-        rows = self._connection.rows("SELECT * FROM uploads WHERE state = 'unknown' ORDER BY id")
+        rows = self._connection.rows(
+            "SELECT u.*, d.path AS dir, f.name FROM uploads u JOIN files f ON f.id = u.main_id"
+            " JOIN dirs d ON d.id = f.dir_id WHERE u.state = 'unknown' ORDER BY u.id"
+        )
         return [
             OpenAttempt(
                 upload_id=row["id"],
                 folder_id=row["folder_id"],
+                path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+                size=row["size"],
+                late_seconds=row["late_seconds"],
                 started_at=row["started_at"],
                 files=tuple(
                     SentFile(blob_text(member["name"]), member["digest"], member["size"])
@@ -93,6 +111,15 @@ class DoubtLedger:
             for row in rows
         ]
 
+    def rivals(self, attempt: OpenAttempt) -> set[UploadState]:
+        """The states of other attempts, not settled yet, whose main file bears the same name in the same folder."""
+        rows = self._connection.rows(
+            "SELECT u.state FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            " WHERE u.state IN ('sending', 'unknown') AND u.folder_id = ? AND u.id != ? AND m.name = ?",
+            (attempt.folder_id, attempt.upload_id, text_blob(attempt.files[0].name)),
+        )
+        return {UploadState(row["state"]) for row in rows}
+
     def owned(self, upload_task_id: str) -> bool:
         """Whether an upload on record has this task."""
         return (
@@ -100,12 +127,30 @@ class DoubtLedger:
             is not None
         )
 
+    def undecided(self, upload_id: int, error: str, now: float) -> None:
+        """The server fails to say whether an attempt arrived: its files fail, until it says so after all."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET state = 'failed', error = ?, updated_at = ?"
+                " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
+                (error, now, upload_id),
+            )
+
+    def decided(self, upload_id: int, now: float) -> None:
+        """The server has said whether an attempt arrived: files that failed for want of its answer go on."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE files SET state = 'waiting', updated_at = ? WHERE upload_id = ? AND state = 'failed'",
+                (now, upload_id),
+            )
+
     def adopted(self, upload_id: int, upload_task_id: str, now: float) -> None:
         """The server has the attempt after all, under this task."""
         with self._connection.transaction() as sql:
             sql.execute(
-                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, error = NULL WHERE id = ?",
-                (upload_task_id, now, upload_id),
+                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, moved_at = ?, error = NULL"
+                " WHERE id = ?",
+                (upload_task_id, now, now, upload_id),
             )
             sql.execute(
                 "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"

@@ -75,8 +75,11 @@ CREATE TABLE uploads (
     upload_task_id TEXT,
     source_file_id TEXT,
     progress REAL NOT NULL DEFAULT 0,    -- of the conversion, 0 to 1
+    status TEXT,                         -- what the server called it last
+    moved_at REAL,                       -- when it last gave a sign of progress
     error TEXT,
     started_at REAL NOT NULL,
+    late_seconds REAL NOT NULL DEFAULT 0, -- in doubt: how much longer than usual it may take to become visible
     sent_at REAL,
     finished_at REAL
 ) STRICT;
@@ -85,6 +88,7 @@ CREATE UNIQUE INDEX uploads_once ON uploads(folder_id, set_digest) WHERE state !
 CREATE INDEX uploads_open ON uploads(state) WHERE state IN ('sending', 'unknown', 'sent');
 CREATE INDEX uploads_by_main ON uploads(main_id);
 CREATE INDEX uploads_by_task ON uploads(upload_task_id);
+CREATE INDEX uploads_by_source ON uploads(source_file_id);
 
 CREATE TABLE members (
     upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,
@@ -106,6 +110,7 @@ CREATE TABLE conversions (
     progress REAL NOT NULL,
     PRIMARY KEY (upload_id, source_file_id)
 ) STRICT;
+CREATE INDEX conversions_by_source ON conversions(source_file_id);
 
 CREATE TABLE assets (
     upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,

@@ -24,7 +24,7 @@ class UploadState(StrEnum):
     ERROR = "error"
     """The server has the content and could not convert it, or refused it."""
     REPLACE = "replace"
-    """What it left on the server is removed before the content is sent again."""
+    """It is to be tried again: what it left on the server is looked at, and removed before the content is sent."""
     VOID = "void"
     """The server does not have it."""
 
@@ -66,8 +66,8 @@ class Verdict(StrEnum):
     """It is nowhere: send it."""
     KNOWN = "known"
     """It is there already, or on its way; the file's row says so now."""
-    REMOVE_FIRST = "remove_first"
-    """A failed conversion of it is there, to be removed before it is sent again."""
+    LOOK_AGAIN = "look_again"
+    """An upload of it failed: if it fares well by now it is followed again, else what it left is removed first."""
     STALE = "stale"
     """The file changed in the meantime; it will come again."""
 
@@ -78,8 +78,10 @@ class Claim:
 
     verdict: Verdict
     upload_id: int = 0
+    upload_task_id: str | None = None
+    """With LOOK_AGAIN: the task to look at."""
     source_file_ids: tuple[str, ...] = ()
-    """What to remove on the server, with REMOVE_FIRST."""
+    """With LOOK_AGAIN: what to remove on the server."""
 
 
 class UploadLedger:
@@ -186,7 +188,11 @@ class UploadLedger:
 
     def owns(self, source_file_id: str) -> bool:
         """Whether an upload on record has this source file."""
-        sql = "SELECT 1 FROM uploads WHERE source_file_id = ? AND state != 'void' LIMIT 1"
+        sql = (
+            "SELECT 1 FROM uploads WHERE source_file_id = ?1 AND state != 'void' UNION ALL"
+            " SELECT 1 FROM conversions c JOIN uploads u ON u.id = c.upload_id"
+            " WHERE c.source_file_id = ?1 AND u.state != 'void' LIMIT 1"
+        )
         return self._connection.row(sql, (source_file_id,)) is not None
 
     def sent(self, upload_id: int, upload_task_id: str, now: float, sent_at: float | None = None) -> None:
@@ -197,8 +203,9 @@ class UploadLedger:
         """
         with self._connection.transaction() as sql:
             sql.execute(
-                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, error = NULL WHERE id = ?",
-                (upload_task_id, now if sent_at is None else sent_at, upload_id),
+                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, moved_at = ?, error = NULL"
+                " WHERE id = ?",
+                (upload_task_id, now if sent_at is None else sent_at, now, upload_id),
             )
             sql.execute(
                 "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
@@ -271,6 +278,20 @@ class UploadLedger:
         folder_id: str = row["folder_id"]
         return folder_id
 
+    def follow_again(self, upload_id: int, job: Job, now: float) -> None:
+        """The server has an upload that counted as failed, and it fares well: nothing is sent."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE uploads SET state = 'sent', moved_at = ?, main_id = ?, error = NULL, finished_at = NULL"
+                " WHERE id = ?",
+                (now, job.main.file_id, upload_id),
+            )
+            sql.execute(
+                "UPDATE files SET state = 'converting', upload_id = ?, due_at = NULL, error = NULL, updated_at = ?"
+                " WHERE id = ? AND generation = ? AND state = 'uploading'",
+                (upload_id, now, job.main.file_id, job.main.generation),
+            )
+
     def removed(self, upload_id: int, now: float) -> None:
         """What a failed conversion had left on the server is gone."""
         with self._connection.transaction() as sql:
@@ -332,7 +353,8 @@ def _join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) ->
         ]
         if upload["source_file_id"]:
             ids.append(upload["source_file_id"])
-        return Claim(Verdict.REMOVE_FIRST, upload["id"], tuple(dict.fromkeys(ids)))
+        task = upload["upload_task_id"] if state is UploadState.REPLACE else None
+        return Claim(Verdict.LOOK_AGAIN, upload["id"], task, tuple(dict.fromkeys(ids)))
     mine = upload["main_id"] == file_id
     if not mine and upload["main_state"] == FileState.GONE:
         # The file was renamed or moved: it takes the place of the one that is gone.
