@@ -125,7 +125,9 @@ class SourceFile:
 class SourceFiles:
     """The open files of one upload set."""
 
-    def __init__(self, members: tuple[JobMember, ...], *, stop: Callable[[], bool], cut: Callable[[], bool]) -> None:
+    def __init__(
+        self, members: tuple[JobMember, ...], stop: Callable[[], bool], cut: Callable[[], bool] | None = None
+    ) -> None:
         """Open all of them; raises like :class:`SourceFile`."""
         self.files: list[SourceFile] = []
         try:
