@@ -1,15 +1,18 @@
 """The plan stage on real folders: what belongs together goes together, and waits for what may still come."""
 
 import struct
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from watcher import clock
 from watcher.intake import Intake
 from watcher.ledger import FileReport, Ledger
-from watcher.model import Drop, FileState, Role
+from watcher.model import Drop, FileState, Role, Textures
+from watcher.plan.readers import READERS
 from watcher.planner import Planner
 
 OBJ = "mtllib crate.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -20,10 +23,19 @@ class Stage:
     """Intake and planner on one drop, stepped by hand on a clock that the test moves."""
 
     def __init__(
-        self, folder: Path, ledger: Ledger, *, patient: bool, wait: float, ignore: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        ledger: Ledger,
+        *,
+        patient: bool,
+        wait: float,
+        ignore: tuple[str, ...] = (),
+        textures: Textures = Textures.LOOSE_ONLY,
     ) -> None:
         path = str(folder.resolve())
-        self.drop = Drop(path, "Remote", settle_seconds=1.0, companion_wait_seconds=wait, ignore=ignore)
+        self.drop = Drop(
+            path, "Remote", settle_seconds=1.0, companion_wait_seconds=wait, ignore=ignore, textures=textures
+        )
         self.ledger = ledger
         self.now = clock.now()
         self.intake = Intake([self.drop], ledger, watch=False)
@@ -73,8 +85,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def stage(drop_folder: Path, ledger: Ledger) -> Callable[..., Stage]:
-    def make(*, patient: bool = True, wait: float = 10.0) -> Stage:
-        return Stage(drop_folder, ledger, patient=patient, wait=wait)
+    def make(*, patient: bool = True, wait: float = 10.0, textures: Textures = Textures.LOOSE_ONLY) -> Stage:
+        return Stage(drop_folder, ledger, patient=patient, wait=wait, textures=textures)
 
     return make
 
@@ -321,3 +333,197 @@ def test_an_object_that_a_scene_loads_travels_with_the_scene(stage: Callable[...
     plan.drop_file("wheel.lwo", b"FORM\0\0\0\x04LWO2")
     plan.after(15)
     assert plan.due() == [["car.lws", "wheel.lwo"]]
+
+
+@pytest.mark.parametrize("first", ["model", "texture"])
+def test_all_textures_are_assets_of_their_own_when_the_drop_says_so(stage: Callable[..., Stage], first: str) -> None:
+    plan = stage(textures=Textures.ALL)
+    plan.drop_file("alone.png")
+    if first == "texture":
+        plan.drop_file("wood.png")
+        plan.after(2)
+        assert plan.due() == [["alone.png"], ["wood.png"]], "none waits for a model"
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd wood.png\n")
+    if first == "model":
+        plan.drop_file("wood.png")
+    plan.after(4)
+    alone = [["alone.png"], ["wood.png"]] if first == "model" else []
+    assert plan.due() == sorted([*alone, ["crate.obj", "crate.mtl", "wood.png"]])
+    assert (plan.report("wood.png").role, plan.report("crate.mtl").role) == (Role.MAIN, Role.COMPANION)
+    assert plan.report("wood.png").mains == (plan.report("crate.obj").path,)
+    plan.drop_file("wood.png", b"other")
+    plan.after(4)
+    assert plan.due() == [["crate.obj", "crate.mtl", "wood.png"], ["wood.png"]]
+
+
+def test_textures_that_travelled_become_assets_when_the_drop_says_so_later(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd wood.png\n")
+    plan.drop_file("wood.png")
+    plan.after(4)
+    assert plan.due() == [["crate.obj", "crate.mtl", "wood.png"]]
+    plan = stage(textures=Textures.ALL)
+    plan.after(2)
+    assert plan.due() == [["wood.png"]]
+    assert plan.report("crate.mtl").role is Role.COMPANION
+
+
+def test_a_texture_never_goes_by_itself_when_the_drop_says_so(stage: Callable[..., Stage]) -> None:
+    plan = stage(textures=Textures.COMPANIONS_ONLY)
+    for name in ("alone.png", "wood.png", "sky.hdr", "bell.wav"):
+        plan.drop_file(name)
+    plan.after(20)
+    assert plan.due() == [["bell.wav"]]
+    assert plan.ledger.report.counts().passed_over == {".png": 2, ".hdr": 1}
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd wood.png\n")
+    plan.after(4)
+    assert plan.due() == [["crate.obj", "crate.mtl", "wood.png"]]
+    plan.drop_file("crate.mtl", "newmtl plain\n")
+    plan.after(60)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
+    plan.drop_file("bell.wav", b"other")
+    plan.after(3)
+    assert plan.ledger.report.counts().passed_over == {".png": 2, ".hdr": 1}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2), (2, 0, 1)])
+def test_the_layers_of_a_stage_go_with_it_in_whatever_order_they_come(
+    stage: Callable[..., Stage], order: tuple[int, ...]
+) -> None:
+    files = [
+        ("shot.usda", "#usda 1.0\n(subLayers = [@./layers/set.usda@])\n"),
+        ("layers/set.usda", '#usda 1.0\ndef "a" (references = @../props/chair.usda@) {}\n'),
+        ("props/chair.usda", "#usda 1.0\nasset file = @chair.png@\n"),
+    ]
+    plan = stage()
+    plan.drop_file("props/chair.png")
+    for number in order:
+        plan.drop_file(*files[number])
+        plan.after(6)
+    plan.after(12)
+    assert plan.due() == [["shot.usda", "layers/set.usda", "props/chair.usda", "props/chair.png"]]
+
+
+def test_without_patience_the_leading_layer_is_found_whatever_was_seen_first(stage: Callable[..., Stage]) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("a.usda", "#usda 1.0\n")
+    plan.after(0.5)
+    plan.drop_file("b.usda", "#usda 1.0\n(subLayers = [@a.usda@])\n")
+    plan.drop_file("c.lwo", b"FORM\0\0\0\x04LWO2")
+    plan.drop_file("d.lws", "LWSC\n3\nLoadObject c.lwo\n")
+    plan.after(4)
+    assert plan.due() == [["b.usda", "a.usda"], ["d.lws", "c.lwo"]]
+
+
+def test_layers_that_name_each_other_are_one_set(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("a.usda", "#usda 1.0\n(subLayers = [@b.usda@])\n")
+    plan.drop_file("b.usda", "#usda 1.0\n(subLayers = [@a.usda@])\n")
+    plan.after(14)
+    assert plan.due() == [["a.usda", "b.usda"]]
+
+
+def test_what_went_by_itself_and_turns_out_to_be_a_part_does_not_go_again(stage: Callable[..., Stage]) -> None:
+    plan = stage(wait=2.0)
+    plan.drop_file("wheel.lwo", b"FORM\0\0\0\x04LWO2")
+    plan.drop_file("wood.png")
+    plan.after(6)
+    assert plan.due() == [["wheel.lwo"], ["wood.png"]]
+    plan.drop_file("car.lws", "LWSC\n3\nLoadObject wheel.lwo\n")
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd wood.png\n")
+    plan.after(40)
+    assert plan.due() == [["car.lws", "wheel.lwo"], ["crate.obj", "crate.mtl", "wood.png"]]
+    assert {plan.report(name).role for name in ("wheel.lwo", "wood.png")} == {Role.COMPANION}
+
+
+def test_a_model_that_no_other_would_load_is_not_held_back(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "v 0 0 0\n")
+    plan.drop_file("crate.glb", b"glTF")
+    plan.after(1.75)
+    assert plan.due() == [["crate.glb"], ["crate.obj"]]
+
+
+def test_the_tiles_of_a_texture_are_waited_for_and_a_late_one_sends_the_set_anew(stage: Callable[..., Stage]) -> None:
+    plan = stage(wait=4.0)
+    plan.drop_file("a.mtlx", "")
+    plan.drop_file("a.usda", "#usda 1.0\nasset file = @tex/skin.<UDIM>.png@\n")
+    plan.drop_file("tex/skin.1001.png")
+    plan.after(3)
+    plan.drop_file("tex/skin.1002.png")
+    plan.after(9)
+    assert plan.due() == [["a.usda", "tex/skin.1001.png", "tex/skin.1002.png"]]
+    plan.drop_file("tex/skin.1011.png")
+    plan.after(9)
+    assert plan.due() == [["a.usda", "tex/skin.1001.png", "tex/skin.1002.png", "tex/skin.1011.png"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "late"),
+    [
+        ("a.gltf", '{"images":[{"uri":"my%20wood.png"}]}', "my%20wood.png"),
+        ("a.gltf", '{"images":[{"uri":"\u00e9.png"}]}', unicodedata.normalize("NFD", "\u00e9.png")),
+        ("a.x3d", '<X3D><ImageTexture url=\'"a.png" "b.png"\'/></X3D>', "b.png"),
+        ("a.md5mesh", 'shader "models/x/skin"\n', "skin.jpg"),
+        ("a.obj", "mtllib my materials.mtl\n", "My Materials.mtl"),
+    ],
+)
+def test_a_late_file_is_recognised_by_every_name_that_may_be_meant(
+    stage: Callable[..., Stage], model: str, content: str, late: str
+) -> None:
+    plan = stage(wait=2.0)
+    plan.drop_file(model, content)
+    plan.after(8)
+    assert plan.due() == [[model]]
+    plan.drop_file(late)
+    plan.after(8)
+    assert [len(members) for members in plan.due()] == [2]
+    assert plan.report(late).role is Role.COMPANION
+
+
+def test_of_several_files_that_may_be_meant_the_log_tells_once_which_goes(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd E:\\art\\wood.png\nmap_Ks E:\\art\\wood.png\n")
+    for folder in ("textures", "maps"):
+        plan.drop_file(f"{folder}/wood.png")
+    with capture_logs() as logs:
+        plan.after(20)
+    assert plan.due()[0][:3] == ["crate.obj", "crate.mtl", "textures/wood.png"]
+    (told,) = [entry for entry in logs if "several" in entry["event"]]
+    assert (Path(told["chosen"]).parent.name, [Path(o).parent.name for o in told["others"]]) == ("textures", ["maps"])
+
+
+def test_after_an_update_of_the_readers_a_model_is_read_anew(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.after(3)
+    (waiting,) = plan.ledger.plan.candidates([plan.drop.path], plan.now + 100, 10)
+    assert waiting.references == ("crate.mtl",)
+    plan.ledger.plan.read_by(READERS)
+    assert plan.ledger.plan.candidates([plan.drop.path], plan.now + 100, 10) == [waiting]
+    plan.ledger.plan.read_by(READERS + 1)
+    (unread,) = plan.ledger.plan.candidates([plan.drop.path], plan.now + 100, 10)
+    assert unread.references is None
+
+
+def test_what_is_missing_is_told_with_the_place_where_it_is_expected(stage: Callable[..., Stage]) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("m/crate.obj", "mtllib mat\\crate.mtl\n")
+    plan.drop_file("m/mat/crate.mtl", "map_Kd ..\\tex\\wood.png\nmap_Ks C:\\a\\shine.png\n")
+    plan.after(4)
+    wood, shine = plan.report("m/crate.obj").lacking
+    assert (wood.text, wood.note) == ("..\\tex\\wood.png", "")
+    assert [str(Path(p).relative_to(plan.drop.path)) for p in (wood.named_by, wood.expected)] == [
+        "m/mat/crate.mtl",
+        "m/tex/wood.png",
+    ]
+    assert shine.expected == str(Path(plan.drop.path, "m/mat/shine.png"))
+    assert "outside" in shine.note
+    (companion,) = plan.report("m/crate.obj").companions
+    assert (companion.uploaded_as, companion.text) == ("mat/crate.mtl", "mat\\crate.mtl")
+    assert plan.report("m/mat/crate.mtl").users[0].uploaded_as == "mat/crate.mtl"

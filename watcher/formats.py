@@ -20,6 +20,9 @@ class Kind(StrEnum):
     """Never an asset by itself: it only travels with the model that names it."""
 
 
+IMAGES = frozenset({Kind.TEXTURE, Kind.CUBEMAP})
+"""The kinds of files that models name as their textures."""
+
 _EXTENSIONS: dict[Kind, str] = {
     Kind.MESH: (
         "fbx obj stl ply ifc usd usda usdc usdz skp ptf 3ds 3mf ac ac3d acc amj ase ask b3d blend bvh cms cob dae"

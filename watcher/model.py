@@ -46,6 +46,17 @@ class OnDelete(StrEnum):
     KEEP = "keep"
 
 
+class Textures(StrEnum):
+    """Which images of a drop become assets of their own. Each travels with every model that names it anyway."""
+
+    ALL = "all"
+    """All of them, also those that models name."""
+    LOOSE_ONLY = "loose-only"
+    """Those that no model names."""
+    COMPANIONS_ONLY = "companions-only"
+    """None: an image that no model names is passed over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drop:
     """A watched local folder and the remote folder that its files go to."""
@@ -67,6 +78,7 @@ class Drop:
     """How long a model waits for files it names, and a loose texture for a model that names it."""
     writer_wait_seconds: float = 300.0
     """How long an unchanged file that a program still holds open for writing is waited for."""
+    textures: Textures = Textures.LOOSE_ONLY
     on_change: OnChange = OnChange.NEW
     on_delete: OnDelete = OnDelete.KEEP
 

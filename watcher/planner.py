@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from watcher.formats import Kind, kind_of
+from watcher import clock
+from watcher.formats import IMAGES, Kind, kind_of
 from watcher.intake.observe import Hint, Hints
-from watcher.intake.rules import PassedOver, Reason, Rules
+from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import signature_of
-from watcher.ledger import Candidate, Ledger, LinkedFile
-from watcher.model import Drop
-from watcher.plan import Assembly, DiskLook, assemble, read_references
+from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
+from watcher.model import Drop, Role, Textures
+from watcher.plan import READERS, Assembly, DiskLook, assemble, may_be_part
+from watcher.plan.remembered import RememberedReferences
 from watcher.source import PATIENT_ERRORS
 
 _log = structlog.get_logger(__name__)
@@ -58,25 +60,24 @@ class Planner:
         self._on_ready = on_ready
         self._on_dismissed = on_dismissed
         self._rules = {drop.path: Rules(drop) for drop in drops}
+        self._references = RememberedReferences()
         self._next_release = 0.0
+        ledger.plan.read_by(READERS)
+        for drop in drops:
+            if drop.textures is Textures.ALL:
+                self._let_stand_alone(drop)
 
     def step(self, now: float) -> float:
         """Plan a batch of files: first those that can name others, so that what they name does not go by itself."""
         if now >= self._next_release:
             self._ledger.plan.release_unlinked(now - ORPHAN_SECONDS, now)
             self._next_release = now + ORPHAN_SECONDS / 3
-        candidates = self._ledger.plan.candidates(self._drops, now, BATCH)
-        ready = False
-        disks = {path: _Disk(path) for path in self._drops}
-        for candidate in candidates:
-            if candidate.refers and not disks[candidate.drop].is_taken(candidate.path):
-                ready |= self._plan_model(candidate, disks[candidate.drop], now)
-        unread = {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
-        some_models = any(candidate.refers for candidate in candidates)
+        models = self._ledger.plan.candidates(self._drops, now, BATCH, refer=True)
+        ready = self._plan_models(models, now)
+        unread = self._unread()
+        singles = self._ledger.plan.candidates(self._drops, now, BATCH, refer=False)
         waits: list[tuple[Candidate, float]] = []
-        for candidate in self._ledger.plan.candidates(self._drops, now, BATCH) if some_models else candidates:
-            if candidate.refers:
-                continue
+        for candidate in singles:
             until = self._wait_for_model(candidate, unread[candidate.drop], now)
             if until is not None:
                 waits.append((candidate, until))
@@ -86,52 +87,90 @@ class Planner:
             self._ledger.plan.wait_single(waits, now)
         if ready:
             self._on_ready()
-        if len(candidates) == BATCH:
+        if BATCH in (len(models), len(singles)):
             return 0.0
         wake = self._ledger.plan.next_wake(self._drops)
         return 1.0 if wake is None else min(1.0, max(0.02, wake - now))
 
     # -- a file that can name others ---------------------------------------------------------------------------------
 
-    def _plan_model(self, candidate: Candidate, disk: "_Disk", now: float) -> bool:
+    def _plan_models(self, candidates: Sequence[Candidate], now: float) -> bool:
+        """Plan those that no other of them takes along; the plan of that one decides about the rest."""
+        known = {candidate.path: candidate.references for candidate in candidates}
+
+        def references(path: str) -> tuple[str, ...]:
+            names = known.get(path)
+            return self._references(path) if names is None else names
+
+        looks = {path: DiskLook(path, references) for path in self._drops}
+        assemblies: dict[str, Assembly] = {}
+        for candidate in candidates:
+            if assembly := self._assemble(candidate, looks[candidate.drop], now):
+                assemblies[candidate.path] = assembly
+        taken = _taken(list(assemblies.values()))
+        unread = self._unread()
+        ready = False
+        for candidate in candidates:
+            if candidate.path in assemblies and candidate.path not in taken:
+                ready |= self._plan_model(candidate, assemblies[candidate.path], unread[candidate.drop], now)
+        return ready
+
+    def _plan_model(self, candidate: Candidate, assembly: Assembly, oldest_unread: float | None, now: float) -> bool:
         drop = self._drops[candidate.drop]
         plan = self._ledger.plan
-        assembly = self._assemble(candidate, disk, now)
-        if assembly is None:
-            return False
         if candidate.used or assembly.part_of:
             plan.becomes_companion(candidate, now, assembly.part_of or None)
             return False
-        linked = [LinkedFile(member.path, member.text, member.name) for member in assembly.companions]
-        lacking = [missing.text for missing in assembly.lacking]
+        linked = [
+            LinkedFile(member.path, member.text, member.name, alone=self._stands_alone(drop, member.path))
+            for member in assembly.companions
+        ]
+        missing = [LackingFile(one.text, one.named_by, one.expected, one.note) for one in assembly.lacking]
+        lacking = missing + [LackingFile("", expected=name) for name in assembly.awaited]
         newest = self._companions_settled(candidate, assembly, drop)
         if newest is None:
             plan.wait(candidate, now + LOOK_AGAIN, now, linked, lacking)
             return False
         patience = newest + drop.companion_wait_seconds
-        if self._patient and (assembly.missing or assembly.gathered) and now < patience:
+        if self._patient and (assembly.missing or assembly.may_grow) and now < patience:
             plan.wait(candidate, patience, now, linked, lacking)
+            return False
+        if may_be_part(candidate.path) and (until := self._held_back(candidate, oldest_unread, now)) is not None:
+            plan.wait(candidate, until, now, linked, lacking)
             return False
         if refusal := empty(candidate.path):
             plan.failed(candidate, refusal, now)
             return False
         plan.ready(candidate, now, linked, lacking)
-        if lacking:
-            _log.warning("a model goes without files that it names", path=candidate.path, missing=lacking)
+        self._tell(candidate.path, assembly)
         return True
 
-    def _assemble(self, candidate: Candidate, disk: "_Disk", now: float) -> Assembly | None:
+    def _tell(self, path: str, assembly: Assembly) -> None:
+        """Log what is doubtful about a set."""
+        for member in assembly.companions:
+            if member.others:
+                _log.warning(
+                    "a name may mean several files, the nearest goes",
+                    path=path,
+                    name=member.text,
+                    chosen=member.path,
+                    others=list(member.others),
+                )
+        if assembly.lacking:
+            missing = [one.text for one in assembly.lacking]
+            _log.warning("a model goes without files that it names", path=path, missing=missing)
+
+    def _assemble(self, candidate: Candidate, look: DiskLook, now: float) -> Assembly | None:
         """The upload set of a model; None when there is none to be had, which the ledger knows by then."""
         plan = self._ledger.plan
         if self._passed_over(candidate):
             self._dismiss(candidate)
             return None
         try:
-            references = candidate.references
-            if references is None:
-                references = read_references(candidate.path)
+            if candidate.references is None:
+                references = self._references(candidate.path)
                 plan.read(candidate.file_id, candidate.generation, references)
-            return disk.assemble(candidate.path, references)
+            return assemble(candidate.path, candidate.drop, look)
         except FileNotFoundError:
             # Gone in the meantime: the intake will say so.
             self._hints.put(Hint(candidate.drop, candidate.path, is_folder=False))
@@ -141,7 +180,7 @@ class Planner:
                 plan.wait(candidate, now + BUSY_SECONDS, now)
                 return None
             path = str(error.filename or candidate.path)
-            unreadable = [] if path == candidate.path else [os.path.basename(path)]
+            unreadable = [] if path == candidate.path else [LackingFile(os.path.basename(path), expected=path)]
             plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, unreadable)
         return None
 
@@ -164,10 +203,10 @@ class Planner:
 
     def _plan_single(self, candidate: Candidate, now: float) -> bool:
         plan = self._ledger.plan
-        if candidate.used:
+        if candidate.used and not self._stands_alone(self._drops[candidate.drop], candidate.path):
             plan.becomes_companion(candidate, now)
             return False
-        if kind_of(candidate.path) in {Kind.COMPANION, None} or self._passed_over(candidate):
+        if self._passed_over(candidate):
             self._dismiss(candidate)
             return False
         if refusal := empty(candidate.path):
@@ -180,8 +219,20 @@ class Planner:
         """Whether the drop's rules pass over a file: they may have changed since it was seen, or it was looked at only
         for a model that names it no more."""
         relative = os.path.relpath(candidate.path, candidate.drop)
-        verdict = self._rules[candidate.drop].verdict(relative)
-        return isinstance(verdict, PassedOver) and verdict.reason is not Reason.COMPANION
+        return isinstance(self._rules[candidate.drop].verdict(relative), PassedOver)
+
+    def _stands_alone(self, drop: Drop, path: str) -> bool:
+        """Whether a file that a model takes along is an asset of its own, too."""
+        if drop.textures is not Textures.ALL or kind_of(path) not in IMAGES:
+            return False
+        return not isinstance(self._rules[drop.path].verdict(os.path.relpath(path, drop.path)), PassedOver)
+
+    def _let_stand_alone(self, drop: Drop) -> None:
+        """The drop's images are all assets of their own from now on, also those that only travelled so far."""
+        files = self._ledger.report.files(drops=[drop.path])
+        companions = (file.path for file in files if file.role is Role.COMPANION)
+        alone = [path for path in companions if self._stands_alone(drop, path)]
+        self._ledger.plan.stand_alone(alone, clock.now())
 
     def _dismiss(self, candidate: Candidate) -> None:
         self._ledger.plan.dismissed(candidate)
@@ -189,45 +240,47 @@ class Planner:
 
     def _wait_for_model(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
         """Until when a loose texture is held back for a model that may name it; None when it may go."""
-        if candidate.used or kind_of(candidate.path) not in {Kind.TEXTURE, Kind.CUBEMAP, Kind.COMPANION, None}:
-            return None
         drop = self._drops[candidate.drop]
+        if candidate.used or kind_of(candidate.path) not in {*IMAGES, Kind.COMPANION, None}:
+            return None
+        if self._stands_alone(drop, candidate.path):
+            return None
+        return self._held_back(candidate, oldest_unread, now)
+
+    def _held_back(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
+        """Until when a file is held back for one that may take it along; None when it may go."""
+        drop = self._drops[candidate.drop]
+        # Ever more seldom, so that a great number of files that wait costs little.
+        look_again = now + max(LOOK_AGAIN, (now - candidate.settled_at) / 4)
         if not self._scanned(drop.path):
-            return now + LOOK_AGAIN
+            return look_again
         patience = candidate.settled_at + (drop.companion_wait_seconds if self._patient else 0.0)
         if now < patience:
             return patience
         # A model that was there before the patience ended may still be on its way: it is waited for, within limits.
         arrived_in_time = oldest_unread is not None and (oldest_unread <= patience or not self._patient)
         if arrived_in_time and now < candidate.settled_at + max(drop.writer_wait_seconds, LOOK_AGAIN):
-            return now + LOOK_AGAIN
+            return look_again
         return None
 
+    def _unread(self) -> dict[str, float | None]:
+        """By drop: when the oldest of its models was first seen that was not read yet."""
+        return {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
 
-class _Disk:
-    """A drop's disk during one step: folders are listed once and files read once, however many models share them."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._references: dict[str, tuple[str, ...]] = {}
-        self._taken: set[str] = set()
-        self._look = DiskLook(root, self._read)
-
-    def assemble(self, path: str, references: tuple[str, ...]) -> Assembly:
-        """The upload set of a model whose references are known; raises OSError when a companion cannot be read."""
-        self._references[path] = references
-        assembly = assemble(path, self._root, self._look)
-        self._taken.update(member.path for member in assembly.companions)
-        return assembly
-
-    def is_taken(self, path: str) -> bool:
-        """Whether a model took this file along in this step."""
-        return path in self._taken
-
-    def _read(self, path: str) -> tuple[str, ...]:
-        if path not in self._references:
-            self._references[path] = read_references(path)
-        return self._references[path]
+def _taken(assemblies: Sequence[Assembly]) -> set[str]:
+    """The main files that another one takes along. Of files that take each other, the first leads."""
+    order = {assembly.main.path: number for number, assembly in enumerate(assemblies)}
+    takes = {
+        assembly.main.path: {member.path for member in assembly.companions if member.path in order}
+        for assembly in assemblies
+    }
+    return {
+        part
+        for leader, parts in takes.items()
+        for part in parts
+        if leader not in takes[part] or order[leader] < order[part]
+    }
 
 
 def empty(path: str) -> str | None:

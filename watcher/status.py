@@ -1,14 +1,16 @@
 """The answer to "where does my file stand?", as plain values: what ``status --json`` and ``scan --json`` print."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from watcher.ledger import Counts, FileReport, Ledger
+from watcher.intake.rules import PassedOver, Rules
+from watcher.ledger import Counts, FileReport, Ledger, Use
 from watcher.ledger.connection import VERSION
-from watcher.model import FileState
+from watcher.mending import ways_to_mend
+from watcher.model import Drop, FileState
 from watcher.state import LEDGER, owner
 
 SHOWN_STATES = tuple(state for state in FileState if state is not FileState.SKIPPED)
@@ -35,6 +37,17 @@ def daemon_facts(ledger: Ledger | None, state_dir: Path) -> dict[str, Any]:
     }
 
 
+def passed_over(drops: Sequence[Drop], path: str) -> FileReport | None:
+    """Why the ledger knows nothing of a file below a drop folder that is there: the drop's rules pass over it."""
+    for drop in drops:
+        relative = os.path.relpath(path, drop.path)
+        if os.path.isfile(path) and not relative.startswith(os.pardir):
+            verdict = Rules(drop).verdict(relative)
+            if isinstance(verdict, PassedOver):
+                return FileReport(path, drop.path, FileState.SKIPPED, error=f"{verdict.reason}: {verdict.detail}")
+    return None
+
+
 def document(state_dir: Path, ledger: Ledger | None, counts: Counts, files: Iterable[FileReport]) -> dict[str, Any]:
     """The whole answer; see the README for its keys."""
     return {
@@ -44,10 +57,15 @@ def document(state_dir: Path, ledger: Ledger | None, counts: Counts, files: Iter
             "schema": ledger.schema if ledger is not None else VERSION,
         },
         "counts": {str(state): counts.states.get(state, 0) for state in SHOWN_STATES},
+        "go_without": counts.go_without,
         "passed_over": counts.passed_over,
         "problems": [{"path": path, "error": error} for path, error in counts.problems.items()],
         "files": [file_facts(file) for file in files],
     }
+
+
+def _use(use: Use) -> dict[str, str]:
+    return {"path": use.path, "uploaded_as": use.uploaded_as, "named_as": use.text}
 
 
 def file_facts(file: FileReport) -> dict[str, Any]:
@@ -66,6 +84,18 @@ def file_facts(file: FileReport) -> dict[str, Any]:
         "progress": 1.0 if file.state in {FileState.DONE, FileState.DUPLICATE} else round(file.progress, 4),
         "assets": [{"asset_id": a.asset_id, "type": a.type, "name": a.name} for a in file.assets],
         "missing": list(file.missing),
+        "lacking": [
+            {
+                "name": one.text,
+                "named_by": one.named_by or file.path,
+                "expected": one.expected or None,
+                "note": one.note or None,
+                "ways_to_mend": list(ways_to_mend(one, file.path)),
+            }
+            for one in file.lacking
+        ],
+        "companions": [_use(use) for use in file.companions],
+        "used_by": [_use(use) for use in file.users],
         "error": file.error,
         "attempts": file.attempts,
         "updated_at": iso(file.updated_at),

@@ -12,6 +12,7 @@ from watcher.ledger import (
     ConversionRecord,
     FileReport,
     Job,
+    LackingFile,
     Ledger,
     LedgerError,
     LinkedFile,
@@ -219,7 +220,7 @@ def test_a_companion_follows_its_models(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
     texture = settle(ledger, "wood.png", 2)
     (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
-    ledger.plan.ready(model, 10.0, [LinkedFile(texture, ".\\wood.png", "wood.png")], ["gone.png"])
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, ".\\wood.png", "wood.png")], [LackingFile("gone.png")])
     companion = report(ledger, "wood.png")
     assert (companion.role, companion.mains, companion.state) == (Role.COMPANION, (f"{DROP}/a.obj",), FileState.PENDING)
     assert report(ledger, "a.obj").missing == ("gone.png",)
@@ -237,7 +238,7 @@ def test_a_companion_follows_its_models(ledger: Ledger) -> None:
 def test_a_companion_that_comes_late_sends_its_model_back_to_the_plan(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
     (model,) = ledger.plan.candidates([DROP], 10.0, 10)
-    ledger.plan.ready(model, 10.0, [], ["Textures\\Wood.PNG"])
+    ledger.plan.ready(model, 10.0, [], [LackingFile("Textures\\Wood.PNG")])
     claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
     ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
     convert(ledger, claim.upload_id, "asset-1")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from watcher.plan import Assembly, assemble, read_references
+from watcher.plan.tiles import tile_pattern
 
 Names = Callable[[str, "str | bytes"], tuple[str, ...]]
 Assemble = Callable[..., Assembly]
@@ -38,6 +39,10 @@ class Tree:
     def alike(self, path: str) -> tuple[str, ...]:
         folder, extension = os.path.dirname(path), os.path.splitext(path)[1]
         return tuple(sorted(p for p in self._files if os.path.dirname(p) == folder and p.endswith(extension)))
+
+    def tiles(self, path: str) -> tuple[str, ...]:
+        pattern = tile_pattern(path)
+        return tuple(sorted(known for known in self._files if pattern.fullmatch(known)))
 
     def references(self, path: str) -> tuple[str, ...]:
         self.read.append(path)

@@ -107,7 +107,7 @@ def test_the_slices_of_a_series_are_one_set_that_the_first_leads(assembled):
     files = {"v/2.dcm": ["s"], "v/1.dcm": ["s"], "v/3.dcm": ["s"], "v/4.dcm": ["other"], "w/5.dcm": ["s"]}
     first = assembled(files, "v/1.dcm")
     assert [member.name for member in first.members] == ["1.dcm", "2.dcm", "3.dcm"]
-    assert (first.part_of, first.gathered, first.lacking) == ("", True, ())
+    assert (first.part_of, first.may_grow, first.lacking) == ("", True, ())
     second = assembled(files, "v/2.dcm")
     assert (second.companions, second.part_of) == ((), "/drop/v/1.dcm")
     assert paths(assembled(files, "v/4.dcm")) == []
@@ -115,4 +115,4 @@ def test_the_slices_of_a_series_are_one_set_that_the_first_leads(assembled):
 
 def test_a_dicom_file_without_a_series_stands_for_itself(assembled):
     alone = assembled({"v/1.dcm": [], "v/2.dcm": []}, "v/2.dcm")
-    assert (alone.companions, alone.part_of, alone.gathered) == ((), "", False)
+    assert (alone.companions, alone.part_of, alone.may_grow) == ((), "", False)

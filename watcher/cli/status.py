@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 from rich.console import Console, Group
@@ -15,10 +14,11 @@ from watcher.cli.outcome import ExitCode
 from watcher.cli.places import resolve
 from watcher.cli.settings import load
 from watcher.cli.table import in_order, output, print_counts, print_files
+from watcher.config import Settings
 from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
 from watcher.model import FileState
 from watcher.state import LEDGER
-from watcher.status import daemon_facts, document
+from watcher.status import daemon_facts, document, passed_over
 
 NOT_AT_REST = [
     FileState.PENDING,
@@ -48,14 +48,14 @@ def command(
     """Say where files stand. A PATH is a file or a folder; without, what is at work and what failed."""
     settings = load(options, folders_must_exist=False)
     if check:
-        return _check(settings.state_dir)
+        return _check(settings)
     selected = [FileState.FAILED] if failed else (None if everything or paths else NOT_AT_REST)
     while True:
-        answer = _Answer(settings.state_dir, resolve(paths), selected)
+        answer = _Answer(settings, resolve(paths), selected, with_lacking=not as_json)
         if as_json:
             click.echo(json.dumps(answer.document(), indent=None if watch else 2))
         elif watch and output().is_terminal:
-            _live(settings.state_dir, resolve(paths), selected)
+            _live(settings, resolve(paths), selected)
             return ExitCode.GOOD
         else:
             answer.show(output())
@@ -67,8 +67,19 @@ def command(
 class _Answer:
     """One look at the ledger."""
 
-    def __init__(self, state_dir: Path, paths: Sequence[str], states: Sequence[FileState] | None) -> None:
-        self._state_dir = state_dir
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Sequence[str],
+        states: Sequence[FileState] | None,
+        *,
+        with_lacking: bool = False,
+    ) -> None:
+        """
+        Args:
+            with_lacking: besides the files in these states, models that went without files that they name.
+        """
+        self._state_dir = state_dir = settings.state_dir
         self.counts = Counts(states=dict.fromkeys(FileState, 0))
         self.files: Sequence[FileReport] = []
         self.unknown: list[str] = list(paths)
@@ -80,8 +91,11 @@ class _Answer:
             return
         with ledger:
             self.counts = ledger.report.counts()
-            self.files = in_order(ledger.report.files(paths, states=states))
-            self.unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in self.files)]
+            files = list(ledger.report.files(paths, states=states, lacking=with_lacking and states == NOT_AT_REST))
+            unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in files)]
+            skipped = list(filter(None, (passed_over(settings.drops, path) for path in unknown)))
+            self.files = in_order(files + skipped)
+            self.unknown = [path for path in unknown if path not in {file.path for file in skipped}]
             self.daemon = daemon_facts(ledger, state_dir)
             self._document = document(state_dir, ledger, self.counts, self.files)
 
@@ -108,21 +122,21 @@ class _Answer:
         return Text("the daemon does not run", "dim")
 
 
-def _live(state_dir: Path, paths: Sequence[str], states: Sequence[FileState] | None) -> None:
+def _live(settings: Settings, paths: Sequence[str], states: Sequence[FileState] | None) -> None:
     """The same, kept up to date on a terminal."""
     console = output()
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             with console.capture() as captured:
-                _Answer(state_dir, paths, states).show(console)
+                _Answer(settings, paths, states, with_lacking=True).show(console)
             lines = Text.from_ansi(captured.get()).split("\n")
             live.update(Group(*lines[: max(1, console.height - 1)]), refresh=True)
             time.sleep(WATCH_INTERVAL)
 
 
-def _check(state_dir: Path) -> int:
+def _check(settings: Settings) -> int:
     try:
-        answer = _Answer(state_dir, (), [FileState.FAILED])
+        answer = _Answer(settings, (), [FileState.FAILED])
     except LedgerError as error:
         click.echo(f"CRITICAL: {error}")
         return ExitCode.USAGE

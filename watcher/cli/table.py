@@ -8,8 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from watcher.ledger import Counts, FileReport
+from watcher.mending import ways_to_mend
 from watcher.model import FileState, Role
 from watcher.status import iso
+
+SHOWN_LACKING = 20
+"""Missing companions of one model that are listed."""
+SHOWN_MAINS = 10
+"""Models of one companion that are listed."""
 
 STYLES = {
     FileState.DONE: "green",
@@ -41,18 +47,21 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
     if file.assets:
         first, *others = file.assets
         lines.append((f"{first.asset_id} {first.type}" + (f" +{len(others)}" if others else ""), ""))
-    if file.role is Role.COMPANION and file.mains:
-        names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:3])
-        lines.append((f"travels with {names}" + (", ..." if len(file.mains) > 3 else ""), "dim"))
-    elif file.error:
+    if file.mains:
+        names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:SHOWN_MAINS])
+        lines.append((f"travels with {names}" + (", ..." if len(file.mains) > SHOWN_MAINS else ""), "dim"))
+    if file.error and not (file.role is Role.COMPANION and file.mains):  # it is the error of one of them
         lines.append((shown(file.error), "red" if file.state is FileState.FAILED else "yellow"))
     elif file.state is FileState.CONVERTING and file.progress:
         lines.append((f"{file.progress:.0%}", "yellow"))
     if file.state is FileState.PENDING and file.attempts:
         lines.append((f"next try {iso(file.uploads_again_at) or 'soon'} (after {file.attempts})", "dim"))
-    if file.missing:
-        names = ", ".join(shown(name) for name in file.missing)
-        lines.append((f"missing: {names}", "yellow"))
+    for one in file.lacking[:SHOWN_LACKING]:
+        by = os.path.basename(one.named_by or file.path)
+        ways = ", or ".join(ways_to_mend(one, file.path))
+        lines.append((f"missing: {shown(one.text)} (named in {shown(by)}): {shown(ways)}", "yellow"))
+    if (more := len(file.lacking) - SHOWN_LACKING) > 0:
+        lines.append((f"and {more} more are missing", "yellow"))
     return lines
 
 
@@ -77,9 +86,12 @@ def print_files(console: Console, files: Iterable[FileReport]) -> None:
 
 
 def print_counts(console: Console, counts: Counts) -> None:
-    """One line of totals, and what was passed over or cannot be read."""
+    """One line of totals, and what went incomplete, was passed over or cannot be read."""
     parts = [Text(f"{counts.states[state]} {state}", STYLES[state]) for state in counts.states if counts.states[state]]
     console.print(Text(", ").join(parts) if parts else Text("nothing was dropped yet"), soft_wrap=True)
+    if counts.go_without:
+        models = "1 model" if counts.go_without == 1 else f"{counts.go_without} models"
+        console.print(Text(f"warning: {models} went without files that they name", "yellow"), soft_wrap=True)
     if counts.passed_over:
         listed = ", ".join(
             f"{shown(extension) or 'without extension'} {files}" for extension, files in counts.passed_over.items()

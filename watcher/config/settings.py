@@ -32,7 +32,7 @@ from watcher.config.credential import Credential, ask_for_credential, find_crede
 from watcher.config.errors import ConfigError, Problem
 from watcher.config.patterns import check_pattern
 from watcher.logs import LogFormat, LogLevel
-from watcher.model import Drop, OnChange, OnDelete
+from watcher.model import Drop, OnChange, OnDelete, Textures
 
 APPLICATION = "3dverse-watcher"
 MASK = "**********"
@@ -247,6 +247,7 @@ class DropSettings(_Section):
     settle_seconds: Seconds = _DROP.settle_seconds
     companion_wait_seconds: Seconds = _DROP.companion_wait_seconds
     writer_wait_seconds: Seconds = _DROP.writer_wait_seconds
+    textures: Annotated[Textures, Strict(False)] = _DROP.textures
     on_change: Annotated[OnChange, Strict(False)] = _DROP.on_change
     on_delete: Annotated[OnDelete, Strict(False)] = _DROP.on_delete
 

@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 
-from watcher.formats import Kind, kind_of
+from watcher.formats import IMAGES, Kind, kind_of
 from watcher.intake.patterns import Patterns
 from watcher.intake.temporaries import is_system_folder, is_temporary
-from watcher.model import Drop
+from watcher.model import Drop, Textures
 
 _REMEMBERED = 20_000
 """Entries of a cache before it starts anew."""
@@ -66,6 +66,7 @@ class Rules:
     def __init__(self, drop: Drop) -> None:
         """Raises ValueError that names the pattern when one of the drop's is no gitignore pattern."""
         self._recursive = drop.recursive
+        self._no_loose_images = drop.textures is Textures.COMPANIONS_ONLY
         self._ignore = Patterns(drop.ignore, "ignore")
         self._include = Patterns(drop.include, "include")
         self._of_extension: dict[str, Taken | PassedOver] = {}
@@ -137,8 +138,19 @@ class Rules:
         if verdict is None:
             if len(self._of_extension) > _REMEMBERED:
                 self._of_extension.clear()
-            verdict = self._of_extension[extension] = _by_extension(extension.lower())
+            verdict = self._of_extension[extension] = self._by_extension(extension.lower())
         return verdict
+
+    def _by_extension(self, extension: str) -> Taken | PassedOver:
+        kind = kind_of("name" + extension)
+        if kind is None:
+            what = f"{extension!r} files" if extension else "files without an extension"
+            return PassedOver(Reason.UNSUPPORTED, f"the Asset API takes no {what}")
+        if kind is Kind.COMPANION:
+            return PassedOver(Reason.COMPANION, f"{extension!r} files are uploaded with the model that names them")
+        if self._no_loose_images and kind in IMAGES:
+            return PassedOver(Reason.COMPANION, 'no model names it (textures = "companions-only")')
+        return Taken(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +159,3 @@ class _Folder:
     """Why nothing in it counts; None when its files are judged one by one."""
     included: bool
     """Whether the include patterns take it with all that they do not name."""
-
-
-def _by_extension(extension: str) -> Taken | PassedOver:
-    kind = kind_of("name" + extension)
-    if kind is None:
-        what = f"{extension!r} files" if extension else "files without an extension"
-        return PassedOver(Reason.UNSUPPORTED, f"the Asset API takes no {what}")
-    if kind is Kind.COMPANION:
-        return PassedOver(Reason.COMPANION, f"{extension!r} files are uploaded with the model that names them")
-    return Taken(kind)

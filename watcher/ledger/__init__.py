@@ -11,8 +11,8 @@ from watcher.ledger.connection import Connection, LedgerError, NoLedger
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
 from watcher.ledger.doubts import DoubtLedger, OpenAttempt
 from watcher.ledger.intake import IntakeLedger, Known, Observation
-from watcher.ledger.plan import Candidate, CompanionState, LinkedFile, PlanLedger
-from watcher.ledger.report import Counts, FileReport, ReportLedger
+from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
+from watcher.ledger.report import Counts, FileReport, ReportLedger, Use
 from watcher.ledger.upkeep import UpkeepLedger
 from watcher.ledger.uploads import Claim, Job, JobMember, UploadLedger, UploadState, Verdict
 
@@ -65,6 +65,7 @@ __all__ = [
     "Job",
     "JobMember",
     "Known",
+    "LackingFile",
     "Ledger",
     "LedgerError",
     "LinkedFile",
@@ -72,5 +73,6 @@ __all__ = [
     "Observation",
     "OpenAttempt",
     "UploadState",
+    "Use",
     "Verdict",
 ]

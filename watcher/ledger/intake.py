@@ -1,7 +1,9 @@
 """What the intake tells the ledger: files seen, settled, vanished, passed over."""
 
 import os
+import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -74,10 +76,12 @@ class IntakeLedger:
 
     def wanted(self, drop: str, name: str) -> bool:
         """Whether a model of this drop names a file called so that is missing so far."""
+        keys = _missing_keys(name)
         row = self._connection.row(
             "SELECT 1 FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
-            " JOIN drops p ON p.id = d.drop_id WHERE l.missing_key = ? AND p.path = ? AND f.state != 'gone' LIMIT 1",
-            (missing_key(name), os.fsencode(drop)),
+            f" JOIN drops p ON p.id = d.drop_id WHERE l.missing_key IN ({', '.join('?' * len(keys))})"
+            " AND p.path = ? AND f.state != 'gone' LIMIT 1",
+            (*keys, os.fsencode(drop)),
         )
         return row is not None
 
@@ -208,8 +212,22 @@ class IntakeLedger:
 
 
 def missing_key(name: str) -> bytes:
-    """How a missing companion is recognised when it comes: its file name, without regard to case."""
-    return text_blob(os.path.basename(name).casefold())
+    """How a missing companion is recognised when it comes: its file name, without regard to case or Unicode form."""
+    return text_blob(unicodedata.normalize("NFC", os.path.basename(name).casefold()))
+
+
+def _missing_keys(name: str) -> set[bytes]:
+    """As what a file that came may be missing: as itself, and as a tile of a texture."""
+    return {missing_key(name)} | {
+        missing_key(name[: tile.start()] + token + name[tile.end() :])
+        for pattern, tokens in _TILES.items()
+        for tile in pattern.finditer(name)
+        for token in tokens
+    }
+
+
+_TILES = {re.compile("1[0-9]{3}"): ("<udim>", "%(udim)d"), re.compile("(?i)u[0-9]{1,3}_v[0-9]{1,3}"): ("<uvtile>",)}
+"""Numbers of tiles, and what stands for one in the name of the whole texture."""
 
 
 def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
@@ -220,13 +238,14 @@ def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
 
 def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, now: float) -> None:
     """Send the models that use this file, or miss one of its name, back to the plan stage."""
+    keys = _missing_keys(name)
     sql.execute(
         f"UPDATE files SET {BACK_TO_PLAN}"
         " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ? AND id IN ("
         "  SELECT main_id FROM links WHERE companion_id = ?"
         "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
-        "   JOIN drops p ON p.id = d.drop_id WHERE l.missing_key = ? AND p.path = ?)",
-        (now, file_id, file_id, missing_key(name), os.fsencode(drop)),
+        f"   JOIN drops p ON p.id = d.drop_id WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?)",
+        (now, file_id, file_id, *keys, os.fsencode(drop)),
     )
 
 

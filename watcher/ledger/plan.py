@@ -3,11 +3,12 @@
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
 from watcher.ledger.intake import BACK_TO_PLAN, missing_key
+from watcher.ledger.schema import STATE_OF_MODELS
 from watcher.model import FileState, Role, Signature
 
 
@@ -36,6 +37,22 @@ class LinkedFile:
     text: str
     """The reference as the model wrote it."""
     upload_name: str
+    alone: bool = False
+    """Whether it is also an asset of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class LackingFile:
+    """A companion that a model names and that cannot be had."""
+
+    text: str
+    """The reference as it was written."""
+    named_by: str = ""
+    """Path of the file that names it; empty for the model itself."""
+    expected: str = ""
+    """Path where to put it; empty when the text can be no file of the drop."""
+    note: str = ""
+    """Why the text cannot be taken literally, if so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +69,33 @@ class PlanLedger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def candidates(self, drops: Collection[str], now: float, limit: int) -> list[Candidate]:
-        """Settled files of these drops without a plan whose time has come, oldest first."""
+    def read_by(self, readers: int) -> None:
+        """References that readers of another version found are forgotten, and found anew when they are needed."""
+        with self._connection.transaction() as sql:
+            version = sql.execute("SELECT value FROM meta WHERE key = 'readers'").fetchone()
+            if version is None or version["value"] != str(readers):
+                sql.execute("UPDATE files SET refs = NULL WHERE refs IS NOT NULL")
+                sql.execute("INSERT OR REPLACE INTO meta VALUES ('readers', ?)", (str(readers),))
+
+    def candidates(
+        self, drops: Collection[str], now: float, limit: int, *, refer: bool | None = None
+    ) -> list[Candidate]:
+        """Settled files of these drops without a plan whose time has come, oldest first.
+
+        Args:
+            refer: those of the formats that can name others, or the rest; all without.
+        """
+        refers = (0, 1) if refer is None else (int(refer),)
         rows = self._connection.rows(
             "SELECT f.id, f.generation, d.path AS dir, f.name, p.path AS drop_path, f.refers, f.settled_at, f.refs,"
             " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
             "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
             " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
             " WHERE f.due_at IS NULL AND f.state IN ('pending', 'waiting') AND f.settled_at IS NOT NULL"
-            " AND f.role = 'main'"
+            f" AND f.role = 'main' AND f.refers IN ({', '.join('?' * len(refers))})"
             f" AND p.path IN ({', '.join('?' * len(drops))})"
             " AND CASE f.state WHEN 'pending' THEN 1 ELSE f.wake_at <= ? END ORDER BY f.settled_at LIMIT ?",
-            (*map(os.fsencode, drops), now, limit),
+            (*refers, *map(os.fsencode, drops), now, limit),
         )
         return [
             Candidate(
@@ -129,7 +161,7 @@ class PlanLedger:
         until: float,
         now: float,
         linked: Sequence[LinkedFile] = (),
-        missing: Sequence[str] = (),
+        missing: Sequence[LackingFile] = (),
     ) -> None:
         """A model waits for a companion; it is planned again at ``until``."""
         with self._connection.transaction() as sql:
@@ -151,7 +183,11 @@ class PlanLedger:
             )
 
     def ready(
-        self, candidate: Candidate, now: float, linked: Sequence[LinkedFile] = (), missing: Sequence[str] = ()
+        self,
+        candidate: Candidate,
+        now: float,
+        linked: Sequence[LinkedFile] = (),
+        missing: Sequence[LackingFile] = (),
     ) -> None:
         """A file and its companions may be uploaded; what it names and the folder lacks is recorded."""
         with self._connection.transaction() as sql:
@@ -185,6 +221,17 @@ class PlanLedger:
                     (now, os.fsencode(name), os.fsencode(directory), candidate.file_id),
                 )
 
+    def stand_alone(self, paths: Iterable[str], now: float) -> None:
+        """Companions that are assets of their own from now on, too."""
+        with self._connection.transaction() as sql:
+            for path in paths:
+                directory, name = os.path.split(path)
+                sql.execute(
+                    f"{_STAND_ALONE} WHERE role = 'companion' AND state != 'gone' AND settled_at IS NOT NULL"
+                    " AND name = ? AND dir_id = (SELECT id FROM dirs WHERE path = ?)",
+                    (now, os.fsencode(name), os.fsencode(directory)),
+                )
+
     def release_unlinked(self, settled_before: float, now: float) -> None:
         """Files that were followed for a model that names them no more (or never came to it) stand for themselves."""
         with self._connection.transaction() as sql:
@@ -196,7 +243,7 @@ class PlanLedger:
                 (now, settled_before),
             )
 
-    def failed(self, candidate: Candidate, reason: str, now: float, missing: Sequence[str] = ()) -> None:
+    def failed(self, candidate: Candidate, reason: str, now: float, missing: Sequence[LackingFile] = ()) -> None:
         """A file cannot be planned. When one of ``missing`` comes (or can be read at last), it is planned anew."""
         with self._connection.transaction() as sql:
             changed = sql.execute(
@@ -221,7 +268,7 @@ class PlanLedger:
 
 
 def _link(
-    sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[str], now: float
+    sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[LackingFile], now: float
 ) -> None:
     before = [
         row["companion_id"]
@@ -244,29 +291,47 @@ def _link(
             "INSERT INTO links (main_id, companion_id, text, upload_name) VALUES (?, ?, ?, ?)",
             (main_id, row["id"], text_blob(companion.text), text_blob(companion.upload_name)),
         )
-        sql.execute(
-            "UPDATE files SET role = ?, due_at = NULL, wake_at = NULL WHERE id = ?",
-            (Role.COMPANION, row["id"]),
-        )
+        if companion.alone:
+            sql.execute(_STAND_ALONE + " WHERE id = ? AND role = 'companion'", (now, row["id"]))
+        else:
+            sql.execute(
+                "UPDATE files SET role = ?, due_at = NULL, wake_at = NULL WHERE id = ?", (Role.COMPANION, row["id"])
+            )
     sql.executemany(
-        "INSERT INTO links (main_id, text, missing_key) VALUES (?, ?, ?)",
-        [(main_id, text_blob(text), missing_key(text.replace("\\", "/"))) for text in missing],
+        "INSERT INTO links (main_id, text, missing_key, named_by, expected, note) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (
+                main_id,
+                text_blob(lacking.text),
+                missing_key(lacking.expected or lacking.text.replace("\\", "/")),
+                os.fsencode(lacking.named_by),
+                os.fsencode(lacking.expected),
+                lacking.note,
+            )
+            for lacking in missing
+        ],
     )
     for companion_id in linked_ids:
         _follow(sql, companion_id)
     for companion_id in set(before) - set(linked_ids):
         sql.execute(
-            "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, updated_at = ? WHERE id = ?"
-            " AND role = 'companion' AND state != 'gone'"
+            f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state != 'gone'"
             " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
             (now, companion_id),
         )
         _follow(sql, companion_id)
 
 
+_STAND_ALONE = (
+    "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, attempts = 0, error = NULL,"
+    " updated_at = ?"
+)
+
+
 def _follow(sql: sqlite3.Connection, companion_id: int) -> None:
-    """Let the trigger work out a companion's state anew, by touching one of its models."""
+    """A companion's state, worked out anew."""
     sql.execute(
-        "UPDATE files SET state = state WHERE id IN (SELECT main_id FROM links WHERE companion_id = ?)",
+        f"UPDATE files SET state = coalesce({STATE_OF_MODELS}, state)"
+        " WHERE id = ? AND role = 'companion' AND state != 'gone'",
         (companion_id,),
     )

@@ -5,11 +5,25 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from watcher.formats import IMAGES, kind_of
 from watcher.ledger.connection import Connection, blob_text
+from watcher.ledger.plan import LackingFile
 from watcher.model import Asset, FileState, Role
 
 MOST_PATHS = 100
 """Paths in one query: SQLite limits the depth of an expression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A model takes a companion along."""
+
+    path: str
+    """Of the companion, or of the model that uses it: whichever the report is not about."""
+    uploaded_as: str
+    """The name under which the companion travels."""
+    text: str
+    """The reference as it was written; empty for what belongs to the model without being named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +34,10 @@ class FileReport:
     drop: str
     state: FileState
     role: Role = Role.MAIN
-    mains: tuple[str, ...] = ()
-    """Paths of the models that use this companion."""
+    users: tuple[Use, ...] = ()
+    """The models that use this companion."""
+    companions: tuple[Use, ...] = ()
+    """What this model takes along."""
     size: int = 0
     digest: str | None = None
     folder_id: str | None = None
@@ -30,14 +46,24 @@ class FileReport:
     progress: float = 0.0
     """Of the conversion, 0 to 1."""
     assets: tuple[Asset, ...] = ()
-    missing: tuple[str, ...] = ()
-    """Companions that the file names and the folder lacks, as it wrote them."""
+    lacking: tuple[LackingFile, ...] = ()
+    """Companions that the model, or one of its companions, names and the folder lacks."""
     error: str | None = None
     attempts: int = 0
     updated_at: float = 0.0
     """Unix seconds."""
     uploads_again_at: float | None = None
     """When the next try is due, Unix seconds."""
+
+    @property
+    def mains(self) -> tuple[str, ...]:
+        """Paths of the models that use this companion."""
+        return tuple(use.path for use in self.users)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The companions that are not there, as they are named."""
+        return tuple(one.text for one in self.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +73,8 @@ class Counts:
     states: dict[FileState, int] = field(default_factory=dict)
     passed_over: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    go_without: int = 0
+    """Models at rest that went without files that they name."""
 
 
 _FILES = (
@@ -56,6 +84,13 @@ _FILES = (
     " LEFT JOIN uploads u ON u.id = CASE f.role WHEN 'main' THEN f.upload_id ELSE ("
     "  SELECT m.upload_id FROM links l JOIN files m ON m.id = l.main_id WHERE l.companion_id = f.id"
     "  ORDER BY m.updated_at DESC LIMIT 1) END"
+)
+
+
+# Through the index of what is missing: most models lack nothing.
+_GOES_WITHOUT = (
+    "f.id IN (SELECT main_id FROM links WHERE missing_key IS NOT NULL AND companion_id IS NULL AND length(text))"
+    " AND f.state != 'gone' AND f.role = 'main'"
 )
 
 
@@ -93,7 +128,12 @@ class ReportLedger:
                     parameters,
                 )
             }
-        return Counts(states, passed_over, problems)
+            go_without = sql.execute(
+                f"SELECT count(*) AS models FROM files f{_in_drops(drops) or ' WHERE 1'}"
+                f" AND f.state IN ('done', 'duplicate') AND {_GOES_WITHOUT}",
+                parameters,
+            ).fetchone()["models"]
+        return Counts(states, passed_over, problems, go_without)
 
     def files(
         self,
@@ -102,6 +142,7 @@ class ReportLedger:
         states: Sequence[FileState] | None = None,
         drops: Sequence[str] | None = None,
         updated_since: float | None = None,
+        lacking: bool = False,
     ) -> Iterator[FileReport]:
         """Reports on the files at or below ``paths`` (all files without), in path order.
 
@@ -109,11 +150,12 @@ class ReportLedger:
             states: only files in these states.
             drops: only files of these drops.
             updated_since: only files whose row changed at or after this time, Unix seconds.
+            lacking: with `states`, also models in other states that went without files that they name.
         """
         if len(paths) > MOST_PATHS:
             for start in range(0, len(paths), MOST_PATHS):
                 some = paths[start : start + MOST_PATHS]
-                yield from self.files(some, states=states, drops=drops, updated_since=updated_since)
+                yield from self.files(some, states=states, drops=drops, updated_since=updated_since, lacking=lacking)
             return
         where, parameters = _of_drops(drops)
         conditions = [where.removeprefix(" WHERE ")] if where else []
@@ -126,7 +168,8 @@ class ReportLedger:
                 parameters += [os.fsencode(directory), os.fsencode(name), blob, below, below[:-1] + b"0"]
             conditions.append("(" + " OR ".join(spots) + ")")
         if states is not None:
-            conditions.append(f"f.state IN ({', '.join('?' * len(states))})")
+            in_states = f"f.state IN ({', '.join('?' * len(states))})"
+            conditions.append(f"({in_states} OR {_GOES_WITHOUT})" if lacking else in_states)
             parameters += [str(state) for state in states]
         index = ""
         if updated_since is not None:
@@ -167,27 +210,30 @@ class ReportLedger:
 
     def _report(self, row: sqlite3.Row) -> FileReport:
         role, state = Role(row["role"]), FileState(row["state"])
-        mains: tuple[str, ...] = ()
-        missing: tuple[str, ...] = ()
+        users: tuple[Use, ...] = ()
+        companions: tuple[Use, ...] = ()
+        lacking: tuple[LackingFile, ...] = ()
         assets: tuple[Asset, ...] = ()
         error = row["error"]
-        if role is Role.COMPANION:
-            users = self._connection.rows(
-                "SELECT d.path AS dir, f.name, f.error, f.state FROM links l JOIN files f ON f.id = l.main_id"
+        if role is Role.COMPANION or kind_of(os.fsdecode(row["name"])) in IMAGES:
+            rows = self._connection.rows(
+                "SELECT d.path AS dir, f.name, f.error, f.state, l.text, l.upload_name"
+                " FROM links l JOIN files f ON f.id = l.main_id"
                 " JOIN dirs d ON d.id = f.dir_id WHERE l.companion_id = ? AND f.state != 'gone'"
                 " ORDER BY d.path, f.name",
                 (row["id"],),
             )
-            mains = tuple(os.path.join(os.fsdecode(user["dir"]), os.fsdecode(user["name"])) for user in users)
-            error = next((user["error"] for user in users if user["state"] == state and user["error"]), None)
-        else:
-            missing = tuple(
-                blob_text(link["text"])
-                for link in self._connection.rows(
-                    "SELECT text FROM links WHERE main_id = ? AND missing_key IS NOT NULL ORDER BY id",
-                    (row["id"],),
-                )
+            users = tuple(map(_use, rows))
+            if role is Role.COMPANION:
+                error = next((user["error"] for user in rows if user["state"] == state and user["error"]), None)
+        if role is Role.MAIN:
+            links = self._connection.rows(
+                "SELECT l.*, d.path AS dir, f.name FROM links l LEFT JOIN files f ON f.id = l.companion_id"
+                " LEFT JOIN dirs d ON d.id = f.dir_id WHERE l.main_id = ? ORDER BY l.id",
+                (row["id"],),
             )
+            companions = tuple(_use(link) for link in links if link["missing_key"] is None)
+            lacking = tuple(_lacking(link) for link in links if link["missing_key"] is not None and link["text"])
             if row["upload_state"] == "success" and state in {FileState.DONE, FileState.DUPLICATE}:
                 assets = tuple(
                     Asset(asset["asset_id"], asset["type"], asset["name"])
@@ -200,7 +246,8 @@ class ReportLedger:
             drop=os.fsdecode(row["drop_path"]),
             state=state,
             role=role,
-            mains=mains,
+            users=users,
+            companions=companions,
             size=row["size"],
             digest=row["digest"],
             folder_id=row["folder_id"],
@@ -208,12 +255,24 @@ class ReportLedger:
             source_file_id=row["source_file_id"],
             progress=row["progress"] or 0.0,
             assets=assets,
-            missing=missing,
+            lacking=lacking,
             error=error,
             attempts=row["attempts"],
             updated_at=row["updated_at"],
             uploads_again_at=row["due_at"] if state is FileState.PENDING else None,
         )
+
+
+def _use(row: sqlite3.Row) -> Use:
+    path = os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"]))
+    return Use(path, blob_text(row["upload_name"]), blob_text(row["text"]))
+
+
+def _lacking(row: sqlite3.Row) -> LackingFile:
+    expected = os.fsdecode(row["expected"] or b"")
+    if row["companion_id"] is not None:  # it was there
+        expected = os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"]))
+    return LackingFile(blob_text(row["text"]), os.fsdecode(row["named_by"] or b""), expected, row["note"] or "")
 
 
 def _in_drops(drops: Sequence[str] | None) -> str:

@@ -43,7 +43,7 @@ CREATE TABLE files (
     updated_at REAL NOT NULL,
     UNIQUE (dir_id, name)
 ) STRICT;
-CREATE INDEX files_to_plan ON files(settled_at) WHERE due_at IS NULL AND state IN ('pending', 'waiting');
+CREATE INDEX files_to_plan ON files(refers, settled_at) WHERE due_at IS NULL AND state IN ('pending', 'waiting');
 CREATE INDEX files_unread ON files(observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
 CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
@@ -58,7 +58,10 @@ CREATE TABLE links (
     companion_id INTEGER REFERENCES files(id) ON DELETE CASCADE,
     text BLOB NOT NULL,                  -- the reference as the model wrote it
     upload_name BLOB,                    -- the name it travels under
-    missing_key BLOB                     -- the case-folded file name of a missing one
+    missing_key BLOB,                    -- the case-folded file name of a missing one
+    named_by BLOB,                       -- of a missing one: the path of the file that names it
+    expected BLOB,                       -- and where to put it; empty when the text can be no file of the drop
+    note TEXT                            -- and why the text cannot be taken literally, if so
 ) STRICT;
 CREATE INDEX links_by_main ON links(main_id);
 CREATE INDEX links_by_companion ON links(companion_id);
@@ -137,14 +140,16 @@ CREATE TABLE problems (
 ) STRICT;
 """
 
-# A companion's state follows the models that use it: at work while any of them is, failed when one failed.
-_COMPANIONS_FOLLOW = """
+STATE_OF_MODELS = """(
+    SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
+    WHERE l.companion_id = files.id AND m.state != 'gone'
+    ORDER BY CASE m.state WHEN 'uploading' THEN 1 WHEN 'converting' THEN 2 WHEN 'waiting' THEN 3
+        WHEN 'pending' THEN 4 WHEN 'failed' THEN 5 WHEN 'done' THEN 6 ELSE 7 END LIMIT 1)"""
+"""A companion's state follows the models that use it: at work while any of them is, failed when one failed."""
+
+_COMPANIONS_FOLLOW = f"""
 CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 'main' BEGIN
-    UPDATE files SET updated_at = NEW.updated_at, state = (
-        SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
-        WHERE l.companion_id = files.id AND m.state != 'gone'
-        ORDER BY CASE m.state WHEN 'uploading' THEN 1 WHEN 'converting' THEN 2 WHEN 'waiting' THEN 3
-            WHEN 'pending' THEN 4 WHEN 'failed' THEN 5 WHEN 'done' THEN 6 ELSE 7 END LIMIT 1)
+    UPDATE files SET updated_at = NEW.updated_at, state = {STATE_OF_MODELS}
     WHERE role = 'companion' AND state != 'gone'
         AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id)
         AND EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from watcher.plan.references import format_of, gathers, readings
-from watcher.plan.resolve import Places, places, relative_name
+from watcher.plan.resolve import Places, last_part, places, relative_name
+from watcher.plan.tiles import is_tiled
 
-_UDIM = "<UDIM>"
-"""Stands in a name for the number of the tile; there is an image for each tile of the texture space that is used."""
-_TILES = range(1001, 1101)
+MOST_AWAITED = 2_000
+"""Names of one set that are remembered for files that may still come."""
 
 
 class Look(Protocol):
@@ -29,6 +29,9 @@ class Look(Protocol):
 
     def alike(self, path: str) -> tuple[str, ...]:
         """The regular files in the folder of the file at `path` that have its extension, itself too, in name order."""
+
+    def tiles(self, path: str) -> tuple[str, ...]:
+        """Like `find`, for a name in which something stands for the number of a tile: all that exist, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,11 @@ class Assembly:
     """Named with a path that leads out of the drop and has no last part that could stand beside the model."""
     part_of: str = ""
     """Path of the file that leads the set when `main` does not: the first slice of a volume. Empty otherwise."""
-    gathered: bool = False
-    """Whether the set is all files of the folder that say they belong together. More of them may come at any time."""
+    awaited: tuple[str, ...] = ()
+    """Names, beside the missing ones, of files that would become members if they came: other forms of a name, tiles of
+    a texture."""
+    may_grow: bool = False
+    """Whether it is worth to wait for them, or for more slices of a volume, although nothing is missing."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -108,6 +114,8 @@ class _Set:
         self._root = root
         self._folder = os.path.dirname(main)
         self.members = {main: Member(path=main, name=os.path.basename(main), named_by="", text="")}
+        self.awaited: dict[str, None] = {}
+        self.may_grow = False
         self._names = {os.path.basename(main)}
 
     def add(self, path: str, wanted: str, named_by: str, text: str, others: tuple[str, ...] = ()) -> bool:
@@ -118,6 +126,12 @@ class _Set:
         self._names.add(name)
         self.members[path] = Member(path, name, named_by, text, others)
         return True
+
+    def await_names(self, names: Iterable[str]) -> None:
+        """Files of these names may still come."""
+        for name in names:
+            if (base := last_part(name)) and len(self.awaited) < MOST_AWAITED:
+                self.awaited[base] = None
 
     def _name_choices(self, path: str, wanted: str) -> Iterator[str]:
         base = os.path.basename(wanted)
@@ -144,9 +158,9 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
         attempts = [
             attempt
             for reference in look.references(naming)
-            for attempt in _look_up(reference, naming, main, root, look)
+            for attempt in _look_up(reference, naming, main, root, look, found)
         ]
-        for attempt in _with_conventions(attempts, naming, main, root, look):
+        for attempt in _with_conventions(attempts, naming, main, root, look, found):
             if attempt.found is None:
                 where = attempt.where
                 lacking[attempt.text, naming] = Missing(attempt.text, naming, where.expected, where.outside)
@@ -158,6 +172,8 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
         companions=tuple(companions),
         missing=tuple(one for one in lacking.values() if one.expected),
         refused=tuple(one for one in lacking.values() if not one.expected),
+        awaited=tuple(found.awaited),
+        may_grow=found.may_grow,
     )
 
 
@@ -172,26 +188,33 @@ def _gather(main: str, root: str, look: Look) -> Assembly:
             found.add(path, path, main, "")
     main_member, *companions = found.members.values()
     part_of = "" if leader == main else leader
-    return Assembly(main_member, tuple(companions), (), (), part_of, gathered=bool(belongs_to))
+    return Assembly(main_member, tuple(companions), (), (), part_of, may_grow=bool(belongs_to))
 
 
-def _look_up(reference: str, naming: str, main: str, root: str, look: Look) -> tuple[_Attempt, ...]:
+def _look_up(reference: str, naming: str, main: str, root: str, look: Look, into: _Set) -> tuple[_Attempt, ...]:
     """The names in the reference, read in the way in which most of them exist."""
     best: tuple[_Attempt, ...] = ()
     best_share = -1.0
-    for names in readings(naming, reference):
+    ways = readings(naming, reference)
+    for names in ways:
         if not names:  # the text may as well mean no file at all
-            return best if best_share > 0 else ()
-        attempts = tuple(attempt for name in names for attempt in _attempts(name, naming, main, root, look))
+            best = best if best_share > 0 else ()
+            into.may_grow |= best_share <= 0
+            break
+        attempts = tuple(attempt for name in names for attempt in _attempts(name, naming, main, root, look, into))
         share = sum(attempt.found is not None for attempt in attempts) / len(attempts)
         if share > best_share:
             best, best_share = attempts, share
         if share == 1:
-            break
+            return best
+    if best_share <= 0 and len(ways) > 1:
+        into.await_names(name for names in ways for name in names)
     return best
 
 
-def _with_conventions(attempts: list[_Attempt], naming: str, main: str, root: str, look: Look) -> list[_Attempt]:
+def _with_conventions(
+    attempts: list[_Attempt], naming: str, main: str, root: str, look: Look, into: _Set
+) -> list[_Attempt]:
     """The attempts, and what belongs to the file at `naming` by its name alone."""
     known = format_of(naming)
     if known is None:
@@ -199,23 +222,33 @@ def _with_conventions(attempts: list[_Attempt], naming: str, main: str, root: st
     stem = os.path.splitext(os.path.basename(naming))[0]
 
     def existing(names: Iterable[str]) -> Iterator[_Attempt]:
-        tried = (_attempt(name, naming, main, root, look) for name in names)
-        return (attempt for attempt in tried if attempt.wanted in attempt.where.literal)
+        for name in names:
+            attempt = _attempt(name, naming, main, root, look)
+            if attempt.wanted in attempt.where.literal:
+                yield attempt
+            else:
+                into.await_names((name,))
 
     if not any(attempt.found for attempt in attempts) and (stand_in := next(existing(known.instead(stem)), None)):
         attempts = [stand_in]
     return [*attempts, *existing(known.beside(stem))]
 
 
-def _attempts(text: str, naming: str, main: str, root: str, look: Look) -> Iterator[_Attempt]:
+def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _Set) -> Iterator[_Attempt]:
     """One for the name; of a texture in tiles, for each tile that exists."""
-    if _UDIM not in text.upper():
+    if not is_tiled(text):
         yield _attempt(text, naming, main, root, look)
         return
-    at = text.upper().index(_UDIM)
-    tiles = (f"{text[:at]}{number}{text[at + len(_UDIM) :]}" for number in _TILES)
-    found = [tile for tile in (_attempt(name, naming, main, root, look) for name in tiles) if tile.found]
-    yield from found or [_attempt(text, naming, main, root, look)]
+    into.await_names((text,))
+    where = places(text, naming, main, root)
+    for path in where.paths:
+        if tiles := look.tiles(path):
+            into.may_grow = True
+            folder = os.path.dirname(path)
+            for tile in tiles:
+                yield _Attempt(text, where, tile, os.path.join(folder, os.path.basename(tile)))
+            return
+    yield _Attempt(text, where, None, "")
 
 
 def _attempt(text: str, naming: str, main: str, root: str, look: Look) -> _Attempt:
@@ -228,7 +261,7 @@ def _attempt(text: str, naming: str, main: str, root: str, look: Look) -> _Attem
 
 def _others(attempt: _Attempt, look: Look) -> tuple[str, ...]:
     """What else the reference may mean, if it was a guess."""
-    if attempt.wanted in attempt.where.literal:
+    if attempt.wanted in attempt.where.literal or is_tiled(attempt.text):
         return ()
     found = (look.find(path) for path in attempt.where.guesses)
     return tuple(dict.fromkeys(path for path in found if path is not None and path != attempt.found))

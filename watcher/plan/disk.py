@@ -9,6 +9,7 @@ from watcher.formats import extension_of
 from watcher.plan.references import read_references
 from watcher.plan.resolve import is_inside
 from watcher.plan.text import decode
+from watcher.plan.tiles import is_tiled, tile_pattern
 
 
 class DiskLook:
@@ -24,6 +25,7 @@ class DiskLook:
         self._references = references
         self._folders = {self._root: True}
         """Whether the paths are folders, all the way from the root and without a symbolic link."""
+        self._spelled: dict[str, str | None] = {self._root: self._root}
         self._listings: dict[str, list[str]] = {}
         self._spellings: dict[str, dict[str, str]] = {}
         self._alike: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -39,14 +41,19 @@ class DiskLook:
         """
         if not is_inside(path, self._root) or "\0" in path:
             return None
-        *folders, name = path[len(self._root) :].strip(os.sep).split(os.sep)
-        here = self._root
-        for component in folders:
-            folder = self._spelled_as(here, component, self._is_folder)
-            if folder is None:
-                return None
-            here = folder
-        return self._spelled_as(here, name, _is_file)
+        folder, name = os.path.split(path)
+        here = self._folder_spelled_as(folder)
+        return None if here is None else self._spelled_as(here, name, _is_file)
+
+    def _folder_spelled_as(self, path: str) -> str | None:
+        """The real spelling of the folder at this path, the drop's root or below it."""
+        if path in self._spelled:
+            return self._spelled[path]
+        here: str | None = self._root
+        for component in path[len(self._root) :].strip(os.sep).split(os.sep):
+            here = None if here is None else self._spelled_as(here, component, self._is_folder)
+        self._spelled[path] = here
+        return here
 
     def alike(self, path: str) -> tuple[str, ...]:
         """See :class:`watcher.plan.Look`."""
@@ -56,6 +63,18 @@ class DiskLook:
             known = tuple(path for path in (os.path.join(folder, name) for name in names) if _is_file(path))
             self._alike[key] = known
         return known
+
+    def tiles(self, path: str) -> tuple[str, ...]:
+        """See :class:`watcher.plan.Look`."""
+        if not is_inside(path, self._root) or "\0" in path:
+            return ()
+        folder, name = os.path.split(path)
+        here = self._folder_spelled_as(folder)
+        if here is None or not is_tiled(name):
+            return ()
+        pattern = tile_pattern(_loose(name))
+        found = (os.path.join(here, other) for other in self._listed(here) if pattern.fullmatch(_loose(other)))
+        return tuple(path for path in found if not os.path.basename(path).startswith(".") and _is_file(path))
 
     def _spelled_as(self, folder: str, name: str, is_wanted: Callable[[str], bool]) -> str | None:
         """The path of `name` in the folder, or of what is called alike, if it is what is wanted."""

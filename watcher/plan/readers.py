@@ -1,5 +1,6 @@
 """Which reader belongs to which format, and what goes by convention rather than by name."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -47,6 +48,9 @@ class Format:
     """By the file's name without extension: names of files that belong to it, where they exist, without being named."""
     instead: Callable[[str], Iterable[str]] = _nothing
     """Likewise: the first of these that exists stands in when nothing that the file names is there."""
+    parts: re.Pattern[str] | None = None
+    """Which files of this format, by their names, are often parts that a file of the same format (or of another that
+    is uploaded) loads: they are held back for it as textures are. None: none of them."""
     gathers: bool = False
     """What `read` yields are no names: the files of one folder in which it is equal belong together."""
 
@@ -82,6 +86,12 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", "Scene.material") if stem.endswith(".mesh") else ()
 
 
+READERS = 2
+"""The version of all readers together: raised when one finds more or other names in a file than before, so that what
+was found by an older one is found anew."""
+
+_ANY = re.compile("")
+
 FORMATS: dict[str, Format] = {
     "obj": Format(obj.read_obj, obj.obj_readings),
     "mtl": Format(obj.read_mtl),
@@ -91,18 +101,18 @@ FORMATS: dict[str, Format] = {
     "dae": Format(collada.read_dae, uri_readings),
     "3ds": Format(max3ds.read_3ds),
     "x": Format(directx.read_x),
-    "x3d": Format(web3d.read_x3d, web3d.url_readings),
-    "wrl": Format(web3d.read_wrl, web3d.url_readings),
+    "x3d": Format(web3d.read_x3d, web3d.url_readings, parts=_ANY),
+    "wrl": Format(web3d.read_wrl, web3d.url_readings, parts=_ANY),
     "ply": Format(statements.read_ply),
     "ac": Format(statements.read_ac),
     "ase": Format(statements.read_ase),
-    "lwo": Format(lightwave.read_lwo),
+    "lwo": Format(lightwave.read_lwo, parts=_ANY),
     "lws": Format(statements.read_lws),
     "md2": Format(game_models.read_md2, image_readings, instead=_images),
     "md3": Format(game_models.read_md3, image_readings, beside=_skins, instead=_images),
     "skin": Format(statements.read_quake_skin, image_readings),
     "md5mesh": Format(statements.read_md5mesh, image_readings, beside=_animation, instead=_images),
-    "mdl": Format(_no_names, beside=_studio_parts),
+    "mdl": Format(_no_names, beside=_studio_parts, parts=re.compile(r"(?:t|\d\d)\.mdl$", re.IGNORECASE)),
     "smd": Format(statements.read_smd, image_readings),
     "irr": Format(engine_xml.read_irr, engine_xml.engine_readings),
     "material": Format(statements.read_ogre_material),
@@ -113,9 +123,9 @@ FORMATS: dict[str, Format] = {
     "nff": Format(statements.read_nff),
     "cob": Format(statements.read_cob),
     "pmx": Format(mikumiku.read_pmx),
-    "usd": Format(usd.read_usd),
-    "dxf": Format(dxf.read_dxf),
-    "blend": Format(blend.read_blend),
+    "usd": Format(usd.read_usd, parts=_ANY),
+    "dxf": Format(dxf.read_dxf, parts=_ANY),
+    "blend": Format(blend.read_blend, parts=_ANY),
     "dcm": Format(dicom.read_dcm, gathers=True),
     "uc": Format(statements.read_uc, beside=_unreal_parts),
     "ifc": Format(statements.read_ifc, uri_readings),
@@ -129,7 +139,12 @@ for other, same in {
     "irrmesh": "irr", "usda": "usd", "usdc": "usd", "enff": "nff",
 }.items():  # fmt: skip
     FORMATS[other] = FORMATS[same]
-FORMATS["xml"] = Format(engine_xml.read_irr, engine_xml.engine_readings, beside=_ogre_material)
+FORMATS["xml"] = Format(
+    engine_xml.read_irr,
+    engine_xml.engine_readings,
+    beside=_ogre_material,
+    parts=re.compile(r"\.skeleton\.xml$", re.IGNORECASE),
+)
 
 
 _COMPLETE = (

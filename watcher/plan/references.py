@@ -27,6 +27,12 @@ def gathers(path: str) -> bool:
     return known is not None and known.gathers
 
 
+def may_be_part(path: str) -> bool:
+    """Whether a model file of this name is often a part of another one; see :class:`Format`."""
+    known = format_of(path)
+    return known is not None and known.parts is not None and known.parts.search(path) is not None
+
+
 def can_refer(path: str) -> bool:
     """Whether a file of this name is of a format that can name other files."""
     return extension_of(path) in FORMATS

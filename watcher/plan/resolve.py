@@ -86,6 +86,11 @@ def _in_texture_folders(folders: tuple[str, ...], name: str) -> Iterator[str]:
             yield os.path.join(folder, textures, name)
 
 
+def last_part(text: str) -> str:
+    """The file name that a reference ends with; empty when it ends with none."""
+    return text.replace("\\", "/").rstrip().rpartition("/")[2].strip()
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether the normalised `path` lies below the folder, by name alone."""
     return path.startswith(folder.rstrip(os.sep) + os.sep)
