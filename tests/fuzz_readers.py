@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - it is a command
 """A long fuzz run over every reader of references: ``python -m tests.fuzz_readers MINUTES [SEED]``.
 
 Contents are made of the fragments that a format knows, or are real models (where the corpus lies beside the checkout)
