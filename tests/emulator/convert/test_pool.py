@@ -69,8 +69,12 @@ def job(tmp_path: Path) -> Callable[..., ConversionJob]:
 
 def slow_obj() -> str:
     """Ten seconds of work and more: very many polygons that have to be cut."""
+    return stars_obj(40_000)
+
+
+def stars_obj(count: int) -> str:
     star = "".join(f"v {(1 + i % 2) * (i - 30)} {(i * 7919) % 61} 0\n" for i in range(60))
-    return star + ("f " + " ".join(map(str, range(1, 61))) + "\n") * 40_000
+    return star + ("f " + " ".join(map(str, range(1, 61))) + "\n") * count
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:
@@ -165,6 +169,21 @@ def test_a_worker_that_dies_fails_its_job_and_is_replaced(
     with pytest.raises(ConversionFailed, match=r"crashed on this file \(SIGSEGV\)"):
         own_pool.convert(job(slow_obj()), kill)
     assert own_pool.convert(job(), lambda _: None).assets
+
+
+def test_a_file_is_not_blamed_for_a_crash_in_a_worker_that_files_before_it_may_have_damaged(
+    own_pool: ConverterPool, job: Callable[..., ConversionJob]
+) -> None:
+    before = children()
+    own_pool.convert(job(), lambda _: None)
+    [used] = children() - before
+
+    def crash(_: float) -> None:
+        if used in children():
+            os.kill(used, signal.SIGSEGV)
+
+    assert own_pool.convert(job(stars_obj(20)), crash).assets
+    assert used not in children()
 
 
 def test_a_worker_that_dies_between_two_jobs_is_replaced(

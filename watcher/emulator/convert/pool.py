@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConversionResult
-from watcher.emulator.convert.process import WorkerLost, WorkerProcess
+from watcher.emulator.convert.process import WorkerCrashed, WorkerLost, WorkerProcess
 
 _JOBS_PER_WORKER = 1000
 """A worker is replaced after so many jobs, whatever its libraries leaked by then."""
@@ -27,17 +27,22 @@ class ConverterPool:
         self._closed = False
 
     def convert(self, job: ConversionJob, on_progress: Callable[[float], None]) -> ConversionResult:
-        """Convert one job; blocks. ``on_progress`` gets rising values of 0..1 in the calling thread.
+        """Convert one job; blocks. ``on_progress`` gets values of 0..1 in the calling thread; they rise, unless a
+        second worker has to begin anew.
 
         Raises ConversionFailed, also when the pool is closed meanwhile.
         """
         with self._slots:
             try:
                 worker = self._take()
+                used = worker.jobs_done > 0
                 try:
-                    return worker.run(job, on_progress)
-                finally:
-                    self._give_back(worker)
+                    return self._run(worker, job, on_progress)
+                except WorkerCrashed:
+                    if not used:
+                        raise
+                # A file before may be to blame: only a worker that has seen no other can say that it was this one.
+                return self._run(self._start(), job, on_progress)
             except WorkerLost as error:
                 raise ConversionFailed(str(error)) from None
 
@@ -51,7 +56,14 @@ class ConverterPool:
         for worker in idle:
             worker.close()
 
+    def _run(self, worker: WorkerProcess, job: ConversionJob, on_progress: Callable[[float], None]) -> ConversionResult:
+        try:
+            return worker.run(job, on_progress)
+        finally:
+            self._give_back(worker)
+
     def _take(self) -> WorkerProcess:
+        """One that waits for work, or else a new one."""
         with self._lock:
             self._refuse_when_closed()
             while self._idle:
@@ -60,6 +72,9 @@ class ConverterPool:
                     self._busy.add(worker)
                     return worker
                 worker.close()
+        return self._start()
+
+    def _start(self) -> WorkerProcess:
         # Starting takes a fifth of a second: outside the lock.
         worker = WorkerProcess(time_limit=self._time_limit, memory_limit=self._memory_limit)
         with self._lock:

@@ -26,6 +26,10 @@ class WorkerLost(Exception):
     """The worker died, broke its limits or was stopped; the message is fit for a conversion's reason."""
 
 
+class WorkerCrashed(WorkerLost):
+    """A library in the worker broke: on the file at hand, or over what a file before it had damaged in its memory."""
+
+
 class WorkerProcess:
     """A sandboxed process that converts one job after the other. Used by one thread at a time; :meth:`kill` by any."""
 
@@ -107,7 +111,7 @@ class WorkerProcess:
             while view:
                 view = view[self._process.stdin.write(view) :]
         except OSError:
-            raise WorkerLost(self._cause_of_death()) from None
+            raise self._lost() from None
 
     def _next_message(self, deadline: float) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -122,26 +126,28 @@ class WorkerProcess:
                     raise WorkerLost(f"the conversion took longer than {self._time_limit:g} seconds and was stopped")
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk or len(self._buffer) > _LONGEST_ANSWER:
-                    raise WorkerLost(self._cause_of_death())
+                    raise self._lost()
                 self._buffer += chunk
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def _cause_of_death(self) -> str:
+    def _lost(self) -> WorkerLost:
         stopped = self._killed
         self.kill()
         if stopped:
-            return "the converter was stopped"
+            return WorkerLost("the converter was stopped")
         code = self._process.returncode
         if code == -signal.SIGXCPU:
-            return f"the conversion used more than {self._time_limit:g} seconds of processor time and was stopped"
+            return WorkerLost(
+                f"the conversion used more than {self._time_limit:g} seconds of processor time and was stopped"
+            )
         if code == -signal.SIGKILL:
-            return "the converter was killed from outside, as a machine does that runs out of memory"
+            return WorkerLost("the converter was killed from outside, as a machine does that runs out of memory")
         if code < 0:
-            return f"the converter crashed on this file ({signal.Signals(-code).name})"
-        return f"the converter ended unexpectedly (exit code {code})"
+            return WorkerCrashed(f"the converter crashed on this file ({signal.Signals(-code).name})")
+        return WorkerLost(f"the converter ended unexpectedly (exit code {code})")
 
     def _last_words(self) -> str:
         self._errors.seek(0, os.SEEK_END)

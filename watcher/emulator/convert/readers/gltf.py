@@ -12,6 +12,7 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, Node, PointSet, Primitive
 from watcher.emulator.convert.readers.gltf_buffers import Buffers, data_of_uri
 from watcher.emulator.convert.readers.gltf_materials import read_material
+from watcher.emulator.convert.readers.gltf_motion import Motion
 from watcher.emulator.convert.readers.gltf_schema import validate
 from watcher.emulator.convert.readers.text import decode_text, describe_content
 from watcher.emulator.convert.surface import face_normals, index_array, require_finite, unit
@@ -81,13 +82,17 @@ class _Reader:
     def read(self) -> Model | PointSet:
         document = self._document
         model = Model()
-        self._read_nodes(model)
+        places = self._read_nodes(model)
+        motion = Motion(document, self._buffers, places, model, self._conversion)
+        skeletons = motion.read_skins()
+        skin_of_mesh = self._skins(places)
         used = sorted({node.mesh for node in model.nodes if node.mesh is not None})
         place = {index: at for at, index in enumerate(used)}
         for node in model.nodes:
             node.mesh = None if node.mesh is None else place[node.mesh]
         for done, index in enumerate(used):
             model.meshes.append(self._mesh(index))
+            model.meshes[-1].skeleton = skeletons.get(skin_of_mesh.get(index, -1))
             self._conversion.progress(0.3 + 0.6 * (done + 1) / len(used))
         if self._points and not any(mesh.primitives for mesh in model.meshes):
             return self._point_set()
@@ -104,12 +109,23 @@ class _Reader:
         unused = len(document.get("meshes", ())) - len(used)
         if unused:
             self._conversion.note(f"{unused} meshes that the scene does not show were left out")
-        if document.get("animations"):
-            self._conversion.note(f"{len(document['animations'])} animations were left out")
+        motion.read_animations()
         return model
 
-    def _read_nodes(self, model: Model) -> None:
-        """The nodes of the scene that the document presents first; a document without scenes presents all."""
+    def _skins(self, places: dict[int, int]) -> dict[int, int]:
+        """By mesh the skin that moves it; should it have several, the first."""
+        skins: dict[int, int] = {}
+        for index in places:
+            node = self._document["nodes"][index]
+            if "mesh" in node and "skin" in node:
+                skins.setdefault(int(node["mesh"]), int(node["skin"]))
+        return skins
+
+    def _read_nodes(self, model: Model) -> dict[int, int]:
+        """The nodes of the scene that the document presents first; a document without scenes presents all.
+
+        Returns where in the model the document's nodes are.
+        """
         document = self._document
         nodes = document.get("nodes", [])
         if document.get("scenes"):
@@ -141,6 +157,7 @@ class _Reader:
                 )
             )
         model.roots = [place[index] for index in roots]
+        return place
 
     def _mesh(self, index: int) -> Mesh:
         mesh = self._document["meshes"][index]

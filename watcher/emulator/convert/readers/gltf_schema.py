@@ -243,5 +243,16 @@ _DOCUMENT = record(
         )
     ),
     cameras=array(record(name=text)),
-    animations=array(record("channels samplers", name=text)),
+    animations=array(
+        record(
+            "channels samplers",
+            name=text,
+            channels=array(
+                record("sampler target", sampler=whole(), target=record("path", node=index("nodes"), path=text))
+            ),
+            samplers=array(
+                record("input output", input=index("accessors"), output=index("accessors"), interpolation=text)
+            ),
+        )
+    ),
 )
