@@ -86,7 +86,9 @@ class JobFiles:
         reference = name.removeprefix(_FOLDER)
         found = self._conversion.files.resolve(reference, self._conversion.main_name)
         if found is None:
-            if reference not in self.missing:
+            # The library tries several folders; one line for each file is enough.
+            base = reference.rsplit("/", 1)[-1]
+            if all(other.rsplit("/", 1)[-1] != base for other in self.missing):
                 self.missing.append(reference)
             return None
         return self._conversion.files.path(found)

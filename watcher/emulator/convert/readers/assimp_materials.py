@@ -11,11 +11,14 @@ from watcher.emulator.convert import picture
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.model import Image, Material, TextureSlot
 from watcher.emulator.convert.readers import assimp_library as library
+from watcher.formats import extension_of
 
 _TEXTURE_FILE = "$tex.file"
 _UV_SET = "$tex.uvwsrc"
-_MADE_UP = ("$texture_dummy", "Procedural,")
+_MADE_UP = ("$texture", "Procedural,")
 """So begin the names of textures that are no files: the library writes them where a file names or needs none."""
+_GUESSED_ENDS = ("_local.tga", "_s.tga", "_h.tga")
+"""A shader of an MD5 model is looked for as a picture of its colours (_d.tga) and of these, which few models have."""
 _STRING = 3
 _NUMBERS = {1: "<f4", 2: "<f8", 4: "<i4"}
 """By aiPropertyTypeInfo."""
@@ -48,6 +51,7 @@ class Materials:
 
     def __init__(self, scene: library.Scene, conversion: Conversion) -> None:
         self._conversion = conversion
+        self._guesses = extension_of(conversion.main_name).startswith("md5")
         self.images: list[Image] = []
         self._known: dict[str, int | None] = {}
         self.uv_sets: list[int] = []
@@ -96,8 +100,9 @@ class Materials:
             elif embedded is not None:
                 self._known[reference] = embedded
             else:
-                self._conversion.warn(f"the texture {reference!r} is not among the uploaded files")
                 self._known[reference] = None
+                if not (self._guesses and reference.endswith(_GUESSED_ENDS)):
+                    self._conversion.warn(f"the texture {reference!r} is not among the uploaded files")
         return self._known[reference]
 
     def _file(self, reference: str) -> str | None:

@@ -1,0 +1,209 @@
+"""Formats that the Open Asset Import Library reads: companions, what is missing, and files made to do harm."""
+
+import gzip
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watcher.emulator.convert import ConversionFailed, ConversionResult
+from watcher.emulator.convert.pipeline import _ASSIMP
+
+Convert = Callable[..., ConversionResult]
+Refuse = Callable[..., ConversionFailed]
+
+X_TRIANGLE = """xof 0303txt 0032
+Mesh m {
+ 3; 0;0;0;, 1;0;0;, 0;1;0;;
+ 1; 3;0,1,2;;
+ MeshMaterialList { 1; 1; 0;; Material red { 1;0;0;1;; 1; 0;0;0;; 0;0;0;; TextureFilename { "%s"; } } }
+}
+"""
+
+
+@pytest.fixture(autouse=True)
+def quickly() -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < 30
+
+
+def types(result: ConversionResult) -> list[str]:
+    return [asset.type for asset in result.assets]
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack(">I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def lightwave(picture: str | None = None) -> bytes:
+    """A triangle of 1 by 1, as LightWave writes it; ``picture``: of its surface."""
+    parts = chunk(b"TAGS", b"red\0") + chunk(b"LAYR", struct.pack(">HH3f", 0, 0, 0, 0, 0) + b"\0\0")
+    parts += chunk(b"PNTS", struct.pack(">9f", 0, 0, 0, 1, 0, 0, 0, 1, 0))
+    parts += chunk(b"POLS", b"FACE" + struct.pack(">4H", 3, 0, 1, 2)) + chunk(b"PTAG", b"SURF" + b"\0" * 4)
+    if picture is not None:
+        name = picture.encode() + b"\0" * (2 - len(picture) % 2)
+        still = b"STIL" + struct.pack(">H", len(name)) + name
+        parts += chunk(b"CLIP", struct.pack(">I", 1) + still)
+        image = b"IMAG" + struct.pack(">HH", 2, 1)
+        head = b"IMAP" + struct.pack(">H", 20) + b"\x80\0" + b"CHAN" + struct.pack(">H", 4) + b"COLR" + b"ENAB\0\2\0\1"
+        block = head + b"PROJ" + struct.pack(">HH", 2, 0) + image
+        parts += chunk(b"SURF", b"red\0\0\0" + b"BLOK" + struct.pack(">H", len(block)) + block)
+    return b"FORM" + struct.pack(">I", len(parts) + 4) + b"LWO2" + parts
+
+
+def picture() -> bytes:
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (4, 4), (200, 20, 20)).save(out, "PNG")
+    return out.getvalue()
+
+
+def scene(*objects: str) -> str:
+    return "LWSC\n3\n\n" + "".join(f"LoadObjectLayer 1 {name}\n\n" for name in objects)
+
+
+@pytest.mark.parametrize("written", ["skin.png", "C:\\\\art\\\\skin.png", "../Textures/SKIN.PNG"])
+def test_a_texture_is_found_however_its_name_is_written(written: str, convert: Convert) -> None:
+    result = convert("a.x", {"a.x": X_TRIANGLE % written, "textures/skin.png": picture()})
+    assert sorted(types(result)) == ["material", "mesh", "scene", "texture"]
+    [material] = [asset for asset in result.assets if asset.type == "material"]
+    assert material.description["dataJson"]["albedoMap"].startswith("asset:texture")
+    assert result.log == ""
+
+
+def test_a_missing_texture_is_a_warning_that_names_it_and_the_colour_is_seen(convert: Convert) -> None:
+    result = convert("a.x", {"a.x": X_TRIANGLE % "skin.png"})
+    assert result.log == "warning: the texture 'skin.png' is not among the uploaded files"
+    [material] = [asset for asset in result.assets if asset.type == "material"]
+    assert material.description["dataJson"]["albedo"] == [1, 0, 0]
+
+
+def test_a_scene_loads_the_objects_that_came_with_it(convert: Convert) -> None:
+    files = {"a.lws": scene("Objects/wheel.lwo", "Objects/body.lwo"), "Objects/wheel.lwo": lightwave()}
+    whole = convert("a.lws", {**files, "body.lwo": lightwave("skin.png"), "skin.png": picture()})
+    assert types(whole).count("mesh") == 2
+    assert (types(whole).count("texture"), whole.log) == (1, "")
+    partial = convert("a.lws", files)
+    assert types(partial).count("mesh") == 1
+    assert partial.log == "warning: the file 'Objects/body.lwo' is not among the uploaded files"
+
+
+def test_a_scene_without_any_of_its_objects_is_an_error_that_names_one(refuse: Refuse) -> None:
+    failure = refuse("a.lws", {"a.lws": scene("Objects/wheel.lwo")})
+    assert failure.reason == "the file 'Objects/wheel.lwo' that the model needs is not among the uploaded files"
+
+
+def test_names_that_lead_out_reach_no_file_of_the_machine(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "secret.lwo").write_bytes(lightwave())
+    for name in (f"{tmp_path}/secret.lwo", f"../../../../../..{tmp_path}/secret.lwo", "/etc/passwd.lwo"):
+        assert "is not among the uploaded files" in refuse("a.lws", {"a.lws": scene(name)}).reason
+
+
+def test_a_scene_that_loads_itself_ends(refuse: Refuse) -> None:
+    assert refuse("a.lws", {"a.lws": scene("a.lws")}).reason
+    irr = (
+        '<irr_scene><node type="mesh"><attributes><string name="Name" value="m"/><string name="Mesh" value="a.irr"/>'
+        "</attributes></node></irr_scene>"
+    )
+    assert refuse("a.irr", {"a.irr": irr}).reason
+
+
+WORLD = """#VRML V2.0 utf8
+DEF Top Transform { translation 0 5 0 children [
+  Shape { appearance Appearance { material Material { diffuseColor 1 0 0 }
+      texture ImageTexture { url ["a.png", "b.png"] } }
+    geometry DEF Box IndexedFaceSet { coord Coordinate { point [0 0 0, 1 0 0, 0 1 0] } coordIndex [0, 1, 2, -1] } }
+  Inline { url "part.wrl" }
+] }
+"""
+PART = "#VRML V2.0 utf8\nShape { geometry Box { size 2 2 2 } } # the end"
+
+
+@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
+def test_a_vrml_world_is_shown_with_what_it_inlines(pack: Callable[[str], bytes], convert: Convert) -> None:
+    result = convert("a.wrl", {"a.wrl": pack(WORLD), "part.wrl": pack(PART), "B.PNG": picture()})
+    assert result.assets[0].description["triangleCount"] == 13
+    assert result.assets[0].description["aabb"] == {"max": [1, 6, 1], "min": [-1, 4, -1]}
+    assert (types(result).count("texture"), result.log) == (1, "")
+
+
+def test_what_a_vrml_world_names_and_did_not_get_is_a_warning(convert: Convert) -> None:
+    log = convert("a.wrl", {"a.wrl": WORLD}).log
+    assert "the file 'part.wrl' is not among the uploaded files" in log
+    assert "a.png" in log
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("#VRML V1.0 ascii\nSeparator {}", "VRML 1.0"),
+        ("Shape {}", "does not begin with #VRML V2.0"),
+        ("#VRML V2.0 utf8\nShape {", "in the middle of a node"),
+        ("#VRML V2.0 utf8\nShape { geometry 'x' }", "cannot begin with"),
+        ('#VRML V2.0 utf8\nWorldInfo { title "x }', "text does not end"),
+        ("#VRML V2.0 utf8\n" + "Group { children " * 10_000, "nested too deeply"),
+        ('#VRML V2.0 utf8\nInline { url "a.wrl" }', "contain each other without end"),
+        ("#VRML V2.0 utf8\n" + "# #" * 100_000, "no surface"),
+    ],
+)
+def test_a_damaged_vrml_world_says_what_is_wrong(text: str, reason: str, refuse: Refuse) -> None:
+    assert reason in refuse("a.wrl", {"a.wrl": text}).reason
+
+
+def test_a_vrml_world_that_unpacks_without_end_is_refused(refuse: Refuse) -> None:
+    packed = gzip.compress(b"#VRML V2.0 utf8\n" + b" " * (300 << 20), 1)
+    assert "unpacks to more than 256 MiB" in refuse("a.wrl", {"a.wrl": packed}).reason
+
+
+def test_xml_that_explodes_or_reads_files_does_not(refuse: Refuse) -> None:
+    laughs = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 12))
+    for entity in (f'<!ENTITY l0 "ha">{laughs}', '<!ENTITY l11 SYSTEM "file:///etc/passwd">'):
+        text = f"<!DOCTYPE X3D [{entity}]><X3D><Scene><Shape DEF='&l11;'/></Scene></X3D>"
+        failure = refuse("a.x3d", {"a.x3d": text})
+        assert "root:" not in failure.reason + failure.log
+
+
+def test_deep_nesting_and_absurd_counts_end_with_a_reason(refuse: Refuse) -> None:
+    deep = "<X3D><Scene>" + "<Group>" * 200_000
+    assert refuse("a.x3d", {"a.x3d": deep}).reason
+    many = X_TRIANGLE.replace(" 3; 0;0;0;,", " 2000000000; 0;0;0;,") % "a.png"
+    assert refuse("a.x", {"a.x": many}).reason
+
+
+@pytest.mark.parametrize("extension", [*_ASSIMP.split(), "wrl"])
+def test_rubbish_under_any_name_is_refused(extension: str, refuse: Refuse) -> None:
+    name = f"a.{extension}"
+    for content in (b"", b"\0" * 4096, bytes(range(256)) * 64, b"\xff" * 5000, b"%PDF-1.7 " * 500):
+        assert len(refuse(name, {name: content}).reason) > 15
+
+
+@pytest.mark.parametrize("content", ["x", "lwo"])
+def test_every_beginning_of_a_file_converts_or_says_why_not(
+    content: str, convert: Callable[..., Any], refuse: Refuse
+) -> None:
+    data = {"x": (X_TRIANGLE % "a.png").encode(), "lwo": lightwave("a.png")}[content]
+    name = f"a.{content}"
+    ended = set()
+    for length in range(1, len(data), 7):
+        try:
+            convert(name, {name: data[:length]})
+            ended.add("well")
+        except ConversionFailed as failure:
+            assert len(failure.reason) > 15
+            assert "could not be converted" not in failure.reason
+            ended.add("refused")
+    assert "refused" in ended
+
+
+def test_a_file_that_breaks_the_library_is_an_error_and_the_next_one_converts(convert: Convert, refuse: Refuse) -> None:
+    # A Quake II model of no vertices whose triangles name some.
+    head = struct.pack("<4s16i", b"IDP2", 8, 64, 64, 40, 1, 0, 0, 1, 0, 1, 68, 68, 68, 80, 120, 130)
+    assert len(refuse("a.md2", {"a.md2": head + b"\0" * 200}).reason) > 15
+    assert convert("a.x", {"a.x": X_TRIANGLE % "a.png"}).assets

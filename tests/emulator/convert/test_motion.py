@@ -1,0 +1,249 @@
+"""Skeletons and animations: assets of their own, that say what moves, when, and where the numbers are."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from watcher.emulator.convert import ConversionFailed, ConversionResult, ConvertedAsset
+
+Convert = Callable[..., ConversionResult]
+Refuse = Callable[..., ConversionFailed]
+
+BVH = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT Spine
+  {
+    OFFSET 0 5 0
+    CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site
+    {
+      OFFSET 0 2 0
+    }
+  }
+}
+MOTION
+Frames: 3
+Frame Time: 0.5
+0 0 0 0 0 0 0 0 0
+1 2 3 0 0 0 90 0 0
+2 4 6 0 0 0 0 0 0
+"""
+
+MD5_MESH = """MD5Version 10
+commandline ""
+numJoints 2
+numMeshes 1
+
+joints {
+  "origin" -1 ( 0 0 0 ) ( 0 0 0 )
+  "arm" 0 ( 0 0 1 ) ( 0 0 0 )
+}
+
+mesh {
+  shader "skin"
+  numverts 3
+  vert 0 ( 0 0 ) 0 1
+  vert 1 ( 1 0 ) 1 1
+  vert 2 ( 0 1 ) 2 1
+  numtris 1
+  tri 0 0 1 2
+  numweights 3
+  weight 0 0 1 ( 0 0 0 )
+  weight 1 1 1 ( 4 0 0 )
+  weight 2 1 1 ( 0 4 0 )
+}
+"""
+
+MD5_ANIMATION = """MD5Version 10
+commandline ""
+numFrames 2
+numJoints 2
+frameRate 10
+numAnimatedComponents 6
+
+hierarchy {
+  "origin" -1 63 0
+  "arm" 0 0 6
+}
+bounds {
+  ( 0 0 0 ) ( 1 1 1 )
+  ( 0 0 0 ) ( 1 1 1 )
+}
+baseframe {
+  ( 0 0 0 ) ( 0 0 0 )
+  ( 0 0 1 ) ( 0 0 0 )
+}
+frame 0 {
+  0 0 0 0 0 0
+}
+frame 1 {
+  3 0 0 0 0 0
+}
+"""
+
+
+def of_type(result: ConversionResult, kind: str) -> list[ConvertedAsset]:
+    return [asset for asset in result.assets if asset.type == kind]
+
+
+def track(animation: ConvertedAsset, target: str, moved: str) -> tuple[list[float], list[list[float]]]:
+    """Times and values, read from the payload as the description says."""
+    [found] = [t for t in animation.description["tracks"] if (t["target"], t["property"]) == (target, moved)]
+    width = 4 if moved == "orientation" else 3
+    count, offset = found["keyCount"], found["dataOffset"]
+    assert animation.payload is not None
+    numbers = np.frombuffer(animation.payload.read_bytes(), "<f4", count * (1 + width), offset)
+    return numbers[:count].tolist(), numbers[count:].reshape(count, width).tolist()
+
+
+def gltf(**parts: Any) -> str:
+    """A triangle that hangs on a joint ``arm`` below a joint ``body``, and a ``lamp`` beside them."""
+    numbers = np.array([0, 0.5, 2], "<f4").tobytes()  # times
+    numbers += np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]], "<f4").tobytes()  # positions of keys, and a triangle
+    numbers += np.tile(np.eye(4), (2, 1, 1)).astype("<f4").tobytes()  # inverse bind matrices
+    numbers += np.zeros((3, 4), "<u2").tobytes() + np.tile([1, 0, 0, 0], (3, 1)).astype("<f4").tobytes()
+    starts = (0, 12, 48, 176, 200)
+    kinds = ((5126, 3, "SCALAR"), (5126, 3, "VEC3"), (5126, 2, "MAT4"), (5123, 3, "VEC4"), (5126, 3, "VEC4"))
+    document = {
+        "asset": {"version": "2.0"},
+        "scenes": [{"nodes": [0, 2, 3]}],
+        "nodes": [
+            {"name": "body", "children": [1], "translation": [0, 1, 0]},
+            {"name": "arm", "translation": [0, 2, 0]},
+            {"name": "lamp"},
+            {"name": "skin", "mesh": 0, "skin": 0},
+        ],
+        "skins": [{"joints": [1, 0], "inverseBindMatrices": 2, "name": "rig"}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 1, "JOINTS_0": 3, "WEIGHTS_0": 4}}]}],
+        "animations": [
+            {
+                "name": "walk",
+                "channels": [
+                    {"sampler": 0, "target": {"node": 1, "path": "translation"}},
+                    {"sampler": 0, "target": {"node": 2, "path": "translation"}},
+                ],
+                "samplers": [{"input": 0, "output": 1, "interpolation": "STEP"}],
+            }
+        ],
+        "accessors": [
+            {"bufferView": at, "componentType": kind, "count": count, "type": shape}
+            for at, (kind, count, shape) in enumerate(kinds)
+        ],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": start, "byteLength": end - start}
+            for start, end in zip(starts, (*starts[1:], len(numbers)), strict=True)
+        ],
+        "buffers": [
+            {"byteLength": len(numbers), "uri": "data:application/octet-stream;base64," + b64encode(numbers).decode()}
+        ],
+    }
+    return json.dumps(document | parts)
+
+
+def test_a_skin_becomes_a_skeleton_that_the_scene_names(convert: Convert) -> None:
+    result = convert("a.gltf", {"a.gltf": gltf()})
+    [skeleton] = of_type(result, "skeleton")
+    assert skeleton.name == "rig"
+    bones = skeleton.description["bones"]
+    assert [(bone["name"], bone["parentIndex"]) for bone in bones] == [("arm", 1), ("body", -1)]
+    assert [bone["position"] for bone in bones] == [[0, 2, 0], [0, 1, 0]]
+    assert skeleton.payload is not None
+    assert skeleton.payload.read_bytes() == np.tile(np.eye(4, dtype="<f4"), (2, 1, 1)).tobytes()
+    shown = [entity for entity in result.assets[0].description["entities"] if "mesh_ref" in entity]
+    assert [entity["skeleton_ref"] for entity in shown] == [{"value": f"asset:{skeleton.key}"}]
+    assert skeleton.key in result.assets[0].depends_on
+
+
+def test_an_animation_is_split_into_what_moves_a_skeleton_and_what_moves_nodes(convert: Convert) -> None:
+    result = convert("a.gltf", {"a.gltf": gltf()})
+    [skeleton] = of_type(result, "skeleton")
+    of_bones, of_nodes = of_type(result, "animation")
+    assert (of_bones.name, of_bones.description["durationInMs"]) == ("walk", 2000)
+    assert of_bones.description["skeletonRef"] == f"asset:{skeleton.key}"
+    assert of_bones.depends_on == [skeleton.key]
+    assert track(of_bones, "arm", "position") == ([0, 0.5, 2], [[0, 0, 0], [1, 0, 0], [2, 0, 0]])
+    assert of_bones.description["tracks"][0]["interpolation"] == "step"
+    assert [t["target"] for t in of_nodes.description["tracks"]] == ["lamp"]
+    assert "skeletonRef" not in of_nodes.description
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ({"skins": [{"joints": [1, 9]}]}, "skins[0].joints[1] is 9, but there are only 4 nodes"),
+        ({"skins": [{"joints": [1, 0], "inverseBindMatrices": 1}]}, "does not hold 2 matrices"),
+        ({"animations": [{"channels": [{"sampler": 0}], "samplers": [{"input": 0, "output": 1}]}]}, "'target'"),
+        (
+            {
+                "animations": [
+                    {
+                        "channels": [{"sampler": 5, "target": {"node": 1, "path": "scale"}}],
+                        "samplers": [{"input": 0, "output": 1}],
+                    }
+                ]
+            },
+            "animations[0].channels[0].sampler is 5",
+        ),
+        (
+            {
+                "animations": [
+                    {
+                        "channels": [{"sampler": 0, "target": {"node": 1, "path": "scale"}}],
+                        "samplers": [{"input": 0, "output": 1, "interpolation": "CUBICSPLINE"}],
+                    }
+                ]
+            },
+            "3 keys, but 1 values",
+        ),
+    ],
+)
+def test_a_damaged_skin_or_animation_is_refused_by_name(part: dict[str, Any], reason: str, refuse: Refuse) -> None:
+    assert reason in refuse("a.gltf", {"a.gltf": gltf(**part)}).reason
+
+
+def test_motion_without_a_mesh_is_an_animation_with_its_skeleton(convert: Convert) -> None:
+    result = convert("dance.bvh", {"dance.bvh": BVH})
+    assert result.pipeline == "animation"
+    animation, skeleton = result.assets
+    assert (animation.type, skeleton.type) == ("animation", "skeleton")
+    assert animation.description["skeletonRef"] == f"asset:{skeleton.key}"
+    assert animation.description["durationInMs"] == pytest.approx(1000, abs=1)
+    assert [bone["name"] for bone in skeleton.description["bones"][:2]] == ["Hips", "Spine"]
+    assert skeleton.description["bones"][1]["parentIndex"] == 0
+    times, positions = track(animation, "Hips", "position")
+    assert times == pytest.approx([0, 0.5, 1.0], abs=1e-3)
+    assert positions == [[0, 0, 0], [1, 2, 3], [2, 4, 6]]
+    _, turns = track(animation, "Spine", "orientation")
+    assert turns[1] == pytest.approx([0, 0, 0.5**0.5, 0.5**0.5], abs=1e-5), "x, y, z, w"
+
+
+def test_a_companion_brings_the_animation_of_a_model(convert: Convert) -> None:
+    alone = convert("a.md5mesh", {"a.md5mesh": MD5_MESH})
+    assert of_type(alone, "animation") == []
+    assert alone.log == "warning: the texture 'skin_d.tga' is not among the uploaded files", "no guess is a warning"
+    result = convert("a.md5mesh", {"a.md5mesh": MD5_MESH, "a.md5anim": MD5_ANIMATION})
+    [animation] = of_type(result, "animation")
+    [skeleton] = of_type(result, "skeleton")
+    assert animation.description["skeletonRef"] == f"asset:{skeleton.key}"
+    assert track(animation, "origin", "position")[1][1][0] == pytest.approx(3)
+
+
+def test_a_vertex_follows_the_bones_that_its_weights_name(convert: Convert) -> None:
+    result = convert("a.md5mesh", {"a.md5mesh": MD5_MESH})
+    [skeleton] = of_type(result, "skeleton")
+    names = [bone["name"] for bone in skeleton.description["bones"]]
+    [mesh] = of_type(result, "mesh")
+    channels = {c["semantic"]: c for c in mesh.description["submeshes"][0]["channels"]}
+    assert mesh.payload is not None
+    data = mesh.payload.read_bytes()
+    bones = np.frombuffer(data, "<u2", 12, channels["bone_id"]["dataOffset"]).reshape(3, 4)
+    weights = np.frombuffer(data, "<f4", 12, channels["weight"]["dataOffset"]).reshape(3, 4)
+    assert weights.tolist() == [[1, 0, 0, 0]] * 3
+    assert sorted(names[bone] for bone in bones[:, 0]) == ["arm", "arm", "origin"]
