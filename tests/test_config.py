@@ -278,7 +278,7 @@ def test_the_environment_is_stronger_than_the_file_and_flags_are_stronger_still(
             "'a[' matches nothing: it is no gitignore pattern",
         ),
         ("[[drops]]\npath = 'in'\nsettle_seconds = -1", "3: [[drops]] settle_seconds", "must be at least 0"),
-        ("[[drops]]\npath = 'in'\non_delete = 'x'", "3: [[drops]] on_delete", "must be one of 'keep'"),
+        ("[[drops]]\npath = 'in'\non_delete = 'x'", "3: [[drops]] on_delete", "must be one of 'keep' or 'delete'"),
         (
             "[[drops]]\npath = 'in'\nfolder = 'a/../b'",
             "3: [[drops]] folder",

@@ -10,6 +10,7 @@ import structlog
 from watcher import clock
 from watcher.access import FolderAccess
 from watcher.arrival import Arrival
+from watcher.caretaker import Caretaker
 from watcher.config import Auth, Settings
 from watcher.gate import Gate, Knocker, why_away
 from watcher.identity import Identity
@@ -111,6 +112,7 @@ class Daemon:
         if in_doubt:
             _log.warning("uploads were cut off; the server is asked whether they arrived", uploads=in_doubt)
         self.ledger.intake.configured(drop.path for drop in drops)
+        self.ledger.owed.policies(drops, now)
         self.ledger.upkeep.remember("started_at", str(now))
         self.ledger.upkeep.remember("trouble", "")
         self._trouble: str | None = None
@@ -150,7 +152,7 @@ class Daemon:
             who=settings.api.acts_as,
             user=self._identity.name if self._identity else None,
             rounds=settings.api.acts_as != "the API key",
-            on_open=lambda: wake("upload"),
+            on_open=lambda: wake("upload", "caretaker"),
         )
         uploaders = [
             Uploader(
@@ -166,7 +168,7 @@ class Daemon:
                 cut=self._cut,
                 backoff=backoff,
                 progress=self.progress,
-                on_sent=lambda: wake("tracker", "reconcile"),
+                on_sent=lambda: wake("tracker", "reconcile", "caretaker"),
             )
             for number in range(settings.upload.workers)
         ]
@@ -177,18 +179,45 @@ class Daemon:
             interval_min=settings.track.interval_min,
             interval_max=settings.track.interval_max,
             give_up_after=settings.track.give_up_after,
+            on_change=lambda: wake("caretaker"),
         )
         exits.callback(tracker.close)
+        arrival = Arrival(api, proof=settings.upload.proof, stop=self._stop)
         reconciler = Reconciler(
             self.ledger,
             api,
             self.gate,
-            Arrival(api, proof=settings.upload.proof, stop=self._stop),
+            arrival,
             backoff=backoff,
             on_change=lambda: wake("tracker", "upload"),
         )
-        knocker = Knocker(self.gate, on_open=lambda: wake("planner", "upload", "tracker", "reconcile", "access"))
-        loops: Sequence[Loop] = [self.intake, planner, *uploaders, tracker, reconciler, self.access, knocker]
+        caretaker = Caretaker(
+            drops,
+            self.ledger,
+            api,
+            folders,
+            self.access,
+            self.gate,
+            arrival,
+            self._stop,
+            backoff=backoff,
+            scanned=self.intake.scanned,
+            on_change=lambda: wake("upload"),
+        )
+        knocker = Knocker(
+            self.gate,
+            on_open=lambda: wake("planner", "upload", "tracker", "reconcile", "caretaker", "access"),
+        )
+        loops: Sequence[Loop] = [
+            self.intake,
+            planner,
+            *uploaders,
+            tracker,
+            reconciler,
+            caretaker,
+            self.access,
+            knocker,
+        ]
         self._runner = Runner(loops, self._stop)
 
     def _wake(self, *names: str) -> None:
@@ -234,9 +263,13 @@ class Daemon:
             self._trouble = trouble
 
     def at_rest(self) -> bool:
-        """Whether every drop was scanned and every file of them came to rest."""
+        """Whether every drop was scanned, every file of them came to rest, and what they owe the server is done."""
         drops = [drop.path for drop in self._settings.drops]
-        return self.intake.idle and not self.ledger.report.at_work(drops)
+        return (
+            self.intake.idle
+            and not self.ledger.report.at_work(drops)
+            and not self.ledger.owed.at_work(drops, clock.now())
+        )
 
     def run(self, tick: Callable[["Daemon"], bool], interval: float = 1.0) -> None:
         """Start, and call ``tick`` every ``interval`` seconds until it answers False or the stop event is set."""

@@ -38,12 +38,24 @@ class OnChange(StrEnum):
 
     NEW = "new"
     """The new version is uploaded; the older source file and its assets stay."""
+    REPLACE = "replace"
+    """Once the new version is done, the older source file and its assets are removed."""
 
 
 class OnDelete(StrEnum):
     """What a local deletion does on the server."""
 
     KEEP = "keep"
+    DELETE = "delete"
+    """The source file and its assets are removed."""
+
+
+class OnMove(StrEnum):
+    """What a local rename or move does on the server."""
+
+    KEEP = "keep"
+    FOLLOW = "follow"
+    """The source file is renamed, and moved with its assets into the remote folder of its new place."""
 
 
 class Textures(StrEnum):
@@ -81,6 +93,9 @@ class Drop:
     textures: Textures = Textures.LOOSE_ONLY
     on_change: OnChange = OnChange.NEW
     on_delete: OnDelete = OnDelete.KEEP
+    on_move: OnMove = OnMove.KEEP
+    delete_wait_seconds: float = 10.0
+    """How long a file must stay away before its deletion counts: programs save by deleting and writing anew."""
 
 
 @dataclass(frozen=True, slots=True)

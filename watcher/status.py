@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from watcher.intake.rules import PassedOver, Rules
-from watcher.ledger import Counts, FileReport, Ledger, Use
+from watcher.ledger import Counts, FileReport, Ledger, OwedReport, Use
 from watcher.ledger.connection import VERSION
 from watcher.mending import ways_to_mend
 from watcher.model import Drop, FileState
@@ -60,12 +60,36 @@ def document(state_dir: Path, ledger: Ledger | None, counts: Counts, files: Iter
         "go_without": counts.go_without,
         "passed_over": counts.passed_over,
         "problems": [{"path": path, "error": error} for path, error in counts.problems.items()],
+        "owed": [owed_facts(owed) for owed in ledger.report.owed()] if ledger is not None else [],
+        "kept_assets": [
+            {
+                "path": path,
+                "asset_id": asset.asset_id,
+                "type": asset.type,
+                "name": asset.name,
+                "needed_by": asset.needed_by,
+            }
+            for path, asset in (ledger.report.kept() if ledger is not None else ())
+        ],
         "files": [file_facts(file) for file in files],
     }
 
 
 def _use(use: Use) -> dict[str, str]:
     return {"path": use.path, "uploaded_as": use.uploaded_as, "named_as": use.text}
+
+
+def owed_facts(owed: OwedReport) -> dict[str, Any]:
+    """Something that is still to be done on the server."""
+    return {
+        "path": owed.path,
+        "drop": owed.drop,
+        "work": str(owed.work),
+        "folder_id": owed.folder_id,
+        "since": iso(owed.since),
+        "next_attempt_at": iso(owed.due_at),
+        "error": owed.error,
+    }
 
 
 def file_facts(file: FileReport) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The queue worker: takes the next upload set from the ledger, proves it, sends it, records what the server said."""
 
+import os
 import random
 import sqlite3
 import threading
@@ -27,9 +28,10 @@ from watcher.api.models import UploadStatus
 from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.intake.observe import Hint, Hints
-from watcher.ledger import Job, Ledger, Verdict
-from watcher.model import Drop
+from watcher.ledger import FormerPlace, Job, Ledger, Verdict
+from watcher.model import Drop, OnMove
 from watcher.remote import RemoteFolders
+from watcher.removal import look
 from watcher.source import PATIENT_ERRORS, Changed, SourceFiles, Stopped, Unreadable
 
 _log = structlog.get_logger(__name__)
@@ -184,10 +186,10 @@ class Uploader:
                     self._ledger.uploads.hashed(source.member, source.hash())
             digests = [source.hash() for source in sources.files]
             try:
-                folder_id = self._folders.folder_for(drop, job.main.path)
+                folder_id = self._place(drop, job, digests)
                 if self._stop.is_set():
                     raise Stopped
-                if not self._claim(job, folder_id, digests):
+                if folder_id is None or not self._claim(job, folder_id, digests):
                     return
                 parts = [FilePart(s.member.name, s.member.signature.size, s.chunks) for s in sources.files]
                 answer = self._api.folders.upload(
@@ -207,20 +209,34 @@ class Uploader:
             finally:
                 self._progress.end(job.main.path)
 
+    def _place(self, drop: Drop, job: Job, digests: Sequence[str]) -> str | None:
+        """The remote folder that the set goes to; None when it was uploaded from where it lay before.
+
+        With ``on_move = "keep"`` the server is not asked about a set that was moved, nor is its new folder made there.
+        """
+        for place in self._ledger.moves.former_places(job, digests[0]):
+            if _left(place):
+                self._ledger.intake.vanished(place.drop, [place.path], clock.now())
+        follows = drop.on_move is OnMove.FOLLOW
+        folder_id = self._folders.folder_for(drop, job.main.path) if follows else None
+        digest = _set_digest(job, digests)
+        if self._ledger.moves.follow(job, digest, digests, clock.now(), mirror=drop.mirror, folder_id=folder_id):
+            _log.info("what was sent from its former place counts for a moved file", path=job.main.path, digest=digest)
+            self._on_sent()
+            return None
+        return folder_id or self._folders.folder_for(drop, job.main.path)
+
     def _claim(self, job: Job, folder_id: str, digests: Sequence[str]) -> bool:
         """Whether the set is ours to send; if not, the ledger says already where its content is."""
-        digest = set_digest([(m.name, d) for m, d in zip(job.members, digests, strict=True)])
+        digest = _set_digest(job, digests)
         claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
         if claim.verdict is Verdict.LOOK_AGAIN:
             if self._fares_well(claim.upload_task_id):
                 self._ledger.uploads.follow_again(claim.upload_id, job, clock.now())
                 self._on_sent()
                 return False
-            try:
-                if claim.source_file_ids:
-                    self._api.source_files.delete(list(claim.source_file_ids), delete_assets=True)
-            except NotFound:
-                pass
+            for step in look(self._api, claim.source_file_ids).steps(self._api):
+                step()
             self._ledger.uploads.removed(claim.upload_id, clock.now())
             claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
         if claim.verdict is not Verdict.SEND:
@@ -311,3 +327,16 @@ class Uploader:
             return False
         self._ledger.uploads.void(upload_id, clock.now(), refund=refund)
         return True
+
+
+def _set_digest(job: Job, digests: Sequence[str]) -> str:
+    return set_digest([(member.name, digest) for member, digest in zip(job.members, digests, strict=True)])
+
+
+def _left(place: FormerPlace) -> bool:
+    """Whether a file is surely not there any more: its drop can be read, holds something, and this is not in it."""
+    try:
+        with os.scandir(place.drop) as entries:
+            return next(entries, None) is not None and not os.path.lexists(place.path)
+    except OSError:
+        return False

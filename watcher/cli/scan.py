@@ -14,6 +14,7 @@ from watcher import clock
 from watcher.cli import Options
 from watcher.cli.display import Display
 from watcher.cli.outcome import ExitCode
+from watcher.cli.owed import Remainder
 from watcher.cli.settings import load
 from watcher.cli.table import errors, in_order, output, print_counts, print_files
 from watcher.config import Settings
@@ -90,6 +91,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
                 print_files(console, [file for file in files if file.state is not FileState.GONE])
                 console.print()
                 print_counts(console, counts)
+                Remainder.of(daemon.ledger, drops).show(console)
     return outcome if outcome is not None else judge(files)
 
 

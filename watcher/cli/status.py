@@ -11,6 +11,7 @@ from rich.text import Text
 
 from watcher.cli import Options
 from watcher.cli.outcome import ExitCode
+from watcher.cli.owed import Remainder
 from watcher.cli.places import resolve
 from watcher.cli.settings import load
 from watcher.cli.table import in_order, output, print_counts, print_files
@@ -83,7 +84,7 @@ class _Answer:
         self.counts = Counts(states=dict.fromkeys(FileState, 0))
         self.files: Sequence[FileReport] = []
         self.unknown: list[str] = list(paths)
-        self._ledger: Ledger | None = None
+        self.remainder = Remainder()
         try:
             ledger = Ledger(state_dir / LEDGER, read_only=True)
         except NoLedger:
@@ -91,6 +92,7 @@ class _Answer:
             return
         with ledger:
             self.counts = ledger.report.counts()
+            self.remainder = Remainder.of(ledger)
             files = list(ledger.report.files(paths, states=states, lacking=with_lacking and states == NOT_AT_REST))
             unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in files)]
             skipped = list(filter(None, (passed_over(settings.drops, path) for path in unknown)))
@@ -111,6 +113,7 @@ class _Answer:
         if self.files:
             console.print()
         print_counts(console, self.counts)
+        self.remainder.show(console)
         console.print(self.daemon_line(), soft_wrap=True)
 
     def daemon_line(self) -> Text:
@@ -146,6 +149,9 @@ def _check(settings: Settings) -> int:
     failed = answer.counts.states[FileState.FAILED]
     if failed:
         click.echo(f"WARNING: {failed} file{'s' if failed > 1 else ''} failed: see `3dverse-watcher status --failed`")
+        return ExitCode.FAILED
+    if waiting := answer.remainder.needs_a_person():
+        click.echo(f"WARNING: {waiting}")
         return ExitCode.FAILED
     click.echo("OK: " + (answer.daemon["trouble"] or "all is well"))
     return ExitCode.GOOD

@@ -32,7 +32,7 @@ from watcher.config.credential import Credential, ask_for_credential, find_crede
 from watcher.config.errors import ConfigError, Problem
 from watcher.config.patterns import check_pattern
 from watcher.logs import LogFormat, LogLevel
-from watcher.model import Drop, OnChange, OnDelete, Textures
+from watcher.model import Drop, OnChange, OnDelete, OnMove, Textures
 
 APPLICATION = "3dverse-watcher"
 MASK = "**********"
@@ -250,6 +250,8 @@ class DropSettings(_Section):
     textures: Annotated[Textures, Strict(False)] = _DROP.textures
     on_change: Annotated[OnChange, Strict(False)] = _DROP.on_change
     on_delete: Annotated[OnDelete, Strict(False)] = _DROP.on_delete
+    on_move: Annotated[OnMove, Strict(False)] = _DROP.on_move
+    delete_wait_seconds: Seconds = _DROP.delete_wait_seconds
 
     @model_validator(mode="before")
     @classmethod

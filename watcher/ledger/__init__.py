@@ -11,8 +11,10 @@ from watcher.ledger.connection import Connection, LedgerError, NoLedger
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
 from watcher.ledger.doubts import DoubtLedger, OpenAttempt
 from watcher.ledger.intake import IntakeLedger, Known, Observation
+from watcher.ledger.moves import FormerPlace, MoveLedger
+from watcher.ledger.owed import CompanionSent, Judgement, KeptAsset, Owed, OwedLedger, OwedWork
 from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
-from watcher.ledger.report import Counts, FileReport, ReportLedger, Use
+from watcher.ledger.report import Counts, FileReport, OwedReport, ReportLedger, Use
 from watcher.ledger.upkeep import UpkeepLedger
 from watcher.ledger.uploads import Claim, Job, JobMember, UploadLedger, UploadState, Verdict
 
@@ -36,6 +38,8 @@ class Ledger:
         self.conversions = ConversionLedger(self._connection)
         self.report = ReportLedger(self._connection)
         self.upkeep = UpkeepLedger(self._connection)
+        self.moves = MoveLedger(self._connection)
+        self.owed = OwedLedger(self._connection)
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the ledger as it is at this moment."""
@@ -56,14 +60,18 @@ class Ledger:
 __all__ = [
     "Candidate",
     "Claim",
+    "CompanionSent",
     "CompanionState",
     "ConversionRecord",
     "Counts",
     "FileReport",
     "Following",
+    "FormerPlace",
     "IntakeLedger",
     "Job",
     "JobMember",
+    "Judgement",
+    "KeptAsset",
     "Known",
     "LackingFile",
     "Ledger",
@@ -72,6 +80,10 @@ __all__ = [
     "NoLedger",
     "Observation",
     "OpenAttempt",
+    "Owed",
+    "OwedLedger",
+    "OwedReport",
+    "OwedWork",
     "UploadState",
     "Use",
     "Verdict",

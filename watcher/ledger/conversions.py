@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text
+from watcher.ledger.versions import settled_on
 from watcher.model import Asset
 
 
@@ -114,12 +115,15 @@ class ConversionLedger:
                 " WHERE id = ?",
                 (source_file_id, now, upload_id),
             )
-            sql.execute(
+            settled = sql.execute(
                 "UPDATE files SET updated_at = ?, error = NULL, due_at = NULL, state ="
                 " CASE WHEN id = (SELECT main_id FROM uploads WHERE id = ?) THEN 'done' ELSE 'duplicate' END"
-                " WHERE upload_id = ? AND (state = 'converting' OR (state = 'waiting' AND wake_at IS NULL))",
+                " WHERE upload_id = ? AND (state = 'converting' OR (state = 'waiting' AND wake_at IS NULL))"
+                " RETURNING id",
                 (now, upload_id, upload_id),
-            )
+            ).fetchall()
+            for file in settled:
+                settled_on(sql, file["id"], upload_id, now)
 
     def failed(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
+from watcher.ledger.versions import left_by
 from watcher.model import FileState, Role, Signature
 
 BACK_TO_PLAN = (
@@ -167,7 +168,9 @@ class IntakeLedger:
                         "UPDATE links SET missing_key = ? WHERE companion_id = ?", (missing_key(name), row["id"])
                     )
                     _replan_users_at_work(sql, row["id"], now)
-                _release_companions(sql, row["id"], now)
+                if row["role"] == Role.MAIN or not _used(sql, row["id"]):
+                    left_by(sql, row["id"], now)
+                release_companions(sql, row["id"], now)
 
     def scanned(
         self,
@@ -249,6 +252,15 @@ def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, n
     )
 
 
+def _used(sql: sqlite3.Connection, companion_id: int) -> bool:
+    """Whether a model that is there uses this file."""
+    used = sql.execute(
+        "SELECT 1 FROM links l JOIN files m ON m.id = l.main_id WHERE l.companion_id = ? AND m.state != 'gone' LIMIT 1",
+        (companion_id,),
+    ).fetchone()
+    return used is not None
+
+
 def _replan_users_at_work(sql: sqlite3.Connection, companion_id: int, now: float) -> None:
     sql.execute(
         "UPDATE files SET state = 'pending', due_at = NULL, wake_at = NULL, generation = generation + 1, updated_at = ?"
@@ -258,7 +270,7 @@ def _replan_users_at_work(sql: sqlite3.Connection, companion_id: int, now: float
     )
 
 
-def _release_companions(sql: sqlite3.Connection, main_id: int, now: float) -> None:
+def release_companions(sql: sqlite3.Connection, main_id: int, now: float) -> None:
     """A model is gone: companions that no other model uses come to rest when they reached the server with it, and
     stand for themselves when not."""
     left_alone = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from watcher.formats import IMAGES, kind_of
 from watcher.ledger.connection import Connection, blob_text
+from watcher.ledger.owed import KeptAsset, OwedWork
 from watcher.ledger.plan import LackingFile
 from watcher.model import Asset, FileState, Role
 
@@ -64,6 +65,22 @@ class FileReport:
     def missing(self) -> tuple[str, ...]:
         """The companions that are not there, as they are named."""
         return tuple(one.text for one in self.lacking)
+
+
+@dataclass(frozen=True, slots=True)
+class OwedReport:
+    """Something that is still to be done on the server for a file."""
+
+    path: str
+    drop: str
+    work: OwedWork
+    folder_id: str
+    """The remote folder in which it lies."""
+    since: float
+    """Unix seconds; as ``due_at``."""
+    due_at: float
+    error: str | None
+    """Why it could not be done so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +219,46 @@ class ReportLedger:
             " AND (f.state = 'pending' OR (f.state = 'waiting' AND f.wake_at IS NOT NULL)) LIMIT 1"
         )
         return self._connection.row(sql, parameters) is not None
+
+    def owed(self, drops: Sequence[str] | None = None) -> list[OwedReport]:
+        """What is still to be done on the server because files changed, went away or were moved; the oldest first."""
+        where, parameters = _of_drops(drops)
+        rows = self._connection.rows(
+            "SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name"
+            " FROM owed o JOIN uploads u ON u.id = o.upload_id"
+            f" JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id{where}"
+            " ORDER BY o.since, o.upload_id",
+            parameters,
+        )
+        return [
+            OwedReport(
+                path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+                drop=os.fsdecode(row["drop_path"]),
+                work=OwedWork(row["work"]),
+                folder_id=row["folder_id"],
+                since=row["since"],
+                due_at=row["due_at"],
+                error=row["error"],
+            )
+            for row in rows
+        ]
+
+    def kept(self, drops: Sequence[str] | None = None) -> list[tuple[str, KeptAsset]]:
+        """Assets of removed source files that stayed because others need them, each with the path of its file."""
+        where, parameters = _of_drops(drops)
+        rows = self._connection.rows(
+            "SELECT k.*, d.path AS dir, f.name AS file_name FROM kept k JOIN uploads u ON u.id = k.upload_id"
+            f" JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id{where}"
+            " ORDER BY k.rowid",
+            parameters,
+        )
+        return [
+            (
+                os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["file_name"])),
+                KeptAsset(row["asset_id"], row["type"], row["name"], row["needed_by"]),
+            )
+            for row in rows
+        ]
 
     def meta(self, key: str) -> str | None:
         """A remembered fact of the installation, such as ``last_scan_at``."""

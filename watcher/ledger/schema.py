@@ -12,7 +12,14 @@ migrations = Migrations("ledger")
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
-CREATE TABLE drops (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE) STRICT;
+-- The policy is that of the configuration with which a daemon worked last.
+CREATE TABLE drops (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    on_change TEXT NOT NULL DEFAULT 'new',
+    on_delete TEXT NOT NULL DEFAULT 'keep',
+    delete_wait REAL NOT NULL DEFAULT 0  -- seconds
+) STRICT;
 
 CREATE TABLE dirs (
     id INTEGER PRIMARY KEY,
@@ -75,6 +82,8 @@ CREATE TABLE uploads (
     set_digest TEXT NOT NULL,
     size INTEGER NOT NULL,
     state TEXT NOT NULL,
+    superseded INTEGER NOT NULL DEFAULT 0,  -- an older version of its file, that stays as the policy says
+    moved INTEGER NOT NULL DEFAULT 0,    -- its file was moved, and it counts wherever that lies now
     upload_task_id TEXT,
     source_file_id TEXT,
     progress REAL NOT NULL DEFAULT 0,    -- of the conversion, 0 to 1
@@ -120,6 +129,32 @@ CREATE TABLE assets (
     asset_id TEXT NOT NULL,
     type TEXT NOT NULL,
     name TEXT NOT NULL,
+    PRIMARY KEY (upload_id, asset_id)
+) STRICT;
+
+-- What is to be done on the server because files changed, went away or were moved.
+CREATE TABLE owed (
+    upload_id INTEGER PRIMARY KEY REFERENCES uploads(id) ON DELETE CASCADE,
+    work TEXT NOT NULL,                  -- see OwedWork
+    since REAL NOT NULL,
+    due_at REAL NOT NULL,
+    confirmed INTEGER NOT NULL DEFAULT 0,  -- a person said that so many deletions at once are meant
+    to_folder_id TEXT,                   -- where a moved one belongs
+    source_file_ids TEXT,                -- what is to be removed, as JSON; NULL while not looked up
+    state_before TEXT,                   -- of the upload, while it is being removed
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT
+) STRICT;
+CREATE INDEX owed_due ON owed(due_at);
+CREATE INDEX owed_to_folder ON owed(to_folder_id) WHERE to_folder_id IS NOT NULL;
+
+-- Assets that were not removed with their source file, because others need them.
+CREATE TABLE kept (
+    upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,
+    asset_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    needed_by TEXT NOT NULL,
     PRIMARY KEY (upload_id, asset_id)
 ) STRICT;
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from watcher.formats import extension_of
 from watcher.ledger.connection import Connection, blob_text, text_blob
+from watcher.ledger.versions import cancel_removal, settled_on
 from watcher.model import FileState, Signature
 
 
@@ -25,6 +26,8 @@ class UploadState(StrEnum):
     """The server has the content and could not convert it, or refused it."""
     REPLACE = "replace"
     """It is to be tried again: what it left on the server is looked at, and removed before the content is sent."""
+    REMOVING = "removing"
+    """It is being removed, because its file changed or was deleted; then it is void."""
     VOID = "void"
     """The server does not have it."""
 
@@ -158,11 +161,15 @@ class UploadLedger:
             return Claim(Verdict.STALE)
         found = sql.execute(
             "SELECT u.*, m.state AS main_state, m.name AS main_name FROM uploads u JOIN files m ON m.id = u.main_id"
-            " WHERE u.folder_id = ? AND u.set_digest = ? AND u.state != 'void'",
-            (folder_id, set_digest),
+            " WHERE u.state != 'void' AND u.id IN ("
+            "  SELECT id FROM uploads WHERE folder_id = ? AND set_digest = ? AND state != 'void'"
+            # One that is on its way into this folder counts there.
+            "  UNION SELECT o.upload_id FROM owed o JOIN uploads t ON t.id = o.upload_id"
+            "   WHERE o.to_folder_id = ? AND t.set_digest = ?)",
+            (folder_id, set_digest) * 2,
         ).fetchone()
         if found is not None:
-            return _join(sql, job, found, now)
+            return join(sql, job, found, now)
         upload_id: int = sql.execute(
             "INSERT INTO uploads (main_id, folder_id, set_digest, size, state, started_at)"
             " VALUES (?, ?, ?, ?, 'sending', ?) RETURNING id",
@@ -259,6 +266,7 @@ class UploadLedger:
         """
         with self._connection.transaction() as sql:
             sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             for row in sql.execute(
                 "SELECT id, attempts FROM files WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
                 (upload_id,),
@@ -296,6 +304,7 @@ class UploadLedger:
         """What a failed conversion had left on the server is gone."""
         with self._connection.transaction() as sql:
             sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
 
 
@@ -341,7 +350,7 @@ def _member(row: sqlite3.Row, path: str, name: str) -> JobMember:
     return JobMember(row["id"], row["generation"], path, name, signature, row["digest"])
 
 
-def _join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) -> Claim:
+def join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) -> Claim:
     """The content is on record for this folder already: the file's row joins that upload."""
     file_id, state = job.main.file_id, UploadState(upload["state"])
     # The same content under another extension is read as another format: what failed before may convert now.
@@ -376,4 +385,7 @@ def _join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) ->
         " WHERE id = ?",
         (new_state, upload["id"], error, now, file_id),
     )
+    cancel_removal(sql, upload["id"])
+    if state is UploadState.SUCCESS:
+        settled_on(sql, file_id, upload["id"], now)
     return Claim(Verdict.KNOWN, upload["id"])

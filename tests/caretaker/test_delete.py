@@ -1,0 +1,200 @@
+"""``on_delete = "delete"``: what a deleted file made goes too, when the deletion is certain."""
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from watcher.caretaker import Caretaker
+from watcher.ledger import Ledger, OwedWork
+from watcher.ledger import owed as owed_room
+from watcher.model import FileState, Role
+from watcher.state import LEDGER
+
+
+def test_what_a_deleted_file_made_stays_unless_the_policy_says_otherwise(
+    yard: Any, picture: Callable[[int], bytes]
+) -> None:
+    yard.write("a.png", picture(1))
+    yard.scan()
+    (yard.drop / "a.png").unlink()
+    yard.scan()
+    assert yard.contents() == [picture(1)]
+    assert yard.assets()
+
+
+def test_a_deleted_file_takes_its_source_file_and_its_assets_along(
+    deleting: Any, picture: Callable[[int], bytes]
+) -> None:
+    deleting.write("a.png", picture(1))
+    deleting.write("b.png", picture(2))
+    deleting.scan()
+    (deleting.drop / "a.png").unlink()
+    deleting.scan()
+    assert deleting.contents() == [picture(2)]
+    assert set(deleting.assets()) == {asset.asset_id for asset in deleting.report("b.png").assets}
+    assert deleting.report("a.png").state is FileState.GONE
+    deleting.write("a.png", picture(1))
+    deleting.scan()
+    assert deleting.contents() == [picture(1), picture(2)], "it is sent again when it comes back"
+    deleting.check()
+
+
+@pytest.mark.parametrize("way", ["deleted and written anew", "replaced by a rename"])
+def test_a_file_that_comes_back_within_the_wait_was_not_deleted(
+    deleting: Any, picture: Callable[[int], bytes], way: str
+) -> None:
+    deleting.delete_wait = 1.0
+    path = deleting.write("a.png", picture(1))
+    deleting.scan()
+    first = deleting.report("a.png").source_file_id
+    with deleting.daemon(watch=True) as daemon:
+        deleting.until(daemon.at_rest, 10, "rest")
+        if way == "deleted and written anew":
+            path.unlink()
+            deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 10, "its absence")
+        else:
+            path.rename(path.with_suffix(".bak"))
+        deleting.write("a.png", picture(1))
+        deleting.until(lambda: deleting.report("a.png").state is FileState.DONE, 10, "its return")
+        time.sleep(1.3)
+        deleting.until(daemon.at_rest, 10, "rest")
+    assert deleting.report("a.png").source_file_id == first
+    assert deleting.contents() == [picture(1)]
+    deleting.check()
+
+
+def test_a_drop_that_is_not_there_deletes_nothing(deleting: Any, picture: Callable[[int], bytes]) -> None:
+    for number in range(3):
+        deleting.write(f"{number}.png", picture(number))
+    deleting.scan()
+    with deleting.daemon(watch=True) as daemon:
+        deleting.until(daemon.at_rest, 10, "rest")
+        away = deleting.drop.with_name("away")
+        deleting.drop.rename(away)
+        time.sleep(1.0)
+        assert len(deleting.contents()) == 3
+        away.rename(deleting.drop)
+    deleting.scan()
+    assert len(deleting.contents()) == 3
+    deleting.check()
+
+
+def test_a_deleted_set_goes_whole_and_its_companions_stand_for_themselves(
+    deleting: Any, triangle: Callable[..., str], picture: Callable[[int], bytes]
+) -> None:
+    deleting.write("car.obj", triangle("car"))
+    deleting.write("car.mtl", "newmtl paint\nmap_Kd wood.png\n")
+    deleting.write("wood.png", picture(1))
+    deleting.scan()
+    assert deleting.names() == {"car.obj": 1, "car.mtl": 1, "wood.png": 1}
+    (deleting.drop / "car.obj").unlink()
+    deleting.scan()
+    texture = deleting.report("wood.png")
+    assert (texture.state, texture.role) == (FileState.DONE, Role.MAIN)
+    assert deleting.names() == {"wood.png": 1}
+    assert set(deleting.assets()) == {asset.asset_id for asset in texture.assets}
+    deleting.check()
+
+
+def test_deleting_a_companion_deletes_nothing(
+    deleting: Any, triangle: Callable[..., str], picture: Callable[[int], bytes]
+) -> None:
+    deleting.write("wood.png", picture(1))
+    deleting.scan()
+    alone = deleting.report("wood.png").source_file_id
+    deleting.write("car.obj", triangle("car"))
+    deleting.write("car.mtl", "newmtl paint\nmap_Kd wood.png\n")
+    deleting.scan()
+    before = deleting.names()
+    (deleting.drop / "wood.png").unlink()
+    deleting.scan()
+    assert deleting.names() == before
+    assert deleting.is_there(alone)
+    assert deleting.report("car.obj").state is FileState.DONE
+
+
+def test_the_last_copy_takes_the_content_along(deleting: Any, picture: Callable[[int], bytes]) -> None:
+    deleting.write("a.png", picture(1))
+    deleting.scan()
+    deleting.write("copy.png", picture(1))
+    deleting.scan()
+    (deleting.drop / "a.png").unlink()
+    deleting.scan()
+    assert deleting.contents() == [picture(1)]
+    assert deleting.report("copy.png").state is FileState.DONE
+    deleting.check()
+    (deleting.drop / "copy.png").unlink()
+    deleting.scan()
+    assert deleting.contents() == []
+    assert deleting.assets() == {}
+
+
+def test_a_deleted_file_that_failed_leaves_nothing(deleting: Any) -> None:
+    deleting.write("a.off", "OFF\nno")
+    deleting.scan()
+    assert deleting.contents() == [b"OFF\nno"]
+    (deleting.drop / "a.off").unlink()
+    deleting.scan()
+    assert deleting.contents() == []
+
+
+def test_a_file_deleted_during_its_conversion_goes_when_that_ends(
+    deleting: Any, picture: Callable[[int], bytes]
+) -> None:
+    path = deleting.write("a.png", picture(1))
+    with deleting.daemon(watch=True) as daemon:
+        deleting.until(lambda: deleting.states() and deleting.report("a.png").upload_task_id, 10, "the upload")
+        path.unlink()
+        deleting.until(lambda: deleting.report("a.png").state is FileState.GONE and daemon.at_rest(), 10, "rest")
+    assert deleting.contents() == []
+    assert deleting.assets() == {}
+
+
+def test_older_versions_that_were_to_stay_outlive_the_file(deleting: Any, picture: Callable[[int], bytes]) -> None:
+    deleting.write("a.png", picture(1))
+    deleting.scan()
+    deleting.write("a.png", picture(2))
+    deleting.scan()
+    (deleting.drop / "a.png").unlink()
+    deleting.scan()
+    assert deleting.contents() == [picture(1)]
+
+
+def test_many_files_that_go_away_at_once_are_only_removed_when_a_person_says_so(
+    deleting: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owed_room, "MANY_FILES", 3)
+    for number in range(6):
+        deleting.write(f"sub/{number}.png", picture(number))
+    deleting.write("other.png", picture(9))
+    deleting.scan()
+    shutil.rmtree(deleting.drop / "sub")
+    deleting.scan()
+    assert len(deleting.contents()) == 7
+    with Ledger(deleting.state / LEDGER) as ledger:
+        owed = ledger.report.owed()
+        assert [each.work for each in owed] == [OwedWork.DELETED] * 6
+        assert ledger.owed.held([str(deleting.drop)]) == {str(deleting.drop): 6}
+        assert ledger.owed.confirm([each.path for each in owed], time.time()) == 6
+    deleting.scan()
+    assert deleting.contents() == [picture(9)]
+
+
+def test_a_policy_that_was_taken_back_deletes_nothing(
+    deleting: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = deleting.write("a.png", picture(1))
+    deleting.scan()
+    path.unlink()
+    with monkeypatch.context() as context:
+        context.setattr(Caretaker, "step", lambda *_: 1.0)
+        with deleting.daemon():
+            deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 10, "its absence")
+    deleting.policy = ""
+    deleting.scan()
+    assert deleting.contents() == [picture(1)]
+    with Ledger(deleting.state / LEDGER, read_only=True) as ledger:
+        assert ledger.report.owed() == []

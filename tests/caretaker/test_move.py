@@ -1,0 +1,268 @@
+"""Renames and moves: nothing is uploaded again, and with ``on_move = "follow"`` the server follows."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watcher.api.folders import Folders
+from watcher.caretaker import Caretaker
+from watcher.ledger import Ledger
+from watcher.model import FileState
+from watcher.state import LEDGER
+
+
+@pytest.fixture
+def uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of all files that were sent."""
+    sent: list[str] = []
+    upload = Folders.upload
+
+    def count(self: Folders, folder_id: str, files: Any, **more: Any) -> Any:
+        sent.extend(file.name for file in files)
+        return upload(self, folder_id, files, **more)
+
+    monkeypatch.setattr(Folders, "upload", count)
+    return sent
+
+
+@pytest.fixture(params=["one pass", "a running daemon"])
+def after(request: pytest.FixtureRequest, yard: Any) -> Callable[[Callable[[], Any]], None]:
+    """Something happens between two passes, or under the eyes of a daemon; then all comes to rest."""
+
+    def happens(what: Callable[[], Any]) -> None:
+        if request.param == "one pass":
+            what()
+            yard.scan()
+            return
+        with yard.daemon(watch=True) as daemon:
+            yard.until(daemon.at_rest, 10, "rest")
+            what()
+            seen = time.time() + 1.0  # hints come within a quarter of a second, and it settles in 0.1 s
+            yard.until(lambda: time.time() > seen and daemon.at_rest(), 20, "rest")
+
+    return happens
+
+
+def mtl(yard: Any, triangle: Callable[..., str], folder: str = "") -> None:
+    yard.write(f"{folder}car.obj", triangle("car"))
+    yard.write(f"{folder}car.mtl", "newmtl paint\nKd 1 0 0\n")
+
+
+@pytest.mark.parametrize("policy", ['on_delete = "delete"', 'on_delete = "delete"\nmirror = true'])
+def test_a_renamed_or_moved_file_is_followed_and_nothing_is_uploaded(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], after: Any, policy: str
+) -> None:
+    yard.policy = policy
+    yard.write("a/first.png", picture(1))
+    yard.scan()
+    before = yard.report("a/first.png")
+    (yard.drop / "b").mkdir()
+    after(lambda: (yard.drop / "a/first.png").rename(yard.drop / "b/second.png"))
+    moved = yard.report("b/second.png")
+    assert (moved.state, moved.source_file_id, moved.assets) == (
+        FileState.DONE,
+        before.source_file_id,
+        before.assets,
+    )
+    assert yard.report("a/first.png").state is FileState.GONE
+    assert uploads == ["first.png"]
+    (yard.drop / "b/second.png").touch()
+    yard.scan()
+    assert yard.report("b/second.png").state is FileState.DONE
+    assert uploads == ["first.png"]
+    yard.check()
+    if "mirror" in policy:
+        subfolders = yard.api.folders.subfolders(yard.folder().folder_id)
+        assert [folder.name for folder in subfolders] == ["a"], "the server is left as it is"
+    (yard.drop / "b/second.png").unlink()
+    yard.scan()
+    assert not yard.is_there(before.source_file_id)
+
+
+def test_a_copy_and_the_end_of_the_first_is_a_move_too(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str]
+) -> None:
+    yard.policy = "mirror = true"
+    path = yard.write("a/first.png", picture(1))
+    yard.scan()
+    (yard.drop / "b").mkdir()
+    shutil.copy(path, yard.drop / "b/second.png")
+    path.unlink()
+    yard.scan()
+    assert yard.report("b/second.png").state is FileState.DONE
+    assert uploads == ["first.png"]
+
+
+def test_a_content_that_went_away_long_ago_is_new_in_another_remote_folder(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from watcher.ledger import moves
+
+    yard.policy = "mirror = true"
+    path = yard.write("a/first.png", picture(1))
+    yard.scan()
+    path.unlink()
+    yard.write("keeps-the-inode.txt", "")
+    yard.scan()
+    monkeypatch.setattr(moves, "COPIED_SECONDS", -1e6)
+    yard.write("b/second.png", picture(1))
+    if (yard.drop / "b/second.png").stat().st_ino == yard.report("a/first.png"):
+        pytest.skip("the file system gave the same inode again")
+    yard.scan()
+    assert uploads == ["first.png", "second.png"]
+
+
+def test_a_renamed_model_of_a_set_is_not_uploaded_again(
+    yard: Any, triangle: Callable[..., str], uploads: list[str], after: Any
+) -> None:
+    yard.policy = 'on_delete = "delete"\non_change = "replace"'
+    mtl(yard, triangle)
+    yard.scan()
+    sent = list(uploads)
+    after(lambda: (yard.drop / "car.obj").rename(yard.drop / "auto.obj"))
+    assert yard.report("auto.obj").state is FileState.DONE
+    assert uploads == sent
+    assert yard.names() == {"car.obj": 1, "car.mtl": 1}
+    yard.check()
+
+
+def test_a_folder_with_many_files_is_renamed_in_one_pass(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str]
+) -> None:
+    yard.policy = 'mirror = true\non_delete = "delete"'
+    for number in range(60):
+        yard.write(f"old/{number}.png", picture(number))
+    yard.scan()
+    assert len(uploads) == 60
+    (yard.drop / "old").rename(yard.drop / "new")
+    began = time.monotonic()
+    yard.scan()
+    assert time.monotonic() - began < 5
+    assert len(uploads) == 60
+    assert {name for name, state in yard.states().items() if state is FileState.DONE} == {
+        f"new/{number}.png" for number in range(60)
+    }
+    assert len(yard.sources("old")) == 60
+    yard.check()
+
+
+def test_the_remote_source_file_follows_a_rename(yard: Any, picture: Callable[[int], bytes], after: Any) -> None:
+    yard.policy = 'on_move = "follow"'
+    yard.write("first.png", picture(1))
+    yard.scan()
+    before = yard.report("first.png")
+    after(lambda: (yard.drop / "first.png").rename(yard.drop / "second.png"))
+    assert yard.report("second.png").source_file_id == before.source_file_id
+    assert yard.api.source_files.details(before.source_file_id).name == "second"
+    yard.check()
+
+
+def test_a_set_follows_its_model_into_another_remote_folder_with_its_assets(
+    yard: Any, triangle: Callable[..., str], uploads: list[str], after: Any
+) -> None:
+    yard.policy = 'on_move = "follow"\nmirror = true'
+    mtl(yard, triangle, "a/")
+    yard.scan()
+    before = yard.report("a/car.obj")
+    sent = list(uploads)
+    after(lambda: (yard.drop / "a").rename(yard.drop / "b"))
+    moved = yard.report("b/car.obj")
+    assert (moved.state, moved.source_file_id) == (FileState.DONE, before.source_file_id)
+    assert moved.folder_id == yard.folder("b").folder_id
+    assert uploads == sent
+    assert yard.names("b") == {"car.obj": 1, "car.mtl": 1}
+    assert yard.names("a") == {}
+    assert set(yard.assets("b")) == {asset.asset_id for asset in before.assets}
+    yard.check()
+    shutil.copy(yard.drop / "b/car.obj", yard.drop / "b/same.obj")
+    yard.scan()
+    assert yard.report("b/same.obj").state is FileState.DONE  # a set of another name is another set
+    assert yard.names("b") == {"car.obj": 1, "same.obj": 1, "car.mtl": 2}
+
+
+def test_a_file_moved_into_another_drop_follows_into_its_remote_folder(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    yard.policy = 'on_move = "follow"\non_delete = "delete"'
+    yard.more_drops = (
+        f'[[drops]]\npath = "{other}"\nfolder = "{yard.remote} 2"\nsettle_seconds = 0.1\non_move = "follow"\n'
+    )
+    yard.write("a.png", picture(1))
+    yard.scan()
+    before = yard.report("a.png")
+    os.rename(yard.drop / "a.png", other / "a.png")
+    yard.scan()
+    assert yard.sources() == []
+    assert yard.assets() == {}
+    with Ledger(yard.state / LEDGER, read_only=True) as ledger:
+        (moved,) = ledger.report.files([str(other / "a.png")])
+    assert (moved.state, moved.source_file_id) == (FileState.DONE, before.source_file_id)
+    assert uploads == ["a.png"]
+    yard.check()
+
+
+def test_a_copy_in_the_new_place_of_a_file_that_is_on_its_way_there_is_a_duplicate(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.policy = 'on_move = "follow"\nmirror = true'
+    yard.write("a/first.png", picture(1))
+    yard.scan()
+    (yard.drop / "a").rename(yard.drop / "b")
+    with monkeypatch.context() as context:
+        context.setattr(Caretaker, "step", lambda *_: 1.0)
+        with yard.daemon():
+            yard.until(lambda: "b/first.png" in yard.states(), 10, "the move")
+            yard.until(lambda: yard.report("b/first.png").state is FileState.DONE, 10, "the move")
+    yard.write("b/copy.png", picture(1))
+    yard.scan()
+    assert yard.report("b/copy.png").state is FileState.DUPLICATE
+    assert uploads == ["first.png"]
+    assert yard.names("b") == {"first.png": 1}
+    yard.check()
+
+
+@pytest.mark.parametrize("point", ["assets moved", "sources moved", "renamed"])
+def test_a_kill_at_any_point_of_a_relocation_is_made_up_for(
+    yard: Any, triangle: Callable[..., str], uploads: list[str], monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    from watcher.api.assets import Assets
+    from watcher.api.source_files import SourceFiles
+    from watcher.ledger import OwedLedger
+
+    kind, name = {
+        "assets moved": (SourceFiles, "move"),
+        "sources moved": (SourceFiles, "details"),
+        "renamed": (OwedLedger, "relocated"),
+    }[point]
+    assert Assets is not SourceFiles
+    yard.policy = 'on_move = "follow"\nmirror = true'
+    mtl(yard, triangle, "a/")
+    yard.scan()
+    before = yard.report("a/car.obj")
+    sent = list(uploads)
+    (yard.drop / "a").rename(yard.drop / "b")
+    hit: list[bool] = []
+    with monkeypatch.context() as context:
+        step = Caretaker.step
+
+        def dies(*_args: Any, **_more: Any) -> None:
+            hit.append(True)
+            raise RuntimeError("killed here")
+
+        context.setattr(kind, name, dies)
+        context.setattr(Caretaker, "step", lambda self, now: 1.0 if hit else step(self, now))
+        with yard.daemon():
+            yard.until(lambda: hit, 20, "the point")
+    yard.scan()
+    assert yard.names("b") == {"car.obj": 1, "car.mtl": 1}
+    assert yard.names("a") == {}
+    assert set(yard.assets("b")) == {asset.asset_id for asset in before.assets}
+    assert uploads == sent
+    yard.check()

@@ -1,0 +1,360 @@
+"""What is owed on the server because files changed, went away or were moved: removals, renames and moves."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from watcher.ledger.connection import Connection, blob_text
+from watcher.ledger.intake import release_companions
+from watcher.model import Drop, SentFile
+
+MANY_FILES = 20
+"""So many deletions at once count as many; when they are more than half of a drop's files too, a person is asked."""
+FARTHEST_SECONDS = 7 * 86400.0
+"""Nothing is due later: then the clock was set back."""
+
+
+class OwedWork(StrEnum):
+    """What is to be done with an upload on the server, and why."""
+
+    REPLACED = "replaced"
+    """Remove it: its file has a newer version there."""
+    DELETED = "deleted"
+    """Remove it: its file was deleted."""
+    RELOCATE = "relocate"
+    """Rename it, and move it to where its file lies now."""
+
+
+class Judgement(StrEnum):
+    """Whether it is still to be done."""
+
+    GO = "go"
+    LATER = "later"
+    """Its conversion is under way, or a file that may have the same content is."""
+    OFF = "off"
+    """A file needs it again, or the drop's policy changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Work that is owed for one upload."""
+
+    upload_id: int
+    work: OwedWork
+    drop: str
+    path: str
+    """Of the upload's main file."""
+    folder_id: str
+    """The remote folder that the upload went to."""
+    begun: bool
+    """Whether its removal was begun: then nothing calls it off."""
+    source_file_ids: tuple[str, ...] | None
+    """What was found to belong to it; None when that was not looked up yet."""
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAsset:
+    """An asset that was not removed with its source file."""
+
+    asset_id: str
+    type: str
+    name: str
+    needed_by: str
+    """What needs it, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionSent:
+    """A companion that travelled with an upload."""
+
+    file: SentFile
+    others: int
+    """How many other uploads have the same file in the same remote folder."""
+
+
+class OwedLedger:
+    """Transitions and questions of the caretaker."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def policies(self, drops: Iterable[Drop], now: float) -> None:
+        """These drops are at work now, with these policies."""
+        with self._connection.transaction() as sql:
+            sql.executemany(
+                "INSERT INTO drops (path, on_change, on_delete, delete_wait) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (path) DO UPDATE SET on_change = excluded.on_change, on_delete = excluded.on_delete,"
+                "  delete_wait = excluded.delete_wait",
+                [(os.fsencode(d.path), d.on_change, d.on_delete, d.delete_wait_seconds) for d in drops],
+            )
+            sql.execute("UPDATE owed SET due_at = ? WHERE due_at > ?", (now, now + FARTHEST_SECONDS))
+
+    def due(self, drops: Collection[str], now: float, limit: int) -> list[Owed]:
+        """What is to be done now for files of these drops, the oldest first; without what :meth:`held` holds back."""
+        held = self.held(drops)
+        rows = self._connection.rows(
+            f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{_OF_DROPS}"
+            f" WHERE o.due_at <= ? AND p.path IN ({_marks(drops)})"
+            f" AND NOT (o.work = 'deleted' AND o.confirmed = 0 AND p.path IN ({_marks(held)}))"
+            " ORDER BY o.due_at LIMIT ?",
+            (now, *map(os.fsencode, drops), *map(os.fsencode, held), limit),
+        )
+        return [_owed(row) for row in rows]
+
+    def next_due(self, drops: Collection[str]) -> float | None:
+        """When the next of them is due, held back or not; None without any."""
+        row = self._connection.row(
+            f"SELECT min(o.due_at) AS at{_OF_DROPS} WHERE p.path IN ({_marks(drops)})",
+            map(os.fsencode, drops),
+        )
+        return None if row is None else row["at"]
+
+    def held(self, drops: Collection[str]) -> dict[str, int]:
+        """The drops of which so many files went away at once that a person is asked, and how many."""
+        rows = self._connection.rows(
+            f"SELECT p.id, p.path, count(*) AS deleted{_OF_DROPS}"
+            f" WHERE o.work = 'deleted' AND o.confirmed = 0 AND p.path IN ({_marks(drops)})"
+            " GROUP BY p.id HAVING deleted > ?",
+            (*map(os.fsencode, drops), MANY_FILES),
+        )
+        held = {}
+        for row in rows:
+            # More than half: fewer than these are left.
+            left = self._connection.rows(
+                "SELECT 1 FROM files f INDEXED BY files_by_state WHERE f.state != 'gone' AND f.role = 'main'"
+                " AND f.dir_id IN (SELECT id FROM dirs WHERE drop_id = ?) LIMIT ?",
+                (row["id"], row["deleted"]),
+            )
+            if len(left) < row["deleted"]:
+                held[os.fsdecode(row["path"])] = row["deleted"]
+        return held
+
+    def confirm(self, paths: Sequence[str], now: float) -> int:
+        """A person says that these deletions are meant, and that work on these files that failed is to be tried again.
+
+        Returns:
+            For how many files something is owed.
+        """
+        confirmed = 0
+        with self._connection.transaction() as sql:
+            for path in paths:
+                directory, name = os.path.split(path)
+                confirmed += sql.execute(
+                    "UPDATE owed SET confirmed = 1, attempts = 0, error = NULL, due_at = min(due_at, ?)"
+                    " WHERE upload_id IN (SELECT u.id FROM uploads u JOIN files f ON f.id = u.main_id"
+                    "  JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ?)",
+                    (now, os.fsencode(directory), os.fsencode(name)),
+                ).rowcount
+        return confirmed
+
+    def at_work(self, drops: Collection[str], now: float) -> bool:
+        """Whether anything is still to be done for these drops, of what is not held back and has no failed try to wait
+        after."""
+        held = self.held(drops)
+        row = self._connection.row(
+            f"SELECT 1{_OF_DROPS} WHERE p.path IN ({_marks(drops)})"
+            " AND (o.error IS NULL OR o.due_at <= ?)"
+            f" AND NOT (o.work = 'deleted' AND o.confirmed = 0 AND p.path IN ({_marks(held)}))"
+            " LIMIT 1",
+            (*map(os.fsencode, drops), now, *map(os.fsencode, held)),
+        )
+        return row is not None
+
+    # -- removal -----------------------------------------------------------------------------------------------------
+
+    def sent_files(self, upload_id: int) -> tuple[tuple[str, ...], tuple[CompanionSent, ...]]:
+        """The ids of the source files that were converted for this upload, and what travelled with them."""
+        ids = [
+            row["source_file_id"]
+            for row in self._connection.rows(
+                "SELECT source_file_id FROM uploads WHERE id = ?1 AND source_file_id IS NOT NULL"
+                " UNION SELECT source_file_id FROM conversions WHERE upload_id = ?1 AND source_file_id != ''",
+                (upload_id,),
+            )
+        ]
+        rows = self._connection.rows(
+            "SELECT b.name, b.digest, b.size, (SELECT count(DISTINCT o.id) FROM members c JOIN uploads o"
+            "   ON o.id = c.upload_id WHERE c.digest = b.digest AND c.position > 0 AND o.id != u.id"
+            "   AND o.folder_id = u.folder_id AND o.state NOT IN ('void', 'removing')) AS others"
+            " FROM members b JOIN uploads u ON u.id = b.upload_id WHERE b.upload_id = ? AND b.position > 0"
+            " ORDER BY b.position",
+            (upload_id,),
+        )
+        companions = tuple(
+            CompanionSent(SentFile(blob_text(row["name"]), row["digest"], row["size"]), row["others"]) for row in rows
+        )
+        return tuple(ids), companions
+
+    def owned(self, source_file_id: str) -> bool:
+        """Whether a source file was converted for an upload on record, or was found to belong to one that is owed."""
+        row = self._connection.row(
+            "SELECT 1 FROM conversions WHERE source_file_id = ?1 UNION SELECT 1 FROM uploads WHERE source_file_id = ?1"
+            " UNION SELECT 1 FROM owed o, json_each(o.source_file_ids) j WHERE j.value = ?1",
+            (source_file_id,),
+        )
+        return row is not None
+
+    def found(self, upload_id: int, source_file_ids: Sequence[str]) -> None:
+        """These source files belong to an upload: looked up once, so that an interrupted removal takes no others."""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE owed SET source_file_ids = ? WHERE upload_id = ?", (json.dumps(source_file_ids), upload_id)
+            )
+
+    def judge(self, upload_id: int, drops: Collection[str]) -> Judgement:
+        """Whether what is owed for an upload is to be done now."""
+        with self._connection.snapshot() as sql:
+            return _judge(sql, upload_id, drops)
+
+    def begin(self, upload_id: int, drops: Collection[str]) -> bool:
+        """The removal of an upload begins, unless something speaks against it now. From here on nothing calls it off:
+        a file with this content waits for its end and is sent again."""
+        with self._connection.transaction() as sql:
+            if _judge(sql, upload_id, drops) is not Judgement.GO:
+                return False
+            sql.execute(
+                "UPDATE owed SET state_before = (SELECT state FROM uploads WHERE id = ?1) WHERE upload_id = ?1",
+                (upload_id,),
+            )
+            sql.execute("UPDATE uploads SET state = 'removing' WHERE id = ?", (upload_id,))
+            return True
+
+    def removed(self, upload_id: int, kept: Sequence[KeptAsset], now: float) -> None:
+        """The server has the upload no more, but for assets that others need. Who waits for it may send its content."""
+        with self._connection.transaction() as sql:
+            sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
+            sql.execute("DELETE FROM assets WHERE upload_id = ?", (upload_id,))
+            sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            sql.executemany(
+                "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)",
+                [(upload_id, asset.asset_id, asset.type, asset.name, asset.needed_by) for asset in kept],
+            )
+            sql.execute(
+                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
+                " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
+                (now, now, upload_id),
+            )
+            sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
+            main = sql.execute(
+                "SELECT f.id FROM uploads u JOIN files f ON f.id = u.main_id WHERE u.id = ? AND f.state = 'gone'",
+                (upload_id,),
+            ).fetchone()
+            if main is not None:
+                release_companions(sql, main["id"], now)
+
+    # -- renames and moves -------------------------------------------------------------------------------------------
+
+    def aim(self, upload_id: int, folder_id: str) -> bool:
+        """A moved upload is to go to this remote folder; False when the same content counts there already."""
+        with self._connection.transaction() as sql:
+            if _counts_elsewhere(sql, upload_id, folder_id):
+                return False
+            sql.execute("UPDATE owed SET to_folder_id = ? WHERE upload_id = ?", (folder_id, upload_id))
+            return True
+
+    def relocated(self, upload_id: int, folder_id: str) -> None:
+        """An upload lies in this remote folder now."""
+        with self._connection.transaction() as sql:
+            sql.execute("UPDATE uploads SET folder_id = ?, moved = 0 WHERE id = ?", (folder_id, upload_id))
+            sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
+
+    # -- not now -----------------------------------------------------------------------------------------------------
+
+    def put_off(
+        self, upload_id: int, due_at: float, error: str | None = None, *, counts: bool = False, untouched: bool = False
+    ) -> None:
+        """It is to be tried again at ``due_at``.
+
+        Args:
+            counts: whether this was a failed try.
+            untouched: whether a removal that had begun surely removed nothing: it can be called off again.
+        """
+        with self._connection.transaction() as sql:
+            if untouched:
+                sql.execute(
+                    "UPDATE uploads SET state = (SELECT state_before FROM owed WHERE upload_id = ?1)"
+                    " WHERE id = ?1 AND state = 'removing'",
+                    (upload_id,),
+                )
+                sql.execute("UPDATE owed SET state_before = NULL WHERE upload_id = ?", (upload_id,))
+            sql.execute(
+                "UPDATE owed SET due_at = ?, error = ?, attempts = attempts + ? WHERE upload_id = ?",
+                (due_at, error, int(counts), upload_id),
+            )
+
+    def call_off(self, upload_id: int) -> None:
+        """It is not to be done any more; a removal must not have begun."""
+        with self._connection.transaction() as sql:
+            sql.execute("DELETE FROM owed WHERE upload_id = ? AND state_before IS NULL", (upload_id,))
+
+
+_OF_DROPS = (
+    " FROM owed o JOIN uploads u ON u.id = o.upload_id JOIN files f ON f.id = u.main_id"
+    " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+)
+"""What is owed, with the upload, its main file, that one's folder and drop."""
+
+
+def _owed(row: sqlite3.Row) -> Owed:
+    return Owed(
+        upload_id=row["upload_id"],
+        work=OwedWork(row["work"]),
+        drop=os.fsdecode(row["drop_path"]),
+        path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+        folder_id=row["folder_id"],
+        begun=row["state_before"] is not None,
+        source_file_ids=None if row["source_file_ids"] is None else tuple(json.loads(row["source_file_ids"])),
+        attempts=row["attempts"],
+    )
+
+
+def _judge(sql: sqlite3.Connection, upload_id: int, drops: Collection[str]) -> Judgement:
+    row = sql.execute(
+        "SELECT o.work, u.state, b.size, b.digest, f.state AS file_state, f.role, p.on_change, p.on_delete"
+        " FROM owed o JOIN uploads u ON u.id = o.upload_id JOIN members b ON b.upload_id = u.id AND b.position = 0"
+        " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+        " WHERE o.upload_id = ?",
+        (upload_id,),
+    ).fetchone()
+    if row is None or row["state"] == "void":
+        return Judgement.OFF
+    ended = row["state"] in ("success", "error", "replace")
+    if row["work"] == OwedWork.RELOCATE:
+        if row["file_state"] == "gone" or row["role"] != "main":
+            return Judgement.OFF
+        return Judgement.GO if ended else Judgement.LATER
+    stands = sql.execute("SELECT 1 FROM files WHERE upload_id = ? AND state != 'gone' LIMIT 1", (upload_id,)).fetchone()
+    meant = (
+        row["on_change"] == "replace"
+        if row["work"] == OwedWork.REPLACED
+        else row["on_delete"] == "delete" and row["file_state"] == "gone"
+    )
+    if stands or not meant:
+        return Judgement.OFF
+    coming = sql.execute(
+        "SELECT 1 FROM files f INDEXED BY files_by_state"
+        " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+        " WHERE f.state IN ('pending', 'waiting', 'uploading') AND f.size = ? AND (f.digest IS NULL OR f.digest = ?)"
+        f" AND p.path IN ({_marks(drops)}) LIMIT 1",
+        (row["size"], row["digest"], *map(os.fsencode, drops)),
+    ).fetchone()
+    return Judgement.GO if ended and not coming else Judgement.LATER
+
+
+def _counts_elsewhere(sql: sqlite3.Connection, upload_id: int, folder_id: str) -> bool:
+    """Whether another upload with the same content counts in a remote folder."""
+    row = sql.execute(
+        "SELECT 1 FROM uploads u LEFT JOIN owed o ON o.upload_id = u.id"
+        " WHERE u.set_digest = (SELECT set_digest FROM uploads WHERE id = ?1) AND u.id != ?1 AND u.state != 'void'"
+        " AND (u.folder_id = ?2 OR o.to_folder_id = ?2) LIMIT 1",
+        (upload_id, folder_id),
+    ).fetchone()
+    return row is not None
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
