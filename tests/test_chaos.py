@@ -1,15 +1,18 @@
 """A short run of the chaos harness; ``python -m tests.chaos`` is the long one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.chaos import contents
 from tests.chaos.campaign import Campaign
-from tests.chaos.launcher import Kill, When
+from tests.chaos.launcher import Kill, Plan, When
 from tests.chaos.mutations import Mutation
-from tests.chaos.scenarios import STORIES, sweep, told
-from tests.chaos.subject import Server
+from tests.chaos.proxy import Fault
+from tests.chaos.scenarios import QUICK, STORIES, Stage, sweep, told
+from tests.chaos.subject import Server, until
 
 KILLS = [
     Kill("intake.settled", 1, When.AFTER),
@@ -42,6 +45,27 @@ def test_a_kill_at_any_transition_loses_nothing_and_repeats_nothing(tmp_path: Pa
     outcomes = list(sweep(KILLS, tmp_path, server))
     assert [str(kill) for kill, died, _, _ in outcomes if not died] == []
     assert [line for _, _, _, explained in outcomes for line in explained] == []
+
+
+def test_of_two_like_models_in_doubt_each_gets_its_own_upload(tmp_path: Path, server: Server) -> None:
+    """They differ in one companion, which an earlier upload brought, too: only how often it is there tells them apart.
+    The first did not arrive, the second did."""
+    plan = Plan(Kill("doubts.unknown", 2, When.AFTER))
+    with Stage(tmp_path, server, plan, replace(QUICK, workers=1)) as stage:
+        for folder in ("a", "b"):
+            stage.put(f"{folder}/kit.obj", contents.obj(stage.dice, "kit.mtl"))
+            stage.put(f"{folder}/kit.mtl", contents.mtl(stage.dice, None))
+        stage.start()
+        assert stage.subject.wait_for_rest(30)
+        stage.faults.uploads = [Fault.STATUS_502, Fault.LOST_ANSWER]
+        model = contents.obj(stage.dice, "kit.mtl")
+        for folder in ("a", "b"):
+            stage.put(f"{folder}/kit.obj", model)
+        assert until(stage.subject.ended, 20)
+        stage.subject.start()
+        verdict = stage.settled()
+        assert [stage.judge.explain(violation) for violation in verdict.violations] == []
+        assert verdict.stored == 8
 
 
 @pytest.mark.parametrize("mutation", [Mutation.SKIP_RECONCILE, Mutation.CLAIM_ANYWAY, Mutation.TELL_KEY])

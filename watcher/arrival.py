@@ -1,7 +1,7 @@
 """Does the server hold exactly these files? Shown by name and size, and proven by their bytes."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from watcher import clock
@@ -80,13 +80,19 @@ class Arrival:
                 continue
         return None
 
-    def may_hold(self, folder_id: str, companions: Sequence[SentFile]) -> bool:
+    def may_hold(
+        self, folder_id: str, companions: Sequence[SentFile], recorded: Callable[[SentFile], int] = lambda _: 0
+    ) -> bool:
         """Whether these companions may be in a remote folder: false when the name of one is there, and its content
         under none of these. A server that lists no companions tells nothing about them. Raises like :meth:`is_there`.
+
+        Args:
+            recorded: how often one must be there because of other uploads; it has to be there once more.
         """
         for file in companions:
             there = list(self.namesakes(folder_id, file.name))
-            if there and not any(self.is_there(source, file) for source in there):
+            equal = (source for source in there if self.is_there(source, file))
+            if there and next(islice(equal, recorded(file), None), None) is None:
                 return False
         return True
 

@@ -14,7 +14,7 @@ from watcher.api.models import SourceFile, UploadTask
 from watcher.arrival import Arrival, ProofStopped, same_name
 from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
-from watcher.model import Asset
+from watcher.model import Asset, SentFile
 from watcher.upload import Backoff
 
 _log = structlog.get_logger(__name__)
@@ -83,7 +83,8 @@ class Reconciler:
 
     def step(self, now: float) -> float:
         """Ask about every attempt in doubt whose time has come."""
-        attempts = self._ledger.doubts.in_doubt()
+        # The fuller first: what was sent without a companion would also fit what came with it.
+        attempts = sorted(self._ledger.doubts.in_doubt(), key=lambda attempt: -len(attempt.files))
         self._doubts = {a.upload_id: self._doubts.get(a.upload_id) or _Doubt() for a in attempts}
         due = [attempt for attempt in attempts if self._doubts[attempt.upload_id].next_look <= now]
         if not due:
@@ -140,7 +141,9 @@ class Reconciler:
             message = f"the upload task {silent[0].upload_task_id} has no source file yet"
             raise UnexpectedAnswer("getUploadTasksInFolder", message)
         if doubt.source is None:
-            doubt.source = self._without_task(attempt, {c.source_file_id for t in named for c in t.conversion_tasks})
+            doubt.source = self._without_task(
+                attempt, {c.source_file_id for t in named for c in t.conversion_tasks}, alone=not rivals
+            )
         if doubt.source is not None and (assets := self._assets(doubt.source)):
             source_file_id = doubt.source.source_file_id
             self._decided(attempt, arrived=True, by=source_file_id)
@@ -162,7 +165,7 @@ class Reconciler:
             alone: whether no other attempt in doubt may have left what is half there.
         """
         doubt = self._doubts[attempt.upload_id]
-        main, *companions = attempt.files
+        main = attempt.files[0]
         for task in named:
             # One may have been given to another attempt a moment ago.
             if task.upload_task_id in doubt.others or self._ledger.doubts.owned(task.upload_task_id):
@@ -172,7 +175,7 @@ class Reconciler:
                 if self._arrival.in_task(task, main) is None:
                     if removable:
                         self._remove_beginning(task, attempt)
-                elif self._arrival.may_hold(attempt.folder_id, companions):
+                elif self._companions_may_be_there(attempt, alone=alone):
                     return task
                 elif removable and self._arrival.proves(main):
                     self._remove(task, attempt)
@@ -190,19 +193,30 @@ class Reconciler:
         newer = is_newer(task, attempt.started_at, now, SKEW_SECONDS)
         return self._arrival.proves(attempt.files[0]) if newer is None else newer
 
-    def _without_task(self, attempt: OpenAttempt, told: set[str | None]) -> SourceFile | None:
+    def _companions_may_be_there(self, attempt: OpenAttempt, *, alone: bool) -> bool:
+        """Whether an attempt's companions may have arrived. While another attempt in doubt may have brought the main
+        file, each must be there once more than the uploads on record account for."""
+
+        def on_record(file: SentFile) -> int:
+            names = self._ledger.doubts.names_on_record(attempt.folder_id, file.digest)
+            return sum(same_name(name, file.name) for name in names)
+
+        folder_id, companions = attempt.folder_id, attempt.files[1:]
+        return self._arrival.may_hold(folder_id, companions, (lambda _: 0) if alone else on_record)
+
+    def _without_task(self, attempt: OpenAttempt, told: set[str | None], *, alone: bool) -> SourceFile | None:
         """The main file of an attempt on a server that shows no upload task of it (any more), proven by its bytes.
 
         told: source files that upload tasks tell of, and that were judged by these.
         """
-        main, *companions = attempt.files
+        main = attempt.files[0]
         if not self._arrival.proves(main):
             return None
         try:
             for source in self._arrival.namesakes(attempt.folder_id, main.name):
                 if source.source_file_id in told or self._ledger.uploads.owns(source.source_file_id):
                     continue
-                if self._arrival.is_there(source, main) and self._arrival.may_hold(attempt.folder_id, companions):
+                if self._arrival.is_there(source, main) and self._companions_may_be_there(attempt, alone=alone):
                     return source
         except NotFound:
             pass

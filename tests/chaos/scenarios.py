@@ -41,15 +41,15 @@ class Stage:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, folder: Path, server: Server, plan: Plan | None = None, seed: int = 1) -> None:
+    def __init__(self, folder: Path, server: Server, plan: Plan | None = None, tuning: Tuning = QUICK) -> None:
         name = f"stage{next(self._numbers)}"
         self.drop = folder / name / "drop"
         self.faults = Faults()
-        self.dice = random.Random(seed)
+        self.dice = random.Random(1)
         self.records = Records()
         self.plan = plan or Plan()
         spec = DropSpec(self.drop, f"{name} {os.getpid()} {time.time_ns()}")
-        self.subject = Subject(folder / name, server, self.faults, [spec], QUICK)
+        self.subject = Subject(folder / name, server, self.faults, [spec], tuning)
         self.judge = Judge(self.subject, self.records)
 
     def __enter__(self) -> "Stage":
@@ -63,6 +63,7 @@ class Stage:
     def put(self, name: str, content: bytes) -> Path:
         """A whole file appears in the drop."""
         path = self.drop / name
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(self.records.made(content))
         self.tell(path, "created")
         return path

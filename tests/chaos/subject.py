@@ -196,7 +196,7 @@ class Subject:
         if self._process is None:
             return
         proc = Path("/proc", str(self._process.pid))
-        with contextlib.suppress(OSError, StopIteration, ValueError):
+        with contextlib.suppress(OSError, KeyError):
             status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines() if ":" in line)
             rss, threads = int(status["VmRSS"].split()[0]), int(status["Threads"])
             self.samples.append(Sample(time.time(), rss, threads, len(os.listdir(proc / "fd"))))

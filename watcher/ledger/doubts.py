@@ -120,6 +120,15 @@ class DoubtLedger:
         )
         return {UploadState(row["state"]) for row in rows}
 
+    def names_on_record(self, folder_id: str, digest: str) -> list[str]:
+        """The names under which uploads that reached a folder brought this content, once for each time."""
+        rows = self._connection.rows(
+            "SELECT m.name FROM members m JOIN uploads u ON u.id = m.upload_id"
+            " WHERE m.digest = ? AND u.folder_id = ? AND u.state IN ('sent', 'success', 'error', 'replace')",
+            (digest, folder_id),
+        )
+        return [blob_text(row["name"]) for row in rows]
+
     def owned(self, upload_task_id: str) -> bool:
         """Whether an upload on record has this task."""
         return (
