@@ -15,14 +15,13 @@ from watcher.config import Auth, Settings
 from watcher.gate import Gate, Knocker, why_away
 from watcher.identity import Identity
 from watcher.intake import Intake
-from watcher.ledger import Ledger
 from watcher.model import FileState
 from watcher.planner import Planner
 from watcher.reconcile import Reconciler
 from watcher.remote import RemoteFolders
 from watcher.runner import Loop, Runner
 from watcher.server import Server
-from watcher.state import LEDGER, claim_for_server
+from watcher.state import claim_for_server, ledger_was_damaged, open_ledger
 from watcher.track import Tracker
 from watcher.upload import Backoff, Progress, Uploader
 
@@ -68,15 +67,19 @@ class Daemon:
             LedgerError: the ledger cannot be used.
         """
         with contextlib.ExitStack() as exits:
-            self.ledger = exits.enter_context(Ledger(self._settings.state_dir / LEDGER))
+            self.ledger = exits.enter_context(open_ledger(self._settings.state_dir))
             claim_for_server(self.ledger, self._server.identity)
             self._build(exits)
             self._exits = exits.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.stop()
-        self._exits.close()
+        try:
+            self.stop()
+        finally:
+            self._exits.close()
+            if self.ledger.damage is not None:
+                raise ledger_was_damaged(self.ledger)
 
     def stop(self, while_waiting: Callable[[], object] = lambda: None) -> None:
         """End all work: what is being uploaded may go on for ``shutdown_grace`` seconds, then it is cut off safely.
@@ -101,6 +104,8 @@ class Daemon:
             left = self._runner.stop(CUT_GRACE, while_waiting=while_waiting)
         if left:
             _log.error("some work did not stop in time", loops=left)
+        if self.ledger.damage is not None:
+            return
         states = self.ledger.report.counts().states
         counts = {str(state): count for state, count in states.items() if count}
         _log.info("stopped", left_at_work=sum(states[state] for state in AT_WORK), uploads_cut_off=cut_off, **counts)
@@ -274,5 +279,5 @@ class Daemon:
     def run(self, tick: Callable[["Daemon"], bool], interval: float = 1.0) -> None:
         """Start, and call ``tick`` every ``interval`` seconds until it answers False or the stop event is set."""
         self.start()
-        while not self._stop.is_set() and tick(self):
+        while not self._stop.is_set() and self.ledger.damage is None and tick(self):
             self._stop.wait(interval)

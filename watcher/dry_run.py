@@ -34,12 +34,13 @@ def dry_run(drops: Sequence[Drop], ledger_path: Path) -> Iterator[Plan]:
 
 
 @contextlib.contextmanager
-def scratch_copy(ledger_path: Path) -> Iterator[Ledger]:
-    """A copy of the ledger (a new one, when there is none) that is gone afterwards."""
+def scratch_copy(ledger_path: Path | None) -> Iterator[Ledger]:
+    """A copy of the ledger (a new one, without a path or when there is none) that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="3dverse-watcher-plan-") as folder:
         copy = Path(folder) / "ledger.db"
-        with contextlib.suppress(NoLedger), Ledger(ledger_path, read_only=True) as original:
-            original.copy_to(copy)
+        if ledger_path is not None:
+            with contextlib.suppress(NoLedger), Ledger(ledger_path, read_only=True) as original:
+                original.copy_to(copy)
         with Ledger(copy) as ledger:
             yield ledger
 

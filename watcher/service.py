@@ -91,13 +91,16 @@ class Service:
             daemon.start()
             _log.info("watching", drops={drop.path: drop.folder for drop in settings.drops}, server=server.api.base_url)
             self._notifier.ready()
-            while not self._stop_requested and fresh is None:
+            while not self._stop_requested and fresh is None and daemon.ledger.damage is None:
                 self._tell(daemon)
                 self._on_tick(daemon)
                 time.sleep(TICK)
                 if self._reload_requested:
                     self._reload_requested = False
                     fresh = self._reloaded(settings)
+            if daemon.ledger.damage is not None:
+                self._notifier.status(f"the ledger is damaged: {daemon.ledger.damage}")
+                return None
             self._notifier.status("stopping" if fresh is None else "reloading")
             if fresh is None:
                 self._notifier.stopping()

@@ -2,18 +2,28 @@
 
 import contextlib
 import os
+import sqlite3
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watcher.ledger import Ledger
+import structlog
+
+from watcher import clock
+from watcher.ledger import DamagedLedger, Ledger, LedgerError, create
+from watcher.ledger.damage import set_aside
 
 if sys.platform != "win32":
     import fcntl
 
+_log = structlog.get_logger(__name__)
+
 LEDGER = "ledger.db"
+ADOPTING = "adopting"
+"""Under which a ledger that is being rebuilt remembers since when (Unix seconds)."""
 LOCK = "daemon.lock"
 EMULATOR_DATA = "emulator"
 EMULATOR = "emulator"
@@ -80,6 +90,79 @@ def owner(state_dir: Path) -> Owner | None:
         return Owner(_pid(descriptor))
     finally:
         os.close(descriptor)
+
+
+def open_ledger(state_dir: Path) -> Ledger:
+    """The ledger of a state directory whose lock the caller holds, for the daemon to work on.
+
+    Raises:
+        DamagedLedger: it was found damaged, and is set aside now; or it was before, and nothing took its place.
+        LedgerError: it cannot be used, or is rebuilt only in part.
+    """
+    ledger = _sound(state_dir / LEDGER)
+    if begun := ledger.report.meta(ADOPTING):
+        ledger.close()
+        raise LedgerError(
+            f"the ledger {ledger.path} is rebuilt only in part: `3dverse-watcher adopt`, begun {_when(begun)}, did not"
+            " come to its end. Run it again, it goes on where it was (`adopt --give-up`: what it did not reach is new)"
+        )
+    return ledger
+
+
+def open_ledger_to_adopt(state_dir: Path) -> Ledger:
+    """The ledger of a state directory whose lock the caller holds, for :mod:`watcher.adopt`.
+
+    A damaged one is set aside. A new one remembers that it is not rebuilt yet, see :func:`rebuilt`.
+
+    Raises:
+        LedgerError: it cannot be used.
+    """
+    path = state_dir / LEDGER
+    if path.exists():
+        try:
+            return _sound(path)
+        except DamagedLedger as damage:
+            _log.warning("the ledger is rebuilt", reason=str(damage))
+    try:
+        create(path, {ADOPTING: str(clock.now())})
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"the ledger {path} cannot be made: {error}") from error
+    return Ledger(path)
+
+
+def rebuilt(ledger: Ledger) -> None:
+    """The daemon may go on with this ledger."""
+    ledger.upkeep.remember(ADOPTING, "")
+
+
+def ledger_was_damaged(ledger: Ledger) -> DamagedLedger:
+    """Set aside the ledger that damage was noticed in, which nobody has open any more; returns what to raise."""
+    return _set_aside(ledger.path, ledger.damage or "")
+
+
+def _sound(path: Path) -> Ledger:
+    """Raises DamagedLedger, after it was set aside."""
+    try:
+        ledger = Ledger(path)
+    except DamagedLedger as damage:
+        if not path.exists():
+            raise
+        raise _set_aside(path, damage.fault) from damage
+    fault = ledger.check()
+    if fault is not None:
+        ledger.close()
+        raise _set_aside(path, fault)
+    return ledger
+
+
+def _set_aside(path: Path, fault: str) -> DamagedLedger:
+    aside = set_aside(path)
+    _log.error("the ledger is damaged and was set aside", ledger=str(path), aside=str(aside), fault=fault)
+    return DamagedLedger(path, fault, aside)
+
+
+def _when(seconds: str) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(float(seconds)))
 
 
 def claim_for_server(ledger: Ledger, server: str) -> None:

@@ -13,8 +13,9 @@ def lose_ledger(person: Any) -> None:
 
 
 def facts(files: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Files without their times, by path."""
-    return {file["path"]: {key: value for key, value in file.items() if key != "updated_at"} for file in files}
+    """Files by path, without their times and how far a conversion was seen to come before it failed."""
+    passing = {"updated_at", "progress"}
+    return {file["path"]: {key: value for key, value in file.items() if key not in passing} for file in files}
 
 
 def test_the_whole_corpus_is_linked_again_and_the_next_scan_sends_nothing(person: Any, corpus: Path) -> None:
@@ -60,3 +61,49 @@ def test_without_a_server_it_is_exit_3(person: Any) -> None:
     (person.drop / "a.obj").write_text(TRIANGLE)
     person.env |= {"WATCHER_API__BASE_URL": "http://127.0.0.1:9/app/v1", "WATCHER_API__API_KEY": "any-key-at-all"}
     assert person.runs("adopt", "drop").code == 3
+
+
+def test_a_damaged_ledger_stops_everything_until_adopt_has_rebuilt_it(person: Any) -> None:
+    (person.drop / "a.obj").write_text(TRIANGLE)
+    assert person.runs("scan", "--emulator", "drop").code == 0
+    ledger = person.state / "ledger.db"
+    ledger.write_bytes(b"no database" * 1000)
+    for question in (["status"], ["status", "--check"], ["retry", "--failed"], ["forget", "--yes", "drop"]):
+        asked = person.runs(*question)
+        assert (asked.code, "damaged" in asked.out + asked.err, "Traceback" in asked.err) == (2, True, False), question
+    assert ledger.exists(), "a question changes nothing"
+    refused = person.runs("scan", "--emulator", "drop")
+    assert refused.code == 2
+    assert "3dverse-watcher adopt" in refused.err
+    (aside,) = person.state.glob("ledger.db.damaged-*")
+    assert str(aside) in refused.err
+    for command in (["scan", "--emulator", "drop"], ["run", "--emulator", "drop"], ["status"], ["status", "--check"]):
+        again = person.runs(*command)
+        assert again.code == 2
+        assert aside.name in again.out + again.err
+    done = person.runs("adopt", "--emulator", "drop")
+    assert done.code == 0
+    scanned = person.runs("--log-level", "info", "scan", "--emulator", "drop")
+    assert scanned.code == 0
+    assert '"event": "uploaded"' not in scanned.err
+    assert aside.read_bytes() == b"no database" * 1000
+
+
+def test_an_adoption_that_did_not_end_is_ended_or_given_up(person: Any) -> None:
+    (person.drop / "a.obj").write_text(TRIANGLE)
+    assert person.runs("scan", "--emulator", "drop").code == 0
+    lose_ledger(person)
+    person.env |= {"WATCHER_API__BASE_URL": "http://127.0.0.1:9/app/v1", "WATCHER_API__API_KEY": "any-key-at-all"}
+    assert person.runs("adopt", "drop").code == 3
+    refused = person.runs("scan", "--emulator", "drop")
+    assert refused.code == 2
+    assert "rebuilt only in part" in refused.err
+    assert person.runs("adopt", "--give-up").code == 0
+    assert person.runs("scan", "--emulator", "drop").code == 0
+
+
+def test_a_running_daemon_is_not_disturbed(person: Any, daemon: Any) -> None:
+    daemon("--emulator", "drop")
+    refused = person.runs("adopt", "--emulator", "drop")
+    assert refused.code == 2
+    assert "at work" in refused.err

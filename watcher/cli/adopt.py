@@ -22,7 +22,7 @@ from watcher.dry_run import scratch_copy
 from watcher.ledger import Ledger
 from watcher.model import FileState
 from watcher.server import connect
-from watcher.state import LEDGER, StateLock, claim_for_server
+from watcher.state import LEDGER, StateLock, claim_for_server, open_ledger_to_adopt, rebuilt
 from watcher.status import document
 
 NAMED = 20
@@ -34,10 +34,17 @@ NAMED = 20
 @click.option("--emulator", is_flag=True, help="Work on an embedded Asset API server; no account is needed.")
 @click.option("--dry-run", is_flag=True, help="Show what would be linked; leave the ledger as it is.")
 @click.option("--no-proof", is_flag=True, help="Compare names and sizes only; download nothing.")
+@click.option("--give-up", is_flag=True, help="Link nothing more: what the ledger does not know counts as new.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(
-    options: Options, drops: tuple[str, ...], emulator: bool, dry_run: bool, no_proof: bool, as_json: bool
+    options: Options,
+    drops: tuple[str, ...],
+    emulator: bool,
+    dry_run: bool,
+    no_proof: bool,
+    give_up: bool,
+    as_json: bool,
 ) -> int:
     """Link local files to what the server holds already, when the ledger that knew it was lost. Uploads nothing.
 
@@ -48,6 +55,11 @@ def command(
     Exit code: 0 every file is done or a duplicate; 1 a file failed; 2 usage or configuration; 3 the API cannot be
     reached or refuses the credentials; 4 some files are not on the server, or still converted there; 130 interrupted.
     """
+    if give_up:
+        settings = load(options, folders_must_exist=False)
+        with _ledger(settings, dry_run=False) as ledger:
+            rebuilt(ledger)
+        return ExitCode.GOOD
     settings = load(options, drops=drops, emulator=emulator)
     settings.require_drops()
     signal.signal(signal.SIGTERM, interrupt)
@@ -61,17 +73,18 @@ def command(
         server.greet(settings.api.auth)
         claim_for_server(ledger, server.identity)
         outcome = Adoption(settings.drops, ledger, server.api, stop, proof=proof, on_look=on_look).run()
+        rebuilt(ledger)
         return _tell(settings, ledger, outcome, as_json=as_json)
 
 
 @contextlib.contextmanager
 def _ledger(settings: Settings, dry_run: bool) -> Iterator[Ledger]:
-    path = settings.state_dir / LEDGER
     if dry_run:
-        with scratch_copy(path) as ledger:
+        path = settings.state_dir / LEDGER
+        with scratch_copy(path if path.exists() else None) as ledger:
             yield ledger
     else:
-        with StateLock(settings.state_dir), Ledger(path) as ledger:
+        with StateLock(settings.state_dir), open_ledger_to_adopt(settings.state_dir) as ledger:
             yield ledger
 
 

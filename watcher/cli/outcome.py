@@ -1,5 +1,6 @@
 """Exit codes, and which error means which."""
 
+import sqlite3
 from enum import IntEnum
 
 
@@ -33,16 +34,18 @@ def exit_code_of(error: Exception) -> ExitCode | None:
     from watcher.config import ConfigError
     from watcher.emulator import MissingExtra, StoreError
     from watcher.ledger import LedgerError
+    from watcher.ledger.damage import is_damage
     from watcher.state import StateInUse, WrongServer
 
     if isinstance(error, ApiError):
         return ExitCode.UNREACHABLE
-    if isinstance(error, Refused):
+    # A ledger that is locked or a disk that is full may be well the next time.
+    if isinstance(error, Refused | sqlite3.OperationalError):
         return ExitCode.FAILED
     # An OSError that comes so far is of a place that the command line or the configuration names.
     if isinstance(
         error, Unclear | ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra | StoreError | OSError
-    ):
+    ) or (isinstance(error, sqlite3.DatabaseError) and is_damage(error)):
         return ExitCode.USAGE
     return None
 
@@ -51,4 +54,6 @@ def sentence(error: Exception) -> str:
     """The error as one line for a person."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, sqlite3.Error):
+        return f"the ledger cannot be used: {error}"
     return str(error)

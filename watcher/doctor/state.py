@@ -11,9 +11,11 @@ from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.doctor.mounts import Mount, mount_of
 from watcher.ledger import LedgerError, NoLedger
 from watcher.ledger.connection import VERSION
+from watcher.ledger.damage import were_set_aside
 from watcher.ledger.health import Health, examine
 from watcher.state import EMULATOR, LEDGER, owner
 
+_REBUILD = "let `3dverse-watcher adopt` rebuild it from what the server holds, or put a backup in its place"
 TOO_LITTLE = 64 * 1024 * 1024
 LITTLE = 1024 * 1024 * 1024
 """Bytes free."""
@@ -25,10 +27,11 @@ def look_at_ledger(settings: Settings) -> tuple[Health | None, Finding]:
     try:
         health = examine(path)
     except NoLedger:
+        if aside := were_set_aside(path):
+            return None, failure("ledger", f"it was damaged and set aside as {aside[-1]}", _REBUILD)
         return None, ok("ledger", f"there is none yet at {path}; the first start makes it")
     except LedgerError as error:
-        advice = "run this as the daemon's user; if it is damaged, move it away: a new one is made, and known content"
-        return None, failure("ledger", str(error), f"{advice} is uploaded again")
+        return None, failure("ledger", str(error), f"run this as the daemon's user; if it is damaged: {_REBUILD}")
     return health, _judge(settings, path, health)
 
 
@@ -39,7 +42,7 @@ def _judge(settings: Settings, path: Path, health: Health) -> Finding:
         return failure(
             "ledger",
             f"{path} is damaged: {'; '.join(health.faults)}",
-            f"stop the daemon, then: sqlite3 {path} '.recover' | sqlite3 recovered.db, and put that in its place",
+            f"stop the daemon; {_REBUILD}",
         )
     if health.schema > VERSION:
         return failure(

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watcher.ledger.connection import Connection, LedgerError, NoLedger
+from watcher.ledger.connection import Connection, DamagedLedger, LedgerError, NoLedger, create
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
 from watcher.ledger.doubts import DoubtLedger, OpenAttempt
 from watcher.ledger.intake import IntakeLedger, Known, Observation
@@ -41,6 +41,15 @@ class Ledger:
         self.moves = MoveLedger(self._connection)
         self.owed = OwedLedger(self._connection)
 
+    @property
+    def damage(self) -> str | None:
+        """What SQLite said when it found the file damaged, if it did since it was opened."""
+        return self._connection.damage
+
+    def check(self) -> str | None:
+        """What is wrong with the file; None when nothing is, or the look at it takes too long."""
+        return self._connection.check()
+
     def copy_to(self, path: Path) -> None:
         """Write a copy of the ledger as it is at this moment."""
         self._connection.copy_to(path)
@@ -64,6 +73,7 @@ __all__ = [
     "CompanionState",
     "ConversionRecord",
     "Counts",
+    "DamagedLedger",
     "FileReport",
     "Following",
     "FormerPlace",
@@ -87,4 +97,5 @@ __all__ = [
     "UploadState",
     "Use",
     "Verdict",
+    "create",
 ]

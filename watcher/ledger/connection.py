@@ -4,13 +4,20 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from watcher.ledger.damage import is_damage, set_aside, sync_folder, were_set_aside
 
 VERSION = 1
 """The schema that this program writes: how many migrations there are. A ledger with more is a newer program's."""
 BUSY_SECONDS = 30.0
+CHECK_SECONDS = 10.0
+"""So long a check of the whole file may take. A million files with their uploads (1 GB) were measured to take 3."""
+CHECK_STEPS = 100_000
+"""Steps of SQLite between two looks at the clock."""
 
 
 class LedgerError(Exception):
@@ -24,6 +31,23 @@ class NoLedger(LedgerError):
         super().__init__(f"there is no ledger at {path} yet: nothing was scanned or watched so far")
 
 
+class DamagedLedger(LedgerError):
+    """The ledger's file is not what was written."""
+
+    def __init__(self, path: Path, fault: str, aside: Path | None = None) -> None:
+        """
+        Args:
+            fault: what SQLite says.
+            aside: what it is called now, when it was set aside.
+        """
+        self.fault = fault
+        where = f" and was set aside as {aside}" if aside is not None else ""
+        super().__init__(
+            f"the ledger {path} is damaged{where}: {fault}. Without it everything would be uploaded a second time:"
+            " let `3dverse-watcher adopt` rebuild it from what the server holds, or put a backup in its place"
+        )
+
+
 class Connection:
     """One connection that all threads of a process share, one transaction at a time."""
 
@@ -31,68 +55,82 @@ class Connection:
         """Open the ledger, and unless ``read_only`` create and migrate it.
 
         Raises:
-            LedgerError: it is not there (read only), not readable, damaged, or of a newer program.
+            DamagedLedger: it is damaged, or was and nothing has taken its place.
+            LedgerError: it is not there (read only), not readable, or of a newer program.
         """
         self.path = path
+        self.damage: str | None = None
+        """What SQLite said when it found the file damaged, if it did."""
         self._lock = threading.RLock()
-        if read_only and not path.exists():
-            raise NoLedger(path)
+        if not path.exists():
+            if aside := were_set_aside(path):
+                raise DamagedLedger(path, "no other has taken its place", aside[-1])
+            if read_only:
+                raise NoLedger(path)
         try:
-            if not read_only:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-                path.chmod(0o600)
-            self._sqlite = sqlite3.connect(
-                path,
-                timeout=BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
-            )
-            self._sqlite.row_factory = sqlite3.Row
-            self._prepare(read_only)
-        except LedgerError:
-            self._sqlite.close()
-            raise
+            if not read_only and not path.exists():
+                create(path)
+            self._sqlite = _connect(path)
+            try:
+                self._prepare(read_only)
+            except BaseException:
+                self._sqlite.close()
+                raise
         except (OSError, sqlite3.Error) as error:
+            if is_damage(error):
+                raise DamagedLedger(path, str(error)) from error
             raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
 
     def _prepare(self, read_only: bool) -> None:
-        if read_only:
-            self._sqlite.execute("PRAGMA query_only = ON")
-        else:
-            self._sqlite.execute("PRAGMA journal_mode = WAL")
-            self._sqlite.execute("PRAGMA synchronous = NORMAL")
-        self._sqlite.execute("PRAGMA foreign_keys = ON")
-        self.schema = self._applied()
+        self.schema = _applied(self._sqlite)
         if self.schema > VERSION:
             raise LedgerError(
                 f"the ledger {self.path} has schema {self.schema}, written by a newer 3dverse-watcher;"
                 f" this one knows {VERSION}. Update the program or use another state_dir"
             )
-        if not read_only:
-            self._migrate()
-        elif self.schema == 0:  # made this moment, by a daemon that starts
-            raise NoLedger(self.path)
-        elif self.schema < VERSION:
-            raise LedgerError(f"the ledger {self.path} is of an older program: start `run` or `scan` once to update it")
+        if self.schema == 0:  # a file is made whole, or not at all
+            raise DamagedLedger(self.path, "the file is empty")
+        if read_only:
+            self._sqlite.execute("PRAGMA query_only = ON")
+        else:
+            self.path.chmod(0o600)
+            self._sqlite.execute("PRAGMA journal_mode = WAL")
+            self._sqlite.execute("PRAGMA synchronous = NORMAL")
+        self._sqlite.execute("PRAGMA foreign_keys = ON")
+        if self.schema < VERSION:
+            if read_only:
+                raise LedgerError(
+                    f"the ledger {self.path} is of an older program: start `run` or `scan` once to update it"
+                )
+            self._back_up()
+            _migrate(self._sqlite)
         self.schema = VERSION
 
-    def _applied(self) -> int:
-        table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
-        if self._sqlite.execute(table).fetchone() is None:
-            return 0
-        sql = "SELECT count(*) FROM _sqlite_migrations WHERE migration_set = 'ledger'"
-        applied: int = self._sqlite.execute(sql).fetchone()[0]
-        return applied
+    def _back_up(self) -> None:
+        """Keep the ledger as the older program left it."""
+        backup = self.path.with_name(f"{self.path.name}.schema-{self.schema}.bak")
+        unfinished = Path(f"{backup}.new")
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self.copy_to(unfinished)
+        _put_in_place(unfinished, backup)
 
-    def _migrate(self) -> None:
-        # Imported here: questions need no migrations, and are to be answered at once.
-        from sqlite_utils import Database
-
-        from watcher.ledger.schema import migrations
-
-        migrations.apply(Database(self._sqlite))
+    def check(self, seconds: float = CHECK_SECONDS) -> str | None:
+        """What is wrong with the file; None when nothing is, or the look at it took longer than ``seconds``."""
+        end = time.monotonic() + seconds
+        with self._lock:
+            self._sqlite.set_progress_handler(lambda: time.monotonic() > end, CHECK_STEPS)
+            try:
+                found: str = self._sqlite.execute("PRAGMA quick_check(1)").fetchone()[0]
+            except sqlite3.DatabaseError as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                    return None
+                if not is_damage(error):
+                    raise
+                found = str(error)
+            finally:
+                self._sqlite.set_progress_handler(None, 0)
+        return None if found == "ok" else found
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the database as it is at this moment."""
@@ -111,7 +149,8 @@ class Connection:
             try:
                 yield self._sqlite
                 self._sqlite.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
+                self._notice(error)
                 with contextlib.suppress(sqlite3.Error):
                     self._sqlite.execute("ROLLBACK")
                 raise
@@ -142,17 +181,95 @@ class Connection:
             self._sqlite.execute("BEGIN")
             try:
                 yield self._sqlite
+            except sqlite3.Error as error:
+                self._notice(error)
+                raise
             finally:
-                self._sqlite.execute("COMMIT")
+                with contextlib.suppress(sqlite3.Error):  # nothing was written
+                    self._sqlite.execute("COMMIT")
 
     def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
-            return self._sqlite.execute(sql, tuple(parameters)).fetchall()
+            try:
+                return self._sqlite.execute(sql, tuple(parameters)).fetchall()
+            except sqlite3.Error as error:
+                self._notice(error)
+                raise
 
     def row(self, sql: str, parameters: Iterable[Any] = ()) -> sqlite3.Row | None:
         with self._lock:
-            row: sqlite3.Row | None = self._sqlite.execute(sql, tuple(parameters)).fetchone()
+            try:
+                row: sqlite3.Row | None = self._sqlite.execute(sql, tuple(parameters)).fetchone()
+            except sqlite3.Error as error:
+                self._notice(error)
+                raise
             return row
+
+    def _notice(self, error: BaseException) -> None:
+        if is_damage(error):
+            self.damage = str(error)
+
+
+def create(path: Path, facts: Mapping[str, str] | None = None) -> None:
+    """Make a new ledger: all of it at once, or nothing.
+
+    Args:
+        facts: what it remembers from the beginning, see :meth:`watcher.ledger.report.ReportLedger.meta`.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if Path(f"{path}-wal").exists():
+        set_aside(path)  # left of a ledger that is gone; SQLite would take it for the new one's
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with contextlib.closing(_connect(unfinished)) as sql:
+        sql.execute("PRAGMA synchronous = OFF")  # it is synced as a whole below
+        _migrate(sql)
+        sql.executemany("INSERT INTO meta VALUES (?, ?)", (facts or {}).items())
+    _put_in_place(unfinished, path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    sql = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    sql.row_factory = sqlite3.Row
+    return sql
+
+
+def _applied(sql: sqlite3.Connection) -> int:
+    """How many migrations a ledger has seen."""
+    table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    if sql.execute(table).fetchone() is None:
+        return 0
+    applied: int = sql.execute("SELECT count(*) FROM _sqlite_migrations WHERE migration_set = 'ledger'").fetchone()[0]
+    return applied
+
+
+def _migrate(sql: sqlite3.Connection) -> None:
+    """Bring a ledger to this program's schema, all the way or not at all."""
+    # Imported here: questions need no migrations, and are to be answered at once.
+    from sqlite_utils import Database
+
+    from watcher.ledger.schema import migrations
+
+    database = Database(sql)
+    with database.atomic():
+        migrations.apply(database)
+
+
+def _put_in_place(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name, durably."""
+    descriptor = os.open(unfinished, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    unfinished.replace(path)
+    sync_folder(path.parent)
 
 
 def text_blob(text: str) -> bytes:
