@@ -1,7 +1,9 @@
 """Formats that the Open Asset Import Library reads: companions, what is missing, and files made to do harm."""
 
 import gzip
+import importlib.metadata
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from watcher.emulator.convert import ConversionFailed, ConversionResult
+from watcher.emulator.convert import ConversionFailed, ConversionJob, ConversionResult
 from watcher.emulator.convert.pipeline import _ASSIMP
+from watcher.emulator.convert.pipeline import convert as here
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -173,8 +176,33 @@ def test_xml_that_explodes_or_reads_files_does_not(refuse: Refuse) -> None:
 def test_deep_nesting_and_absurd_counts_end_with_a_reason(refuse: Refuse) -> None:
     deep = "<X3D><Scene>" + "<Group>" * 200_000
     assert refuse("a.x3d", {"a.x3d": deep}).reason
+    ascii_fbx = "; FBX 7.3.0 project file\nFBXHeaderExtension: {\n FBXVersion: 7300\n}\n" + "A: {\n" * 200_000
+    assert "crashed on this file" in refuse("a.fbx", {"a.fbx": ascii_fbx}).reason
+    assert "of memory that it may use" in refuse("a.nff", {"a.nff": "tess 99999\ns 0 0 0 1\n"}).reason
     many = X_TRIANGLE.replace(" 3; 0;0;0;,", " 2000000000; 0;0;0;,") % "a.png"
     assert refuse("a.x", {"a.x": many}).reason
+
+
+def test_a_node_that_contains_itself_ends(refuse: Refuse) -> None:
+    itself = "<X3D><Scene><Group DEF='a'><Group USE='a'/></Group></Scene></X3D>"
+    assert "crashed on this file" in refuse("a.x3d", {"a.x3d": itself}).reason
+
+
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def not_installed(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", not_installed)
+    for module in [name for name in sys.modules if name.startswith("watcher.emulator.convert.readers.assimp")]:
+        monkeypatch.delitem(sys.modules, module)
+    (tmp_path / "blob").write_bytes(b"x")
+    for name in ("a.fbx", "a.wrl"):
+        with pytest.raises(
+            ConversionFailed, match=r"needs the package cmeel-assimp.*install 3dverse-watcher\[formats\]"
+        ):
+            here(ConversionJob(name, {name: tmp_path / "blob"}, tmp_path), [], lambda _: None)
 
 
 @pytest.mark.parametrize("extension", [*_ASSIMP.split(), "wrl"])

@@ -1,6 +1,8 @@
 """The long tail of model formats, read by the Open Asset Import Library."""
 
+import mmap
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,9 +78,15 @@ def _imported(conversion: Conversion, main: Path, extension: str) -> Iterator[tu
 
 def _named_in(main: Path, names: list[str]) -> list[str]:
     """Those of the names that stand in the file: what else was looked for are guesses of the library."""
-    bases = [(name, name.replace("\\", "/").rsplit("/", 1)[-1].lower().encode()) for name in names]
-    content = main.read_bytes().lower() if names else b""
-    return [name for name, base in bases if b"." in base and base in content]
+    bases = {name: name.replace("\\", "/").rsplit("/", 1)[-1].encode() for name in names}
+    if not bases:
+        return []
+    with main.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return [
+            name
+            for name, base in bases.items()
+            if b"." in base and re.search(re.escape(base), content, re.IGNORECASE) is not None
+        ]
 
 
 def _reason(extension: str, missing: list[str]) -> str:
