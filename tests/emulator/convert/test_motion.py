@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from watcher.emulator.convert import ConversionFailed, ConversionResult, ConvertedAsset
+from watcher.emulator.convert.transform import compose
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -113,12 +114,13 @@ def gltf(**parts: Any) -> str:
     kinds = ((5126, 3, "SCALAR"), (5126, 3, "VEC3"), (5126, 2, "MAT4"), (5123, 3, "VEC4"), (5126, 3, "VEC4"))
     document = {
         "asset": {"version": "2.0"},
-        "scenes": [{"nodes": [0, 2, 3]}],
+        "scenes": [{"nodes": [4, 2, 3]}],
         "nodes": [
             {"name": "body", "children": [1], "translation": [0, 1, 0]},
             {"name": "arm", "translation": [0, 2, 0]},
             {"name": "lamp"},
             {"name": "skin", "mesh": 0, "skin": 0},
+            {"name": "place", "children": [0], "translation": [0, 10, 0]},
         ],
         "skins": [{"joints": [1, 0], "inverseBindMatrices": 2, "name": "rig"}],
         "meshes": [{"primitives": [{"attributes": {"POSITION": 1, "JOINTS_0": 3, "WEIGHTS_0": 4}}]}],
@@ -153,7 +155,7 @@ def test_a_skin_becomes_a_skeleton_that_the_scene_names(convert: Convert) -> Non
     assert skeleton.name == "rig"
     bones = skeleton.description["bones"]
     assert [(bone["name"], bone["parentIndex"]) for bone in bones] == [("arm", 1), ("body", -1)]
-    assert [bone["position"] for bone in bones] == [[0, 2, 0], [0, 1, 0]]
+    assert [bone["position"] for bone in bones] == [[0, 2, 0], [0, 11, 0]], "relative to the parent bone or the scene"
     assert skeleton.payload is not None
     assert skeleton.payload.read_bytes() == np.tile(np.eye(4, dtype="<f4"), (2, 1, 1)).tobytes()
     shown = [entity for entity in result.assets[0].description["entities"] if "mesh_ref" in entity]
@@ -177,7 +179,7 @@ def test_an_animation_is_split_into_what_moves_a_skeleton_and_what_moves_nodes(c
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
-        ({"skins": [{"joints": [1, 9]}]}, "skins[0].joints[1] is 9, but there are only 4 nodes"),
+        ({"skins": [{"joints": [1, 9]}]}, "skins[0].joints[1] is 9, but there are only 5 nodes"),
         ({"skins": [{"joints": [1, 0], "inverseBindMatrices": 1}]}, "does not hold 2 matrices"),
         ({"animations": [{"channels": [{"sampler": 0}], "samplers": [{"input": 0, "output": 1}]}]}, "'target'"),
         (
@@ -233,6 +235,17 @@ def test_a_companion_brings_the_animation_of_a_model(convert: Convert) -> None:
     [skeleton] = of_type(result, "skeleton")
     assert animation.description["skeletonRef"] == f"asset:{skeleton.key}"
     assert track(animation, "origin", "position")[1][1][0] == pytest.approx(3)
+
+
+def test_a_model_at_rest_is_as_it_was_bound(convert: Convert) -> None:
+    [skeleton] = of_type(convert("a.md5mesh", {"a.md5mesh": MD5_MESH}), "skeleton")
+    assert skeleton.payload is not None
+    inverse_binds = np.frombuffer(skeleton.payload.read_bytes(), "<f4").reshape(-1, 4, 4).transpose(0, 2, 1)
+    places: list[np.ndarray] = []
+    for bone, inverse_bind in zip(skeleton.description["bones"], inverse_binds, strict=True):
+        own = compose(*(np.array(bone[key]) for key in ("position", "orientation", "scale")))
+        places.append(own if bone["parentIndex"] < 0 else places[bone["parentIndex"]] @ own)
+        assert places[-1] @ inverse_bind == pytest.approx(np.eye(4), abs=1e-5), bone["name"]
 
 
 def test_a_vertex_follows_the_bones_that_its_weights_name(convert: Convert) -> None:
