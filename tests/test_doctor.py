@@ -29,10 +29,10 @@ from watcher.daemon import Daemon
 from watcher.doctor import Finding, Result, examine
 from watcher.doctor.drops import check_drops, count_trees
 from watcher.doctor.inotify import check_inotify
-from watcher.doctor.mounts import Mount, mount_of, mounts_below, read_mounts
 from watcher.doctor.server import check_server
 from watcher.doctor.state import check_daemon, check_state, look_at_ledger
 from watcher.emulator import Emulator, running_at
+from watcher.intake.mounts import Mount, mount_of, mounts_below, read_mounts
 from watcher.ledger import Ledger
 from watcher.ledger.health import Health
 from watcher.model import Drop
@@ -395,9 +395,9 @@ def test_the_table_of_mounts_is_read_as_the_kernel_writes_it(tmp_path: Path) -> 
     )
     mounts = read_mounts(str(table))
     assert len(mounts) == 4
-    assert mount_of("/srv/my share/drop", mounts) == Mount("/srv/my share", "nfs4")
-    assert mount_of("/srv/my shared", mounts) == Mount("/", "ext4")
-    assert mount_of("/srv/twice", mounts) == Mount("/srv/twice", "xfs")
+    assert mount_of("/srv/my share/drop", mounts) == Mount("/srv/my share", "nfs4", os.makedev(0, 40))
+    assert mount_of("/srv/my shared", mounts) == Mount("/", "ext4", os.makedev(8, 1))
+    assert mount_of("/srv/twice", mounts) == Mount("/srv/twice", "xfs", os.makedev(0, 42))
     assert [mount.kind for mount in mounts_below("/srv", mounts)] == ["nfs4", "tmpfs", "xfs"]
     assert read_mounts(str(tmp_path / "none")) == []
     assert not sys.platform.startswith("linux") or mount_of("/", read_mounts()) is not None

@@ -69,6 +69,17 @@ class Textures(StrEnum):
     """None: an image that no model names is passed over."""
 
 
+class WatchMode(StrEnum):
+    """How changes in a drop come to be known, besides by the scans of all drops."""
+
+    AUTO = "auto"
+    """By inotify where it tells of all changes, else by polling."""
+    INOTIFY = "inotify"
+    """By inotify, also on network file systems; polled is what cannot be watched."""
+    POLL = "poll"
+    """By polling alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drop:
     """A watched local folder and the remote folder that its files go to."""
@@ -96,6 +107,11 @@ class Drop:
     on_move: OnMove = OnMove.KEEP
     delete_wait_seconds: float = 10.0
     """How long a file must stay away before its deletion counts: programs save by deleting and writing anew."""
+    watch: WatchMode = WatchMode.AUTO
+    poll_interval: float = 10.0
+    """Seconds between two looks at what is polled."""
+    follow_symlinks: bool = False
+    """Whether symbolic links to files and folders outside the drop are followed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The intake on real folders and real inotify: what is dropped is seen, once it is complete."""
 
-import logging
 import os
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from watcher import clock
-from watcher.intake.observe import FolderWatch
 from watcher.model import FileState
 
 Make = Callable[..., Any]
@@ -255,7 +253,7 @@ def test_a_missing_drop_folder_does_not_mean_that_everything_was_deleted(
 def test_a_drop_folder_that_comes_back_is_watched_again(
     hand_driven: Make, drop_folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watcher.intake.loop.HEALTH_INTERVAL", 0.05)
+    monkeypatch.setattr("watcher.intake.coverage.HEALTH_INTERVAL", 0.05)
     driven = hand_driven()
     drive(driven, until, lambda: driven.intake.idle, "the first scan")
     drop_folder.rename(drop_folder.with_name("unplugged"))
@@ -264,20 +262,6 @@ def test_a_drop_folder_that_comes_back_is_watched_again(
     drive(driven, until, lambda: driven.intake.unwatched() == {}, "watching again")
     (drop_folder / "a.obj").write_text("o a\n")
     drive(driven, until, lambda: driven.settled() == {"a.obj"}, "settling")
-
-
-def test_an_overflow_of_the_kernels_queue_leads_to_a_new_watch_and_a_scan(
-    hand_driven: Make, drop_folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("watcher.intake.loop.HEALTH_INTERVAL", 0.05)
-    driven = hand_driven()
-    drive(driven, until, lambda: driven.intake.idle, "the first scan")
-    # The only sign of an overflow is this line in watchdog's log.
-    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
-    watch = driven.intake._places[driven.drop.path].watch
-    assert isinstance(watch, FolderWatch)
-    assert watch.problem() == "the kernel's event queue overflowed"
-    drive(driven, until, lambda: watch.problem() is None, "a new watch")
 
 
 def test_names_that_are_no_text_are_taken(hand_driven: Make, drop_folder: Path, until: Until) -> None:

@@ -32,7 +32,7 @@ from watcher.config.credential import Credential, ask_for_credential, find_crede
 from watcher.config.errors import ConfigError, Problem
 from watcher.config.patterns import check_pattern
 from watcher.logs import LogFormat, LogLevel
-from watcher.model import Drop, OnChange, OnDelete, OnMove, Textures
+from watcher.model import Drop, OnChange, OnDelete, OnMove, Textures, WatchMode
 
 APPLICATION = "3dverse-watcher"
 MASK = "**********"
@@ -252,6 +252,9 @@ class DropSettings(_Section):
     on_delete: Annotated[OnDelete, Strict(False)] = _DROP.on_delete
     on_move: Annotated[OnMove, Strict(False)] = _DROP.on_move
     delete_wait_seconds: Seconds = _DROP.delete_wait_seconds
+    watch: Annotated[WatchMode, Strict(False)] = _DROP.watch
+    poll_interval: Interval = _DROP.poll_interval
+    follow_symlinks: bool = _DROP.follow_symlinks
 
     @model_validator(mode="before")
     @classmethod

@@ -10,9 +10,9 @@ from watcher.config import ConfigError, Settings
 from watcher.doctor.drops import check_drops, count_trees
 from watcher.doctor.finding import Finding, Result, failure, ok
 from watcher.doctor.inotify import check_inotify
-from watcher.doctor.mounts import read_mounts
 from watcher.doctor.server import check_server
 from watcher.doctor.state import check_daemon, check_state, look_at_ledger
+from watcher.intake.mounts import read_mounts
 from watcher.state import owner
 
 Load = Callable[[bool], Settings]

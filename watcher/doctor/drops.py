@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from watcher.doctor.finding import Finding, failure, ok, warning
-from watcher.doctor.mounts import Mount, mount_of, mounts_below
+from watcher.intake.mounts import Mount, mount_of, mounts_below
 from watcher.model import Drop
 
 MOST_FOLDERS = 500_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from watcher.config import Settings
 from watcher.doctor.drops import shown
 from watcher.doctor.finding import Finding, failure, ok, warning
-from watcher.doctor.mounts import Mount, mount_of
+from watcher.intake.mounts import Mount, mount_of
 from watcher.ledger import LedgerError, NoLedger
 from watcher.ledger.connection import VERSION
 from watcher.ledger.damage import were_set_aside

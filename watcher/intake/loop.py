@@ -1,35 +1,32 @@
 """The intake loop: hints and scans in, settled files in the ledger out."""
 
-import heapq
 import os
 import queue
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 
 from watcher import clock
 from watcher.formats import Kind, extension_of, kind_of
-from watcher.intake.observe import FolderWatch, Hint, Hints, WatchFailed
+from watcher.intake.coverage import Coverage, outermost
+from watcher.intake.observe import Hint, Hints
 from watcher.intake.rules import PassedOver, Reason, Rules
-from watcher.intake.scan import FolderScan, Scanner, ScanTotals, Seen, signature_of, unchanged_for
+from watcher.intake.scan import FolderScan, Scanner, ScanTotals, Seen, signature_of
 from watcher.intake.settle import Settled, Settler
 from watcher.intake.writer import has_writer
 from watcher.ledger import Ledger, Observation
-from watcher.model import Drop
+from watcher.model import Drop, Signature
 from watcher.plan import can_refer
 
 _log = structlog.get_logger(__name__)
 
-HEALTH_INTERVAL = 2.0
-"""Seconds between looks at the health of the watches."""
 SLICE = 0.2
 """Seconds of scanning in one step."""
 BATCH = 2000
 """Hints, or files, handled in one transaction."""
-LOOK_AGAIN = 1.0
-"""A folder that a hint named is scanned again after so many seconds: files can come before its watch is set."""
 
 
 @dataclass
@@ -39,18 +36,40 @@ class _Place:
     drop: Drop
     scanner: Scanner
     settler: Settler
-    watch: FolderWatch | None
+    coverage: Coverage | None
+    """None where nothing is watched."""
+    folders: set[str] = field(default_factory=set)
+    """Folders that hints named."""
     orphans: set[str] = field(default_factory=set)
     """Files that only travel with a model, and that no model names so far."""
     totals: ScanTotals = field(default_factory=ScanTotals)
     next_scan: float = 0.0
-    next_watch: float = 0.0
-    full_scan: Iterator[FolderScan] | None = None
+    next_poll: float = 0.0
+    scan: Iterator[FolderScan] | None = None
+    """The full scan that is under way."""
+    look: Iterator[FolderScan] | None = None
+    """The scan of some folders that is under way."""
     fresh_totals: ScanTotals = field(default_factory=ScanTotals)
     scanned_once: bool = False
     changed_totals: bool = False
-    unwatched: str | None = None
-    """Why the drop is not watched now."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything was scanned and nothing waits to settle."""
+        return (
+            self.scanned_once
+            and self.scan is None
+            and self.look is None
+            and not self.folders
+            and not len(self.settler)
+            and not (self.coverage is not None and self.coverage.waiting)
+        )
+
+    def start_anew(self) -> None:
+        """Take nothing as known."""
+        self.scan, self.look, self.scanned_once, self.next_scan = None, None, False, 0.0
+        self.folders.clear()
+        self.settler.forget()
 
 
 class Intake:
@@ -84,37 +103,39 @@ class Intake:
         """Called with (drop, path, verdict) for each file that a scan passes over."""
         self._places: dict[str, _Place] = {}
         for drop in drops:
+            coverage = Coverage(drop) if watch else None
+            rules, settle_seconds = Rules(drop), 0.0 if as_found else drop.settle_seconds
             self._places[drop.path] = _Place(
                 drop,
-                Scanner(drop, Rules(drop), ledger.intake),
-                Settler(0.0 if as_found else drop.settle_seconds, drop.writer_wait_seconds),
-                FolderWatch(drop, self.hints) if watch else None,
+                Scanner(drop, rules, ledger.intake, *([coverage.enter] if coverage else [])),
+                Settler(settle_seconds, drop.writer_wait_seconds),
+                coverage,
             )
-        self._folders: list[tuple[float, str, str]] = []
-        """A heap of the folders to scan: when, drop, path."""
-        self._next_health = 0.0
 
     @property
     def idle(self) -> bool:
         """Whether everything was scanned and nothing waits to settle."""
-        return (
-            self.hints.empty()
-            and not self._folders
-            and all(p.scanned_once and p.full_scan is None and not len(p.settler) for p in self._places.values())
-        )
+        return self.hints.empty() and all(place.idle for place in self._places.values())
 
     def scanned(self, drop: str) -> bool:
         """Whether a drop was scanned in full at least once."""
         return self._places[drop].scanned_once
 
     def unwatched(self) -> dict[str, str]:
-        """The drops that are not watched now, and why."""
-        return {path: place.unwatched for path, place in self._places.items() if place.unwatched}
+        """The drops that are away, or not watched as they should be now, and why. For any thread."""
+        troubles = {}
+        for path, place in self._places.items():
+            trouble = place.totals.problems.get(path)
+            if place.coverage is not None:
+                trouble = place.coverage.trouble or trouble
+            if trouble is not None:
+                troubles[path] = trouble
+        return troubles
 
     def close(self) -> None:
         for place in self._places.values():
-            if place.watch is not None:
-                place.watch.stop()
+            if place.coverage is not None:
+                place.coverage.stop()
 
     def request_scan(self) -> None:
         """Let the next step begin a full scan of every drop."""
@@ -132,130 +153,118 @@ class Intake:
         except Exception:
             # What was seen may not be on record (a full disk): nothing is taken as known until it was seen again.
             for place in self._places.values():
-                place.full_scan, place.scanned_once, place.next_scan = None, False, now
-                place.settler.forget()
+                place.start_anew()
             raise
 
     def _step(self, now: float) -> float:
-        if self._watching and now >= self._next_health:
-            self._check_watches(now)
-            self._next_health = now + HEALTH_INTERVAL
         more = self._take_hints(now)
-        self._scan_folders(now)
         for place in self._places.values():
+            if place.coverage is not None and place.coverage.check(now):
+                place.next_scan = 0.0
+                place.scan = None
+            more |= self._take_events(place, now)
+            more |= self._look(place, now)
             more |= self._scan(place, now)
             more |= self._settle(place, now)
-            if place.changed_totals and place.full_scan is None:
+            if place.changed_totals and place.scan is None:
                 self._record_totals(place, now)
         return 0.0 if more else self._until_next(now)
-
-    # -- watches -----------------------------------------------------------------------------------------------------
-
-    def _check_watches(self, now: float) -> None:
-        for place in self._places.values():
-            if place.watch is None or now < place.next_watch:
-                continue
-            problem = place.watch.problem()
-            if problem is None:
-                continue
-            if place.scanned_once or place.next_watch > 0.0:  # not the first time
-                _log.warning("the watch of a drop is set anew", drop=place.drop.path, reason=problem)
-            try:
-                place.watch.start()
-            except WatchFailed as error:
-                place.unwatched = str(error)
-                _log.error("a drop cannot be watched, it is scanned instead", drop=place.drop.path, reason=str(error))
-                place.next_watch = now + 10 * HEALTH_INTERVAL
-            else:
-                place.unwatched = None
-                place.next_watch = now + HEALTH_INTERVAL / 2
-            place.next_scan = now
 
     # -- hints -------------------------------------------------------------------------------------------------------
 
     def _take_hints(self, now: float) -> bool:
-        paths: dict[tuple[str, str], Hint] = {}
+        hints: dict[tuple[str, str], Hint] = {}
         for _ in range(BATCH):
             try:
                 hint = self.hints.get_nowait()
             except queue.Empty:
                 break
-            if hint.is_folder:
-                heapq.heappush(self._folders, (now, hint.drop, hint.path))
-                heapq.heappush(self._folders, (now + LOOK_AGAIN, hint.drop, hint.path))
-            else:
-                paths[hint.drop, hint.path] = hint
-        looks: dict[str, list[FolderScan]] = {}
-        for hint in paths.values():
+            hints[hint.drop, hint.path] = hint
+        for hint in hints.values():
             place = self._places[hint.drop]
-            if hint.companion:
+            if hint.is_folder:
+                place.folders.add(hint.path)
+            elif hint.companion:
                 self._companion(place, hint.path, now)
             else:
-                looks.setdefault(hint.drop, []).append(place.scanner.look(hint.path))
-        for drop, results in looks.items():
-            self._take(self._places[drop], results, now)
+                self._take(place, [place.scanner.look(hint.path)], now)
         return not self.hints.empty()
+
+    def _take_events(self, place: _Place, now: float) -> bool:
+        """Look where the watch says that something changed."""
+        if place.coverage is None:
+            return False
+        files = set()
+        for path, is_folder in place.coverage.take(BATCH):
+            if is_folder or (place.drop.follow_symlinks and not os.path.isfile(path)):
+                place.folders.add(path)
+            if not is_folder:
+                files.add(path)
+        self._take(place, [place.scanner.look(path) for path in files], now)
+        return place.coverage.waiting
 
     def _companion(self, place: _Place, path: str, now: float) -> None:
         """A model names this file: follow it even if it could not go by itself."""
         place.changed_totals |= path in place.orphans
         place.orphans.discard(path)
-        known = self._ledger.intake.known_file(path)
-        try:
-            status = os.lstat(path)
-        except OSError:
-            return
-        seen = Seen(path, signature_of(status), unchanged_for(status))
-        result = FolderScan()
-        if known is None or known.signature != seen.signature:
-            result.new.append(seen)
-        elif not known.settled and path not in place.settler:
-            result.unsettled.append(seen)
-        self._take(place, [result], now, companion=True)
-
-    def _scan_folders(self, now: float) -> None:
-        """Scan the folders that hints named; one that lies in another is covered by it."""
-        due: dict[str, set[str]] = {}
-        while self._folders and self._folders[0][0] <= now:
-            _, drop, path = heapq.heappop(self._folders)
-            due.setdefault(drop, set()).add(path)
-        for drop, paths in due.items():
-            place = self._places[drop]
-            if place.drop.path in paths:
-                place.next_scan = now
-            for path in _outermost(paths - {place.drop.path}):
-                self._take(place, list(place.scanner.walk(path)), now)
+        self._take(place, [place.scanner.look(path, companion=True)], now, companion=True)
 
     # -- scans -------------------------------------------------------------------------------------------------------
 
-    def _scan(self, place: _Place, now: float) -> bool:
-        if place.full_scan is None:
-            if now < place.next_scan or (place.scanned_once and not self._watching):
+    def _look(self, place: _Place, now: float) -> bool:
+        """Scan the folders that hints named, and those that are polled; one that lies in another is covered by it."""
+        if place.look is None:
+            if place.drop.path in place.folders:
+                place.next_scan = now
+            folders = place.folders - {place.drop.path}
+            place.folders = set()
+            if place.coverage is not None and now >= place.next_poll and not place.coverage.polls_all:
+                place.next_poll = now + place.drop.poll_interval
+                folders.update(place.coverage.to_poll())
+            if not folders:
                 return False
-            place.full_scan = place.scanner.walk()
-            place.fresh_totals = ScanTotals()
-            place.orphans.clear()
-        results: list[FolderScan] = []
-        files = 0
-        end = clock.now() + SLICE
-        finished = True
-        for result in place.full_scan:
-            place.fresh_totals.add(result)
-            results.append(result)
-            files += len(result.new) + len(result.unsettled) + len(result.vanished)
-            if clock.now() >= end or files > BATCH:
-                finished = False
-                break
+            place.look = chain.from_iterable(map(place.scanner.walk, outermost(folders)))
+        results, finished = _slice(place.look)
         self._take(place, results, now)
         if finished:
-            place.full_scan = None
-            place.scanned_once = True
-            place.next_scan = now + self._rescan_interval
-            place.totals = place.fresh_totals
-            for path, error in place.totals.problems.items():
-                _log.warning("a place in a drop cannot be read", path=path, error=error)
-            self._record_totals(place, now)
+            place.look = None
         return not finished
+
+    def _scan(self, place: _Place, now: float) -> bool:
+        if place.scan is None:
+            if now < place.next_scan or (place.scanned_once and not self._watching):
+                return False
+            place.scan = place.scanner.walk()
+            place.fresh_totals = ScanTotals()
+            place.orphans.clear()
+            if place.coverage is not None:
+                place.coverage.begin()
+        results, finished = _slice(place.scan)
+        for result in results:
+            place.fresh_totals.add(result)
+            if place.coverage is not None:
+                for seen in result.new:
+                    if not seen.known:
+                        place.coverage.unheard(seen.unchanged_for, now)
+        self._take(place, results, now)
+        if finished:
+            self._finish_scan(place, now)
+        return not finished
+
+    def _finish_scan(self, place: _Place, now: float) -> None:
+        place.scan = None
+        place.scanned_once = True
+        place.next_scan = now + self._rescan_interval
+        if place.coverage is not None:
+            place.coverage.finish()
+            place.next_poll = now + place.drop.poll_interval
+            if place.coverage.polls_all:
+                place.next_scan = min(place.next_scan, place.next_poll)
+        for path, error in place.fresh_totals.problems.items():
+            if error != place.totals.problems.get(path):
+                _log.warning("a place in a drop cannot be read", path=path, error=error)
+        place.totals = place.fresh_totals
+        self._record_totals(place, now)
 
     def _record_totals(self, place: _Place, now: float) -> None:
         extensions = Counter(place.totals.passed_over)
@@ -281,9 +290,7 @@ class Intake:
             for seen in result.unsettled:
                 place.settler.seen(seen.path, seen.signature, now, seen.unchanged_for)
         if new:
-            self._ledger.intake.observed(
-                place.drop.path, (Observation(s.path, s.signature, _is_model(s.path), companion) for s in new), now
-            )
+            self._ledger.intake.observed(place.drop.path, (_observation(seen, companion) for seen in new), now)
         if vanished:
             for path in vanished:
                 place.settler.gone(path)
@@ -294,43 +301,35 @@ class Intake:
     # -- settling ----------------------------------------------------------------------------------------------------
 
     def _settle(self, place: _Place, now: float) -> bool:
-        settled = []
-        changed: list[Seen] = []
-        vanished = []
+        settled: list[tuple[str, Signature]] = []
+        changed: list[FolderScan] = []
         paths = place.settler.due(now, BATCH)
         for path in paths:
             try:
-                status = os.lstat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                place.settler.gone(path)
-                vanished.append(path)
-                continue
+                status = place.scanner.status(path)
             except OSError as error:
-                # Its folder became unreadable: the file stays pending, and the next scan names the folder.
+                # It is gone; or its folder became unreadable: then it stays pending, and a scan names the folder.
                 place.settler.gone(path)
-                _log.warning("a file cannot be looked at", path=path, error=error.strerror)
+                changed.append(place.scanner.look(path))
+                if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                    _log.warning("a file cannot be looked at", path=path, error=error.strerror)
                 continue
             signature = signature_of(status)
             if not place.settler.unchanged(path, signature):
-                changed.append(Seen(path, signature, 0.0))
+                place.settler.gone(path)
+                changed.append(place.scanner.look(path))
+                continue
             writer = has_writer(path) if self._watching else None
             if place.settler.judge(path, signature, writer, now) is Settled.YES:
                 settled.append((path, signature))
-        if changed:
-            self._ledger.intake.observed(
-                place.drop.path, (Observation(s.path, s.signature, _is_model(s.path)) for s in changed), now
-            )
-        if vanished:
-            self._ledger.intake.vanished(place.drop.path, vanished, now)
+        self._take(place, changed, now)
         if settled:
             self._ledger.intake.settled(place.drop.path, settled, now)
             self._on_settled()
         return len(paths) == BATCH
 
     def _until_next(self, now: float) -> float:
-        times = [self._next_health] if self._watching else []
-        if self._folders:
-            times.append(self._folders[0][0])
+        times = []
         for place in self._places.values():
             if self._watching or not place.scanned_once:
                 times.append(place.next_scan)
@@ -340,15 +339,23 @@ class Intake:
         return max(0.02, min([0.25, *(at - now for at in times)]))
 
 
+def _slice(scan: Iterator[FolderScan]) -> tuple[list[FolderScan], bool]:
+    """What a scan finds in one step, and whether it is complete."""
+    results: list[FolderScan] = []
+    files = 0
+    end = clock.now() + SLICE
+    for result in scan:
+        results.append(result)
+        files += len(result.new) + len(result.unsettled) + len(result.vanished)
+        if clock.now() >= end or files > BATCH:
+            return results, False
+    return results, True
+
+
+def _observation(seen: Seen, companion: bool) -> Observation:
+    return Observation(seen.path, seen.signature, _is_model(seen.path), companion, seen.folder_device)
+
+
 def _is_model(path: str) -> bool:
     """Whether a file goes by itself and can name others (an MTL names textures, but goes with its OBJ only)."""
     return can_refer(path) and kind_of(path) not in {Kind.COMPANION, None}
-
-
-def _outermost(paths: set[str]) -> list[str]:
-    """The folders that lie in no other of them."""
-    outermost: list[str] = []
-    for path in sorted(paths):
-        if not outermost or not path.startswith(outermost[-1] + os.sep):
-            outermost.append(path)
-    return outermost

@@ -1,43 +1,14 @@
-"""watchdog as this house uses it: events are hints of where to look, and a watch that cannot be trusted is replaced.
+"""What the intake is told of changes, and what it asks of whoever tells: events are hints of where to look."""
 
-How watchdog 7 loses events and dies in silence decides the shape of this file: only the event types that are needed, a
-handler that does nothing but queue, and a health check that looks at the reader thread too.
-"""
-
-import logging
+import errno
 import os
 import queue
-import warnings
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from typing import Protocol
 
 from watcher.model import Drop
-
-_EVENTS: list[type[FileSystemEvent]] = [
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileDeletedEvent,
-    DirCreatedEvent,
-    DirMovedEvent,
-    DirDeletedEvent,
-]
-
-# In races of mkdir watchdog prints its whole watch table in each of these: hundreds of megabytes.
-warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\..*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,109 +28,80 @@ Hints = queue.SimpleQueue[Hint]
 class WatchFailed(Exception):
     """A folder cannot be watched; the text says why and what to do."""
 
-
-class _Handler(FileSystemEventHandler):
-    def __init__(self, drop: str, hints: Hints) -> None:
-        self._drop = drop
-        self._hints = hints
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        for path in (event.src_path, event.dest_path):
-            if path:
-                self._hints.put(Hint(self._drop, os.fsdecode(path), event.is_directory))
+    def __init__(self, reason: str, *, is_fault: bool = True) -> None:
+        """
+        Args:
+            is_fault: whether somebody can mend it.
+        """
+        super().__init__(reason)
+        self.is_fault = is_fault
 
 
-class _OverflowListener(logging.Handler):
-    """The only public sign of a kernel queue overflow is a warning in watchdog's log."""
+class Watch(Protocol):
+    """Tells of changes in the folders of one drop. Used by one thread only."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.overflows = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            self.overflows += 1
-
-
-_overflow_listener = _OverflowListener()
-logging.getLogger("watchdog.observers.inotify_c").addHandler(_overflow_listener)
-
-
-class FolderWatch:
-    """Watches the folder of one drop."""
-
-    def __init__(self, drop: Drop, hints: Hints) -> None:
-        self.drop = drop
-        self._hints = hints
-        self._observer: BaseObserver | None = None
-        self._root: tuple[int, int] | None = None
-        self._overflows = 0
-
-    def start(self) -> None:
-        """Begin to watch.
+    def cover(self, directory: str, status: os.stat_result) -> None:
+        """See to it that this folder (not those in it) is watched from now on; to be called before it is listed.
 
         Raises:
-            WatchFailed: the folder is not there, or the system has no watches left.
+            WatchFailed: it cannot be.
         """
-        self.stop()
-        self._overflows = _overflow_listener.overflows
-        observer: BaseObserver | None = None
-        try:
-            status = os.stat(self.drop.path)
-            observer = Observer()
-            observer.schedule(
-                _Handler(self.drop.path, self._hints),
-                self.drop.path,
-                recursive=self.drop.recursive,
-                event_filter=_EVENTS,
-            )
-            observer.start()
-        except OSError as error:
-            if observer is not None:
-                _stop(observer)
-            raise WatchFailed(_advice(error)) from error
-        self._observer, self._root = observer, (status.st_dev, status.st_ino)
 
-    def problem(self) -> str | None:
-        """Why this watch can no longer be trusted; None while it can."""
-        if self._observer is None:
-            return "it is not watched"
-        if _overflow_listener.overflows != self._overflows:
-            return "the kernel's event queue overflowed"
-        reader = getattr(self._observer, "_inotify_fd", None)
-        threads = [self._observer, *self._observer.emitters, *([reader] if reader is not None else [])]
-        if not self._observer.emitters or not all(thread.is_alive() for thread in threads):
-            return "a watching thread ended"
-        try:
-            status = os.stat(self.drop.path)
-        except OSError as error:
-            return f"the drop folder cannot be reached: {error.strerror}"
-        if (status.st_dev, status.st_ino) != self._root:
-            return "another folder took the place of the drop folder"
-        return None
+    def keep(self, directories: set[str]) -> None:
+        """Let go of all other folders: these are all that there are."""
+
+    def take(self, limit: int) -> list[tuple[str, bool]]:
+        """Where something changed: paths, and whether each is a folder's. At most so many at a time."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything was ever told."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is more to take."""
+
+    def problem(self, now: float) -> str | None:
+        """Why this watch can no longer be trusted, and a new one is needed; None while it can."""
 
     def stop(self) -> None:
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            _stop(observer)
+        """Let go of everything. Does not wait for a thread that hangs."""
 
 
-def _stop(observer: BaseObserver) -> None:
-    if observer.is_alive():
-        observer.stop()
-        observer.join(5)
-        return
-    # Made but never started: its reader thread and descriptors still are to be let go.
-    reader = getattr(observer, "_inotify_fd", None)
-    if reader is not None and reader.is_alive():
-        reader.stop()
-        reader.join(5)
+OpenWatch = Callable[[Drop], Watch]
+"""Raises WatchFailed."""
 
 
-def _advice(error: OSError) -> str:
+def open_watch(drop: Drop) -> Watch:
+    """What this system has for watching.
+
+    Raises:
+        WatchFailed: it has nothing left, or the folder is not there.
+    """
+    if sys.platform == "linux":
+        from watcher.intake.inotify import InotifyWatch
+
+        return InotifyWatch(drop)
+    from watcher.intake.observer import ObserverWatch
+
+    return ObserverWatch(drop)
+
+
+def advice(error: OSError) -> str:
+    """Why there is no watch, and what to do."""
     match error.errno:
-        case 24:  # EMFILE
+        case errno.EMFILE if _descriptors_left():
             return "the system has no inotify instances left: raise sysctl fs.inotify.max_user_instances"
-        case 28:  # ENOSPC
+        case errno.EMFILE:
+            return "this process has no file descriptors left: raise its limit (LimitNOFILE=, ulimit -n)"
+        case errno.ENOSPC:
             return "the system has no inotify watches left: raise sysctl fs.inotify.max_user_watches"
     return error.strerror or str(error)
+
+
+def _descriptors_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True

@@ -1,17 +1,23 @@
 """The authoritative look at the disk: compare folders with the ledger, one folder at a time."""
 
+import contextlib
+import errno
 import os
 import stat
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from watcher import clock
 from watcher.formats import extension_of
+from watcher.intake.home import Home, device_at
+from watcher.intake.links import Links
 from watcher.intake.rules import PassedOver, Reason, Rules, Taken
-from watcher.ledger import IntakeLedger
+from watcher.ledger import IntakeLedger, Known
 from watcher.model import Drop, Signature
 
+_SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Faults of a look that are no folder's fault: the whole scan is tried again."""
 PROBLEM_LIMIT = 1000
 """How many unreadable places one scan reports by name."""
 
@@ -24,6 +30,10 @@ class Seen:
     signature: Signature
     unchanged_for: float
     """Seconds since the kernel last saw it change."""
+    folder_device: int
+    """``st_dev`` of its folder."""
+    known: bool
+    """Whether the ledger knows the file, be it in another version."""
 
 
 @dataclass(slots=True)
@@ -35,6 +45,9 @@ class FolderScan:
     unsettled: list[Seen] = field(default_factory=list)
     """Files that the ledger knows in this version, and that had not settled."""
     vanished: list[str] = field(default_factory=list)
+    """Files that are deleted, surely."""
+    doubtful: list[str] = field(default_factory=list)
+    """Files that are not there, and may come back with their disk; see :mod:`watcher.intake.home`."""
     passed_over: list[tuple[str, PassedOver]] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -64,77 +77,110 @@ def signature_of(status: os.stat_result) -> Signature:
 def unchanged_for(status: os.stat_result) -> float:
     """Seconds since the kernel last saw the file change: its ctime, which nobody can set back."""
     changed = status.st_ctime_ns if os.name == "posix" else status.st_mtime_ns
-    return max(0.0, time.time() - changed / 1e9)
+    return clock.age(changed / 1e9)
 
 
 class Scanner:
     """Looks at the folders and files of one drop."""
 
-    def __init__(self, drop: Drop, rules: Rules, ledger: IntakeLedger) -> None:
+    def __init__(
+        self,
+        drop: Drop,
+        rules: Rules,
+        ledger: IntakeLedger,
+        on_folder: Callable[[str, os.stat_result], None] = lambda _path, _status: None,
+    ) -> None:
+        """
+        Args:
+            on_folder: called with each folder just before it is listed.
+        """
         self.drop = drop
         self.rules = rules
+        self.status: Callable[[str], os.stat_result] = os.stat if drop.follow_symlinks else os.lstat
+        """How this drop looks at a file."""
         self._ledger = ledger
+        self._on_folder = on_folder
+        self._home = Home(drop.path, ledger)
+        self._links = Links(drop)
         self._dismissed: dict[str, Signature] = {}
 
     def walk(self, start: str | None = None) -> Iterator[FolderScan]:
         """Scan the tree below ``start`` (the whole drop without), folder by folder.
 
         A folder that cannot be read is a problem, never a reason to believe that its files are gone.
+        Raises OSError when the system is short of descriptors or memory.
         """
         root = start or self.drop.path
         visited: set[str] = set()
         unreadable: list[str] = []
+        doubtful: list[str] = []
+        try:
+            self._home.arrive()
+        except OSError as error:
+            yield FolderScan(problems={self.drop.path: _why_away(error)})
+            return
         if root != self.drop.path and not self.enters(root):
             return
         pending = [root]
         while pending:
             directory = pending.pop()
-            visited.add(directory)
             try:
                 result, folders = self._folder(directory)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError) as error:
                 if directory == self.drop.path:
-                    yield FolderScan(problems={directory: "the drop folder is not there"})
+                    yield FolderScan(problems={directory: _why_away(error)})
                     return
-                visited.discard(directory)
                 continue
             except OSError as error:
+                if error.errno in _SHORT_OF:
+                    raise
                 unreadable.append(directory)
                 yield FolderScan(problems={directory: f"cannot be read: {error.strerror or error}"})
                 continue
+            visited.add(directory)
             pending.extend(folders)
+            doubtful += result.doubtful
             yield result
-        yield from self._vanished_folders(root, visited, unreadable)
+        for result in self._vanished_folders(root, visited, unreadable):
+            doubtful += result.doubtful
+            yield result
+        if root == self.drop.path:
+            yield from self._resolve(doubtful)
 
-    def look(self, path: str) -> FolderScan:
-        """Look at one file."""
+    def look(self, path: str, *, companion: bool = False) -> FolderScan:
+        """Look at one file.
+
+        Args:
+            companion: a model names it: it counts whatever the rules say.
+        """
         result = FolderScan()
         known = self._ledger.known_file(path)
-        if not self.enters(os.path.dirname(path)):
+        folder = os.path.dirname(path)
+        if not companion and not self.enters(folder):
             return result
         try:
-            status = os.lstat(path)
+            status = self.status(path)
         except (FileNotFoundError, NotADirectoryError):
             if known is not None:
-                result.vanished.append(path)
+                self._missing(result, path, known)
             return result
         except OSError as error:
             result.problems[path] = f"cannot be read: {error.strerror or error}"
             return result
         verdict = self._verdict(path, status.st_mode)
-        if isinstance(verdict, PassedOver) and known is None and not self._wanted(verdict, path):
+        if isinstance(verdict, PassedOver) and known is None and not companion and not self._wanted(verdict, path):
             result.passed_over.append((path, verdict))
         elif not stat.S_ISREG(status.st_mode):
             if known is not None:
-                result.vanished.append(path)
+                self._missing(result, path, known)
         else:
-            self._compare(result, path, status, None if known is None else (known.signature, known.settled))
+            self._compare(result, path, status, known, device_at(folder))
         return result
 
     def dismiss(self, path: str) -> None:
         """A file bears the name of one that a model lacks, and is not that file: it does not count until it changes."""
         try:
-            self._dismissed[path] = signature_of(os.lstat(path))
+            self._dismissed[path] = signature_of(self.status(path))
         except OSError:
             self._dismissed.pop(path, None)
 
@@ -149,58 +195,96 @@ class Scanner:
         return all(self.rules.enters(os.sep.join(parts[: index + 1])) for index in range(len(parts)))
 
     def _folder(self, directory: str) -> tuple[FolderScan, list[str]]:
+        """Raises OSError; NotADirectoryError also for a symbolic link that is not followed."""
         result, folders = FolderScan(), []
-        known = self._ledger.known(directory)
-        anything_wanted = self._ledger.wants_anything()
         prefix = "" if directory == self.drop.path else os.path.relpath(directory, self.drop.path) + os.sep
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                relative = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if self.rules.enters(relative):
-                        folders.append(entry.path)
-                    continue
-                before = known.pop(entry.name, None)
-                verdict = self.rules.verdict(relative)
-                if (
-                    isinstance(verdict, PassedOver)
-                    and before is None
-                    and not (anything_wanted and self._wanted(verdict, entry.path))
-                ):
-                    result.passed_over.append((entry.path, verdict))
-                    continue
-                if not entry.is_file(follow_symlinks=False):
-                    result.passed_over.append((entry.path, _not_regular(entry.is_symlink())))
-                    if before is not None:
-                        result.vanished.append(entry.path)
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    if before is not None:
-                        result.vanished.append(entry.path)
-                    continue
-                except OSError as error:
-                    result.problems[entry.path] = f"cannot be read: {error.strerror or error}"
-                    continue
-                self._compare(
-                    result, entry.path, status, None if before is None else (before.signature, before.settled)
-                )
-        result.vanished.extend(os.path.join(directory, name) for name in known)
+        with _opened(directory, follow=self.drop.follow_symlinks) as (listable, status):
+            device = status.st_dev
+            if directory != self.drop.path and (device, status.st_ino) == self._home.here:
+                return result, []  # a link, or a mount, led back to the drop
+            self._on_folder(directory, status)
+            known = self._ledger.known(directory)
+            anything_wanted = self._ledger.wants_anything()
+            with os.scandir(listable) as entries:
+                for entry in entries:
+                    path, relative = os.path.join(directory, entry.name), prefix + entry.name
+                    refusal = self._links.refusal(path) if entry.is_symlink() else None
+                    if refusal is None and entry.is_dir(follow_symlinks=self.drop.follow_symlinks):
+                        if self.rules.enters(relative):
+                            folders.append(path)
+                        continue
+                    before = known.pop(entry.name, None)
+                    verdict = self.rules.verdict(relative)
+                    if (
+                        isinstance(verdict, PassedOver)
+                        and before is None
+                        and not (anything_wanted and self._wanted(verdict, path))
+                    ):
+                        result.passed_over.append((path, verdict))
+                        continue
+                    if refusal is not None or not entry.is_file(follow_symlinks=self.drop.follow_symlinks):
+                        result.passed_over.append((path, refusal or _NOT_REGULAR))
+                        if before is not None:
+                            self._missing(result, path, before, device)
+                        continue
+                    try:
+                        file_status = entry.stat(follow_symlinks=self.drop.follow_symlinks)
+                    except FileNotFoundError:
+                        if before is not None:
+                            self._missing(result, path, before, device)
+                        continue
+                    except OSError as error:
+                        result.problems[path] = f"cannot be read: {error.strerror or error}"
+                        continue
+                    self._compare(result, path, file_status, before, device)
+            for name, before in known.items():
+                self._missing(result, os.path.join(directory, name), before, device)
         return result, folders
 
-    def _compare(
-        self, result: FolderScan, path: str, status: os.stat_result, before: tuple[Signature, bool] | None
-    ) -> None:
-        seen = Seen(path, signature_of(status), unchanged_for(status))
-        if before is None or before[0] != seen.signature:
+    def _compare(self, result: FolderScan, path: str, status: os.stat_result, known: Known | None, device: int) -> None:
+        signature = signature_of(status)
+        if known is not None:
+            self._home.found(known, signature, device)
+            if known.signature == signature and known.settled:
+                return
+        seen = Seen(path, signature, unchanged_for(status), device, known is not None)
+        if known is None or known.signature != signature:
             result.new.append(seen)
-        elif not before[1]:
+        else:
             result.unsettled.append(seen)
 
+    def _missing(self, result: FolderScan, path: str, known: Known, device: int | None = None) -> None:
+        """A file is not there, or is no regular file any more."""
+        if device is None:
+            try:
+                self._home.arrive()
+                device = device_at(os.path.dirname(path))
+            except OSError:
+                result.doubtful.append(path)
+                return
+        (result.vanished if self._home.is_deleted(known, device) else result.doubtful).append(path)
+
+    def _resolve(self, doubtful: list[str]) -> Iterator[FolderScan]:
+        """After a full scan: what is to be thought of the files that are not there, and may have been elsewhere?"""
+        if self._home.confirm():
+            for path in doubtful:
+                yield self.look(path)
+        elif doubtful:
+            place = self.drop.path if self._home.is_another else os.path.commonpath(map(os.path.dirname, doubtful))
+            yield FolderScan(
+                problems={
+                    place: f"{len(doubtful)} known files are not here, and this is another folder, or another disk,"
+                    " than the one they were in: they are not taken for deleted; mount the disk or put them back,"
+                    " or else let `3dverse-watcher forget` drop them"
+                }
+            )
+
     def _verdict(self, path: str, mode: int) -> Taken | PassedOver:
+        refusal = self._links.refusal(path) if os.path.islink(path) else None
+        if refusal is not None:
+            return refusal
         if not stat.S_ISREG(mode):
-            return _not_regular(stat.S_ISLNK(mode))
+            return _NOT_REGULAR
         return self.rules.verdict(os.path.relpath(path, self.drop.path))
 
     def _wanted(self, verdict: PassedOver, path: str) -> bool:
@@ -210,7 +294,7 @@ class Scanner:
         if not self._ledger.wanted(self.drop.path, os.path.basename(path)):
             return False
         dismissed = self._dismissed.get(path)
-        return dismissed is None or dismissed != _signature_at(path)
+        return dismissed is None or dismissed != self._signature_at(path)
 
     def _vanished_folders(self, root: str, visited: set[str], unreadable: list[str]) -> Iterator[FolderScan]:
         """Files of folders that the ledger knows below ``root`` and that are not there any more."""
@@ -219,20 +303,40 @@ class Scanner:
                 directory == blind or directory.startswith(blind + os.sep) for blind in unreadable
             ):
                 continue
-            # The folder may be there, and the rules keep out of it: a companion in it is no less there.
-            known = (os.path.join(directory, name) for name in self._ledger.known(directory))
-            paths = [path for path in known if not os.path.lexists(path)]
-            if paths:
-                yield FolderScan(vanished=paths)
+            result, device = FolderScan(), device_at(directory)
+            for name, known in self._ledger.known(directory).items():
+                path = os.path.join(directory, name)
+                # The folder may be there, and the rules keep out of it: a companion in it is no less there.
+                if not os.path.lexists(path):
+                    self._missing(result, path, known, device)
+            if result.vanished or result.doubtful:
+                yield result
+
+    def _signature_at(self, path: str) -> Signature | None:
+        try:
+            return signature_of(self.status(path))
+        except OSError:
+            return None
 
 
-def _signature_at(path: str) -> Signature | None:
+_NOT_REGULAR = PassedOver(Reason.UNSUPPORTED, "not a regular file")
+
+
+def _why_away(error: OSError) -> str:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    return "the drop folder is not there" if missing else f"cannot be read: {error.strerror or error}"
+
+
+@contextlib.contextmanager
+def _opened(directory: str, *, follow: bool) -> Iterator[tuple[int | str, os.stat_result]]:
+    """The folder, open for :func:`os.scandir`, and its status: what is listed surely is the folder that was looked at,
+    whatever is mounted or renamed meanwhile."""
+    if os.scandir not in os.supports_fd:
+        yield directory, os.stat(directory)
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(directory, flags)
     try:
-        return signature_of(os.lstat(path))
-    except OSError:
-        return None
-
-
-def _not_regular(is_link: bool) -> PassedOver:
-    detail = "a symbolic link: links are not followed" if is_link else "not a regular file"
-    return PassedOver(Reason.UNSUPPORTED, detail)
+        yield descriptor, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)

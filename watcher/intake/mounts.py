@@ -1,4 +1,4 @@
-"""On what kind of file system a folder lies, by the kernel's table of mounts."""
+"""On what kind of file system a folder lies, and whether the kernel tells of all changes there."""
 
 import os
 import re
@@ -23,19 +23,34 @@ class Mount:
     point: str
     kind: str
     """Its type, such as ``ext4``."""
+    device: int | None = None
+    """``st_dev`` of what lies on it; None when the table does not say."""
 
     @property
     def is_network(self) -> bool:
         return self.kind in NETWORK
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether files can change there without an event: by other machines, or by a program behind FUSE.
 
-def read_mounts(table: str = MOUNTINFO) -> list[Mount]:
+        ``fuseblk`` is a disk that only the local FUSE program writes: what comes through the mount is told.
+        """
+        return self.is_network or self.kind == "fuse" or self.kind.startswith("fuse.")
+
+
+def read_mounts(table: str | None = None) -> list[Mount]:
     """All mounts, in the order they were made; none where the kernel has no such table."""
     try:
-        with open(table, encoding="utf-8", errors="surrogateescape") as lines:
+        with open(table or MOUNTINFO, encoding="utf-8", errors="surrogateescape") as lines:
             return list(_parse(lines))
     except OSError:
         return []
+
+
+def silent_devices(mounts: Sequence[Mount]) -> dict[int, str]:
+    """The kind of file system by ``st_dev``, of those on which files change without an event."""
+    return {mount.device: mount.kind for mount in mounts if mount.is_silent and mount.device is not None}
 
 
 def _parse(lines: Iterator[str]) -> Iterator[Mount]:
@@ -44,7 +59,12 @@ def _parse(lines: Iterator[str]) -> Iterator[Mount]:
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
         if separator and len(fields) > 4:
-            yield Mount(_unescaped(fields[4]), after.split(" ")[0])
+            yield Mount(_unescaped(fields[4]), after.split(" ")[0], _device(fields[2]))
+
+
+def _device(text: str) -> int | None:
+    major, _, minor = text.partition(":")
+    return os.makedev(int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
 
 
 def _unescaped(text: str) -> str:
