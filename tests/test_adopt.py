@@ -77,8 +77,8 @@ class Home:
         return sum(len(list(self.api.folders.upload_tasks(folder_id))) for folder_id in self.folders())
 
     def facts(self) -> dict[str, object]:
-        """What the ledger says of each file, but for times."""
-        return {name: replace(file, updated_at=0.0) for name, file in self.reports().items()}
+        """What the ledger says of each file, but for times and tries."""
+        return {name: replace(file, updated_at=0.0, attempts=0) for name, file in self.reports().items()}
 
 
 @pytest.fixture
@@ -184,6 +184,20 @@ def test_of_several_versions_of_a_texture_the_model_gets_the_assets_of_its_own(h
         outcome = home.adopt()
         assert (outcome.absent, outcome.spare) == ([], {})
         assert home.reports()["cube.obj"].upload_task_id == task
+
+
+def test_a_model_that_went_without_its_texture_and_one_that_went_with_it_are_kept_apart(home: Home) -> None:
+    for name in ("full", "bare"):
+        (home.path / name).mkdir()
+        (home.path / name / "cube.obj").write_text(CUBE)
+    (home.path / "full" / "cube.mtl").write_text(PAINT)
+    (home.path / "full" / "paint.png").write_bytes(PIXEL)
+    home.scan()
+    before = home.facts()
+    home.lose_ledger()
+    outcome = home.adopt()
+    assert (outcome.absent, outcome.spare) == ([], {})
+    assert home.facts() == before
 
 
 def test_of_equal_ones_the_oldest_is_taken_and_the_others_are_named(home: Home) -> None:

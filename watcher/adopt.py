@@ -172,31 +172,33 @@ class Adoption:
         self, held: Iterable[Held], main: SentFile, companions: Sequence[SentFile], listing: Listing
     ) -> list[Held]:
         """Those that are this very upload set, the oldest first."""
-        gaps: dict[Held, int] = {}
+        strangers: dict[Held, int] = {}
         for each in held:
             if self._owned(each) or not self._arrival.is_there(each.source, main):
                 continue
-            if (gap := self._gap(each, companions, listing)) is None:
+            if not all(self._may_be_there(file, listing) for file in companions):
                 continue
             if each.task is not None or self._assets(each):
-                gaps[each] = gap
-        # A model may be there with several versions of a texture, which no list ties to one or the other. Those that
-        # came with it are listed beside it.
-        return [each for each, gap in gaps.items() if gap == min(gaps.values())]
+                strangers[each] = self._strangers(each, companions, listing)
+        # A model may be there several times, with this or that version of a texture or without one, and no list ties
+        # a texture to its model. But files that came together are listed together.
+        return [each for each, count in strangers.items() if count == min(strangers.values())]
 
-    def _gap(self, main: Held, companions: Sequence[SentFile], listing: Listing) -> int | None:
-        """How far from a main file its companions are listed; None when one of them is not there."""
-        total = 0
+    def _may_be_there(self, file: SentFile, listing: Listing) -> bool:
+        """Whether a companion may lie in a folder; a server that lists no companions tells nothing about them."""
+        namesakes = list(listing.named(file.name))
+        if not namesakes:
+            return not listing.lists_companions
+        return any(self._arrival.is_there(each.source, file) for each in namesakes)
+
+    def _strangers(self, main: Held, companions: Sequence[SentFile], listing: Listing) -> int:
+        """How many files of an upload set and of the upload that brought ``main`` are not in both."""
+        came_with = listing.came_with(main)
+        shared = 0
         for file in companions:
-            namesakes = list(listing.named(file.name))
-            if not namesakes and not listing.lists_companions:
-                continue
-            namesakes.sort(key=lambda other: listing.gap(main, other))
-            there = next((other for other in namesakes if self._arrival.is_there(other.source, file)), None)
-            if there is None:
-                return None
-            total += listing.gap(main, there)
-        return total
+            namesakes = [each for each in listing.named(file.name) if each in came_with]
+            shared += any(self._arrival.is_there(each.source, file) for each in namesakes)
+        return len(companions) + len(came_with) - 2 * shared
 
     def _owned(self, held: Held) -> bool:
         if held.task is not None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from watcher.api import AssetApi, NotFound
@@ -34,16 +34,15 @@ class Listing:
             sources = {source.source_file_id: source for source in api.folders.source_files(folder_id)}
         except NotFound:
             tasks, sources = [], {}
-        places = {source_file_id: place for place, source_file_id in enumerate(sources)}
-        held = []
-        for task in tasks:
-            for conversion in task.conversion_tasks:
-                if (source := sources.pop(conversion.source_file_id or "", None)) is not None:
-                    held.append(Held(source, task))
-        newest_first = bool(held) and places[held[0].source.source_file_id] > places[held[-1].source.source_file_id]
-        self._places = {each: -place if newest_first else place for each, place in places.items()}
-        held += [Held(source, None) for source in sources.values()]
-        self.lists_companions = bool(sources)
+        task_of = {each.source_file_id: task for task in tasks for each in task.conversion_tasks if each.source_file_id}
+        held = [Held(source, task_of.get(source_file_id)) for source_file_id, source in sources.items()]
+        age = {task.upload_task_id: place for place, task in enumerate(tasks)}
+        with_task = [age[each.task.upload_task_id] for each in held if each.task is not None]
+        if with_task and with_task[0] > with_task[-1]:
+            held.reverse()  # the server lists the newest first
+        self._came_with = _together(held)
+        held.sort(key=lambda each: age[each.task.upload_task_id] if each.task is not None else len(age))
+        self.lists_companions = any(each.task is None for each in held)
         """Whether files are listed that came with a model. When not, a server may list none, ever."""
         self._by_name: defaultdict[str, list[Held]] = defaultdict(list)
         self._by_size: defaultdict[tuple[int | None, str], list[Held]] = defaultdict(list)
@@ -52,11 +51,9 @@ class Listing:
             self._by_name[name].append(each)
             self._by_size[each.source.size, extension_of(name)].append(each)
 
-    def gap(self, main: Held, companion: Held) -> int:
-        """How far behind a main file a companion is listed. Before it is farther than anywhere behind it: companions
-        follow their main file."""
-        gap = self._places[companion.source.source_file_id] - self._places[main.source.source_file_id]
-        return gap if gap > 0 else len(self._places) - gap
+    def came_with(self, main: Held) -> list[Held]:
+        """The files that came in the same upload, as far as the order of the list tells."""
+        return [each for each in self._came_with.get(main, ()) if each is not main]
 
     def named(self, name: str, size: int | None = None) -> Iterator[Held]:
         """The files of this name, whatever folder of its own each came from; with ``size`` only those of so many
@@ -69,3 +66,17 @@ class Listing:
     def sized(self, name: str, size: int) -> Iterator[Held]:
         """The files of so many bytes that bear the extension of ``name``, whatever they are called."""
         yield from self._by_size.get((size, extension_of(os.path.basename(name))), ())
+
+
+def _together(held: Iterable[Held]) -> dict[Held, list[Held]]:
+    """Files by the upload that they came in, from a list that begins with the oldest. Only what is converted for itself
+    names its upload task; its companions follow it."""
+    together: dict[Held, list[Held]] = {}
+    group: list[Held] = []
+    task: UploadTask | None = None
+    for each in held:
+        if each.task is not None and each.task is not task:
+            task, group = each.task, []
+        group.append(each)
+        together[each] = group
+    return together
