@@ -54,7 +54,7 @@ def _no_connection(error: httpx.ConnectError, host: str) -> tuple[Cause, str]:
     for reason in _reasons(error):
         match reason:
             case ssl.SSLCertVerificationError():
-                return Cause.CERTIFICATE, f"the certificate of {host} is not trusted ({reason.verify_message})"
+                return Cause.CERTIFICATE, _distrust(reason, host)
             case ssl.SSLError():
                 return Cause.TLS, f"no secure connection to {host} ({reason.reason or reason}); is it https at all?"
             case socket.gaierror():
@@ -66,6 +66,22 @@ def _no_connection(error: httpx.ConnectError, host: str) -> tuple[Cause, str]:
             case _:
                 pass
     return Cause.OTHER, f"no connection to {host} ({_root(error)})"
+
+
+def _distrust(error: ssl.SSLCertVerificationError, host: str) -> str:
+    """Why a certificate is not accepted, and what helps."""
+    match error.verify_code:
+        case 10:  # X509_V_ERR_CERT_HAS_EXPIRED
+            return f"the certificate of {host} has expired: it is to be renewed there, or the clock here is wrong"
+        case 9:  # X509_V_ERR_CERT_NOT_YET_VALID
+            return f"the certificate of {host} is not valid yet: the clock here, or there, is wrong"
+        case 62 | 64:  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+            return f"the certificate of {host} is for another name ({error.verify_message}); is base_url right?"
+        case _:
+            return (
+                f"the certificate of {host} is not trusted ({error.verify_message}); if its authority is your own, name"
+                " the file of the authority's certificate in the environment variable SSL_CERT_FILE"
+            )
 
 
 def _reasons(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,232 @@
+"""One upload meets one fault: it ends as it should, and what it sent is on the server once."""
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from watcher.model import FileState
+
+pytestmark = pytest.mark.usefixtures("soon_decided")
+Picture = Callable[[int], bytes]
+
+
+def nobody_there(exchange: Any) -> None:
+    exchange.client.close()
+
+
+def reset_in_mid_body(exchange: Any) -> None:
+    exchange.read(exchange.length // 2)
+    exchange.resets()
+
+
+def reset_after_the_body(exchange: Any) -> None:
+    exchange.forward(exchange.head, exchange.read())
+    exchange.resets()
+
+
+def silence_in_mid_body(exchange: Any) -> None:
+    exchange.read(exchange.length // 2)
+    exchange.stays_silent()
+
+
+def silence_after_the_body(exchange: Any) -> None:
+    exchange.forward(exchange.head, exchange.read())
+    exchange.stays_silent()
+
+
+def answer_cut_off(exchange: Any) -> None:
+    answer = exchange.forward(exchange.head, exchange.read())
+    exchange.client.sendall(answer[:-10])
+    exchange.client.close()
+
+
+def page(exchange: Any) -> None:
+    exchange.forward(exchange.head, exchange.read())
+    exchange.answers("200 OK", b"<html><title>Sign in</title>", "Content-Type: text/html")
+
+
+def half_of_the_json(exchange: Any) -> None:
+    exchange.forward(exchange.head, exchange.read())
+    exchange.answers("200 OK", b'{"upload_task_id": "0', "Content-Type: application/json")
+
+
+def login_page(exchange: Any) -> None:
+    exchange.answers("302 Found", b"", "Location: http://login.invalid/")
+
+
+def status(code: int, *headers: str) -> Callable[[Any], None]:
+    def answers(exchange: Any) -> None:
+        exchange.answers(f"{code} No", b'{"errorCode": 1, "message": "not now"}', *headers)
+
+    answers.__name__ = f"{code}"
+    return answers
+
+
+def busy_until(seconds: float) -> Callable[[Any], None]:
+    def answers(exchange: Any) -> None:
+        exchange.answers("429 Slow Down", b"", f"Retry-After: {formatdate(time.time() + seconds, usegmt=True)}")
+
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("fault", "uploads"),
+    [
+        (nobody_there, 2),
+        (reset_in_mid_body, 2),
+        (reset_after_the_body, 1),
+        (silence_in_mid_body, 2),
+        (silence_after_the_body, 1),
+        (answer_cut_off, 1),
+        (page, 1),
+        (half_of_the_json, 1),
+        (login_page, 2),
+        (status(408), 2),
+        (status(425), 2),
+        (status(429, "Retry-After: 1"), 2),
+        (busy_until(1.5), 2),
+        (status(500), 2),
+        (status(502), 2),
+        (status(503, "Retry-After: 1"), 2),
+        (status(504), 2),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_fault_that_passes_is_outlived_and_nothing_is_sent_twice(
+    station: Any, line: Any, picture: Picture, fault: Callable[[Any], None], uploads: int
+) -> None:
+    station.timeout = 0.4
+    line.once = [fault]
+    station.drops("a.png", picture(1))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert (report.state, report.error) == (FileState.DONE, None)
+    assert report.assets
+    assert station.on_server() == {"a.png": 1}
+    assert line.uploads == uploads
+
+
+@pytest.mark.parametrize("code", [400, 409, 413, 415, 422])
+def test_what_a_retry_cannot_cure_fails_at_once_with_the_servers_words_and_comes_back_with_retry(
+    station: Any, line: Any, picture: Picture, code: int
+) -> None:
+    line.once = [status(code)]
+    station.drops("a.png", picture(1))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert (report.state, line.uploads) == (FileState.FAILED, 1)
+    assert f"HTTP {code}" in report.error
+    assert report.error.endswith("not now")
+    station.retry()
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+    assert station.on_server() == {"a.png": 1}
+
+
+def test_what_fails_again_and_again_comes_back_when_the_file_changes(station: Any, line: Any, picture: Picture) -> None:
+    station.environ["WATCHER_UPLOAD__MAX_ATTEMPTS"] = "3"
+    line.once = [status(500)] * 3
+    path = station.drops("a.png", picture(1))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert report.error.startswith("given up after 3 attempts: uploadSourceFiles: the server failed (HTTP 500")
+    assert line.uploads == 3
+    path.write_bytes(picture(2))
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+
+
+def test_an_answer_before_the_body_is_through_is_heard(station: Any, line: Any) -> None:
+    """A server that finds a file too large says so at once, and reads no more."""
+
+    def too_large(exchange: Any) -> None:
+        exchange.read(1 << 16)
+        exchange.length = len(exchange.body)
+        exchange.answers("413 Too Large", b'{"message": "at most 1 MiB"}')
+        exchange.resets()
+
+    line.once = [too_large]
+    station.drops("a.png", bytes(40 << 20))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert report.state is FileState.FAILED
+    assert "at most 1 MiB" in report.error
+
+
+def test_who_is_slow_and_alive_is_not_given_up(station: Any, line: Any) -> None:
+    """The body takes four times as long as the timeout, and so does the answer."""
+
+    def slowly(exchange: Any) -> None:
+        for part in range(1, 17):
+            exchange.read(exchange.length * part // 16)
+            time.sleep(0.2)
+        answer = exchange.forward(exchange.head, exchange.body)
+        for start in range(0, len(answer), len(answer) // 16):
+            exchange.client.sendall(answer[start : start + len(answer) // 16])
+            time.sleep(0.2)
+
+    station.timeout = 0.8
+    line.once = [slowly]
+    # More than what the sockets' buffers swallow.
+    station.drops("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n" + b"#" * (8 << 20))
+    station.scan()
+    assert (station.reports()["a.off"].attempts, line.uploads) == (1, 1)
+    assert station.on_server() == {"a.off": 1}
+
+
+def test_a_file_that_the_server_chokes_on_holds_up_no_other(station: Any, line: Any, picture: Picture) -> None:
+    def chokes(exchange: Any) -> None:
+        if exchange.is_upload and b"poison" in exchange.read():
+            exchange.resets() if line.uploads % 2 else exchange.answers("500 Oops", b"{}")
+        else:
+            exchange.passes()
+
+    line.spoil = chokes
+    station.environ |= {"WATCHER_UPLOAD__WORKERS": "1", "WATCHER_UPLOAD__MAX_ATTEMPTS": "4"}
+    station.drops("0.png", picture(0) + b"poison")
+    for number in range(1, 6):
+        station.drops(f"{number}.png", picture(number))
+    closed = []
+    with station.daemon() as daemon:
+        while not daemon.at_rest():
+            closed.append(daemon.gate.reason)
+            time.sleep(0.01)
+    assert set(closed) == {None}, "the server is not away"
+    states = station.states()
+    assert states.pop("0.png") is FileState.FAILED
+    assert set(states.values()) == {FileState.DONE}
+    assert "given up after 4 attempts" in station.reports()["0.png"].error
+
+
+def test_a_rejected_upload_fails_with_the_servers_words_and_is_removed_when_it_is_tried_again(
+    station: Any, line: Any, picture: Picture
+) -> None:
+    rejects = True
+
+    def rejected(exchange: Any) -> None:
+        exchange.read()
+        answer = exchange.forward(exchange.head, exchange.body)
+        if rejects and "upload-tasks" in exchange.path:
+            answer = answer.replace(b'"status":"success","conv', b'"status":"rejected","message":"no room","conv')
+            head, _, body = answer.partition(b"\r\n\r\n")
+            exchange.client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        else:
+            exchange.client.sendall(answer)
+
+    line.spoil = rejected
+    station.drops("a.png", picture(1))
+    station.scan()
+    assert station.states() == {"a.png": FileState.FAILED}
+    assert station.reports()["a.png"].error == "the server rejected the upload: no room"
+    station.retry()
+    station.scan()
+    assert station.states() == {"a.png": FileState.FAILED}
+    assert station.on_server() == {"a.png": 1}, "what was rejected was removed before it was sent again"
+    rejects = False
+    station.retry()
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 2), "the server had come to think better of it"
