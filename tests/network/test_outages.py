@@ -334,7 +334,6 @@ def test_after_24_outages_there_are_no_more_threads_files_and_memory_than_before
         for _ in range(24):
             outage()
         after = threads(), len(os.listdir("/proc/self/fd")), memory()
-    print(f"threads, descriptors, MiB: {before} {after}")
     assert after[0] <= before[0] + 1
     assert after[1] <= before[1] + 4
     assert after[2] <= before[2] + 3.0
