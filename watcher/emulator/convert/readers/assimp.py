@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from watcher.emulator.convert.bones import inverse_of
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Mesh, Model, Node, Primitive
@@ -16,7 +17,7 @@ from watcher.emulator.convert.readers import assimp_library as library
 from watcher.emulator.convert.readers.assimp_files import JobFiles
 from watcher.emulator.convert.readers.assimp_materials import Materials
 from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
-from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, inverse_of, skeletons
+from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, skeletons
 from watcher.emulator.convert.scene_graph import Tree
 from watcher.formats import extension_of
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from watcher.emulator.convert.bones import strongest
 from watcher.emulator.convert.model import Bytes, Doubles, Floats, Primitive
 from watcher.emulator.convert.readers import assimp_library as library
 from watcher.emulator.convert.surface import (
@@ -21,8 +22,6 @@ from watcher.emulator.convert.surface import (
 
 _FACE = np.dtype({"names": ["count", "indices"], "formats": ["<u4", "<u8"], "offsets": [0, 8], "itemsize": 16})
 _WEIGHT = np.dtype([("vertex", "<u4"), ("weight", "<f4")])
-_INFLUENCES = 4
-"""Bones that may move one vertex."""
 
 
 def array_at(address: int | None, shape: tuple[int, ...], kind: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -109,29 +108,16 @@ def _colors(mesh: library.Mesh, count: int, corners: npt.NDArray[np.int64]) -> B
 def _skin(
     mesh: library.Mesh, places: Mapping[str, int], count: int
 ) -> tuple[npt.NDArray[np.uint16] | None, Floats | None]:
-    """The bones that move each vertex most, (vertices, 4), and their weights, which sum up to one."""
     rows = []
     for bone in library.items(mesh.bones, mesh.bone_count):
         place = places.get(str(bone.name))
         influences = array_at(bone.weights, (bone.weight_count,), _WEIGHT)
         if place is not None:
-            rows.append((np.full(len(influences), place), influences["vertex"], influences["weight"]))
+            rows.append((influences["vertex"].astype(np.int64), np.full(len(influences), place), influences["weight"]))
     if not rows:
         return None, None
-    bone_of, vertex, weight = (np.concatenate(column) for column in zip(*rows, strict=True))
-    fit = (vertex < count) & (weight > 0) & np.isfinite(weight)
-    bone_of, vertex, weight = bone_of[fit], vertex[fit].astype(np.int64), weight[fit]
-    order = np.lexsort((-weight, vertex))
-    bone_of, vertex, weight = bone_of[order], vertex[order], weight[order]
-    rank = np.arange(len(vertex)) - np.searchsorted(vertex, vertex)
-    kept = rank < _INFLUENCES
-    joints = np.zeros((count, _INFLUENCES), np.uint16)
-    weights = np.zeros((count, _INFLUENCES), np.float32)
-    joints[vertex[kept], rank[kept]] = bone_of[kept]
-    weights[vertex[kept], rank[kept]] = weight[kept]
-    total = weights.sum(axis=1, keepdims=True)
-    weights /= np.where(total > 0, total, np.float32(1))
-    return joints, weights
+    vertex, bone_of, weight = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return strongest(vertex, bone_of, weight, count)
 
 
 def matrix_of(values: Any) -> Doubles:

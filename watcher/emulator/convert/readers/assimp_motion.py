@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from watcher.emulator.convert.model import Animation, Bone, Doubles, Moved, Skeleton, Track
+from watcher.emulator.convert.bones import bones_of
+from watcher.emulator.convert.model import Animation, Doubles, Moved, Skeleton, Track
 from watcher.emulator.convert.readers import assimp_library as library
 from watcher.emulator.convert.readers.assimp_meshes import array_at
 from watcher.emulator.convert.scene_graph import Tree
@@ -38,27 +39,12 @@ def skeletons(tree: Tree, bound: Iterable[Iterable[str]], inverse_binds: dict[st
         if members:
             touched = [group for group in groups if group & members]
             groups = [group for group in groups if not group & members] + [members.union(*touched)]
-    return [_skeleton(tree, sorted(group)[:_MOST_BONES], inverse_binds) for group in groups]
-
-
-def _skeleton(tree: Tree, members: list[int], inverse_binds: dict[str, Doubles]) -> Skeleton:
-    place = {node: at for at, node in enumerate(members)}
-    bones = []
-    for node in members:
-        parent = place.get(tree.parent.get(node, -1))
-        rest = tree.matrix[node] if parent is None else tree.nodes[node].matrix
-        name = tree.nodes[node].name
-        inverse = inverse_binds.get(name)
-        bones.append(Bone(name, parent, rest, inverse_of(tree.matrix[node]) if inverse is None else inverse))
-    return Skeleton(tree.nodes[members[0]].name, bones)
-
-
-def inverse_of(matrix: Doubles) -> Doubles:
-    """The inverse; an identity when there is none."""
-    try:
-        return np.linalg.inv(matrix).astype(np.float64)
-    except np.linalg.LinAlgError:
-        return np.eye(4)
+    made = []
+    for group in groups:
+        joints = sorted(group)[:_MOST_BONES]
+        binds = [inverse_binds.get(tree.nodes[joint].name) for joint in joints]
+        made.append(Skeleton(tree.nodes[joints[0]].name, bones_of(tree, joints, binds)))
+    return made
 
 
 def animated_names(scene: library.Scene) -> list[str]:

@@ -2,15 +2,17 @@
 
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
+from watcher.emulator.convert.bones import bones_of
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Doubles, Mesh, Model, Node, Primitive
-from watcher.emulator.convert.readers.dae_document import Document, figures
+from watcher.emulator.convert.model import Animation, Mesh, Model, Node, Primitive, Skeleton, Track
+from watcher.emulator.convert.readers.dae_document import Document
 from watcher.emulator.convert.readers.dae_geometry import read_geometry
 from watcher.emulator.convert.readers.dae_materials import Materials
-from watcher.emulator.convert.transform import X_UP_TO_Y_UP, Z_UP_TO_Y_UP, compose
+from watcher.emulator.convert.readers.dae_motion import Tracks, channels_by_node, matrix_of, steps_of
+from watcher.emulator.convert.readers.dae_skin import Skin, read_skin
+from watcher.emulator.convert.scene_graph import Tree
+from watcher.emulator.convert.transform import X_UP_TO_Y_UP, Z_UP_TO_Y_UP
 
 _UP_AXES = {"Z_UP": Z_UP_TO_Y_UP, "X_UP": X_UP_TO_Y_UP}
 _MOST_NODES = 20_000
@@ -32,6 +34,11 @@ class _Reader:
         self._materials = Materials(document, self._model, conversion)
         self._geometries: dict[str, list[tuple[str, Primitive]]] = {}
         self._meshes: dict[tuple[str, tuple[int | None, ...]], int] = {}
+        self._elements: dict[int, Element] = {}
+        """By node of the model."""
+        self._skins: dict[str, Skin | None] = {}
+        self._skinned: dict[int, tuple[Skin, Element]] = {}
+        """By mesh its skin, and the instance that names the skeleton."""
 
     def read(self) -> Model:
         root = self._document.root
@@ -49,16 +56,59 @@ class _Reader:
         else:
             self._model.roots = nodes
         self._materials.add_unbound()
-        if root.find("library_animations") is not None:
-            self._conversion.note("animations were left out")
+        self._read_motion()
         return self._model
+
+    def _read_motion(self) -> None:
+        """Add the skeletons of all skins, and what the animations move: of each skeleton, and beside them."""
+        tree = Tree(self._model)
+        skeleton_of: dict[int, int] = {}
+        made: dict[tuple[int, ...], int] = {}
+        for mesh, (skin, instance) in self._skinned.items():
+            joints = self._joints(skin, instance)
+            if joints is None:
+                self._conversion.warn(f"the skin of {self._model.meshes[mesh].name} names joints that are not there")
+                continue
+            if joints not in made:
+                made[joints] = len(self._model.skeletons)
+                bones = bones_of(tree, joints, list(skin.inverse_binds))
+                self._model.skeletons.append(Skeleton(bones[0].name, bones))
+                for joint in joints:
+                    skeleton_of.setdefault(joint, made[joints])
+            self._model.meshes[mesh].skeleton = made[joints]
+        channels = channels_by_node(self._document, self._conversion)
+        tracks = Tracks(self._conversion)
+        parts: dict[int | None, list[Track]] = {}
+        for at, element in self._elements.items():
+            moving = channels.pop(element.get("id", ""), ())
+            found = tracks.of(self._model.nodes[at].name, steps_of(element), list(moving))
+            if found:
+                parts.setdefault(skeleton_of.get(at), []).extend(found)
+        for skeleton, found in parts.items():
+            duration = max(float(track.times[-1]) for track in found)
+            self._model.animations.append(Animation(self._conversion.title, duration, found, skeleton))
+
+    def _joints(self, skin: Skin, instance: Element) -> tuple[int, ...] | None:
+        """The nodes that are the joints of a skin: by sid below its skeleton, else by sid or id anywhere."""
+        roots = [self._document.target(e.text.strip(), "node") for e in instance.iterfind("skeleton") if e.text]
+        node_of = {id(element): at for at, element in reversed(self._elements.items())}
+        names: dict[str, int] = {}
+        for within in (*(root for root in roots if root is not None), self._document.root):
+            for element in within.iter("node"):
+                if id(element) in node_of:
+                    for name in (element.get("sid"), element.get("id")):
+                        names.setdefault(name or "", node_of[id(element)])
+        found = [names.get(joint) for joint in skin.joints]
+        joints = tuple(at for at in found if at is not None)
+        return joints if len(joints) == len(found) else None
 
     def _node(self, element: Element, depth: int) -> int:
         if depth > _DEEPEST or len(self._model.nodes) >= _MOST_NODES:
             raise ConversionFailed("the scene of this COLLADA file is nested too deeply, or has too many nodes")
         number = len(self._model.nodes)
-        node = Node(element.get("name") or element.get("id") or f"node {number}", _matrix(element))
+        node = Node(element.get("name") or element.get("id") or f"node {number}", matrix_of(steps_of(element)))
         self._model.nodes.append(node)
+        self._elements[number] = element
         for child in element:
             if child.tag == "node":
                 node.children.append(self._node(child, depth + 1))
@@ -74,13 +124,15 @@ class _Reader:
 
     def _show(self, node: Node, instance: Element) -> None:
         """Give a node a mesh; a second one gets a node of its own."""
-        geometry = self._geometry(instance)
+        geometry, skin_element = self._geometry(instance)
         if geometry is None:
             self._conversion.warn(f"the geometry {instance.get('url')!r} is not defined")
             return
-        name = geometry.get("id") or geometry.get("name") or str(id(geometry))
+        name = f"{id(geometry)} {id(skin_element)}"
+        skin = self._skins.get(name)
         if name not in self._geometries:
-            self._geometries[name] = read_geometry(geometry, self._document, self._conversion)
+            skin = self._skins[name] = None if skin_element is None else read_skin(skin_element, self._document)
+            self._geometries[name] = read_geometry(geometry, skin, self._document, self._conversion)
             self._conversion.progress(min(0.95, 0.3 + 0.05 * len(self._geometries)))
         primitives = self._geometries[name]
         if not primitives:
@@ -89,7 +141,9 @@ class _Reader:
         materials = tuple(self._materials.get(bound.get(symbol)) for symbol, _ in primitives)
         if (name, materials) not in self._meshes:
             self._meshes[name, materials] = len(self._model.meshes)
-            mesh = Mesh(geometry.get("name") or name, [])
+            if skin is not None:
+                self._skinned[len(self._model.meshes)] = (skin, instance)
+            mesh = Mesh(geometry.get("name") or geometry.get("id") or "mesh", [])
             for (_, primitive), material in zip(primitives, materials, strict=True):
                 mesh.primitives.append(
                     Primitive(
@@ -98,6 +152,8 @@ class _Reader:
                         normals=primitive.normals,
                         uvs=primitive.uvs,
                         colors=primitive.colors,
+                        bones=primitive.bones,
+                        weights=primitive.weights,
                         material=material,
                     )
                 )
@@ -109,32 +165,16 @@ class _Reader:
             node.children.append(len(self._model.nodes))
             self._model.nodes.append(Node(self._model.meshes[number].name, mesh=number))
 
-    def _geometry(self, instance: Element) -> Element | None:
-        """The geometry that is shown; a skinned or morphed one in its resting shape."""
+    def _geometry(self, instance: Element) -> tuple[Element | None, Element | None]:
+        """The geometry that is shown, in its resting shape, and the skin that moves it."""
         found = self._document.target(instance.get("url"), "geometry", "controller")
+        skin = None
         for _ in range(4):
             if found is None or found.tag == "geometry":
-                return found
+                return found, skin
             inner = found.find("skin")
+            if inner is not None and skin is None:
+                skin = inner
             inner = found.find("morph") if inner is None else inner
             found = self._document.target(inner.get("source") if inner is not None else None, "geometry", "controller")
-        return None
-
-
-def _matrix(element: Element) -> Doubles:
-    """All transformations of a node, in the order in which they stand."""
-    matrix = np.eye(4)
-    zero, one, straight = np.zeros(3), np.ones(3), np.array([0.0, 0.0, 0.0, 1.0])
-    for child in element:
-        match child.tag:
-            case "matrix" if (values := figures(child, 16)) is not None:
-                matrix = matrix @ values.reshape(4, 4)
-            case "translate" if (values := figures(child, 3)) is not None:
-                matrix = matrix @ compose(values, straight, one)
-            case "scale" if (values := figures(child, 3)) is not None:
-                matrix = matrix @ compose(zero, straight, values)
-            case "rotate" if (values := figures(child, 4)) is not None:
-                half = np.radians(values[3]) / 2
-                axis = values[:3] / (np.linalg.norm(values[:3]) or 1.0)
-                matrix = matrix @ compose(zero, np.append(axis * np.sin(half), np.cos(half)), one)
-    return matrix
+        return None, None

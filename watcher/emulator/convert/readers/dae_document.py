@@ -31,6 +31,12 @@ class Document:
             self._sources[url] = self._read_source(url)
         return self._sources[url]
 
+    def names(self, url: str) -> list[str]:
+        """The words of a source of names or ids; none when there is no such source."""
+        element = self.target(url, "source")
+        array = next((e for e in element or () if e.tag in ("Name_array", "IDREF_array")), None)
+        return [] if array is None else (array.text or "").split()
+
     def _read_source(self, url: str) -> Doubles:
         element = self.target(url, "source")
         if element is None:

@@ -9,6 +9,7 @@ from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Primitive
 from watcher.emulator.convert.readers.dae_document import Document, whole
+from watcher.emulator.convert.readers.dae_skin import Skin
 from watcher.emulator.convert.readers.text import whole_numbers
 from watcher.emulator.convert.surface import (
     from_bottom,
@@ -22,7 +23,9 @@ from watcher.emulator.convert.surface import (
 _LINES = ("lines", "linestrips")
 
 
-def read_geometry(geometry: Element, document: Document, conversion: Conversion) -> list[tuple[str, Primitive]]:
+def read_geometry(
+    geometry: Element, skin: Skin | None, document: Document, conversion: Conversion
+) -> list[tuple[str, Primitive]]:
     """Primitives with the symbols of their materials. Raises ConversionFailed when an index is out of range."""
     mesh = geometry.find("mesh")
     name = geometry.get("name") or geometry.get("id") or "geometry"
@@ -34,13 +37,13 @@ def read_geometry(geometry: Element, document: Document, conversion: Conversion)
         if element.tag in _LINES:
             conversion.note(f"lines of the geometry {name} were left out")
         elif element.tag in ("triangles", "polylist", "polygons", "tristrips", "trifans"):
-            primitive = _primitive(element, document)
+            primitive = _primitive(element, skin, document)
             if primitive is not None:
                 found.append((element.get("material", ""), primitive))
     return found
 
 
-def _primitive(element: Element, document: Document) -> Primitive | None:
+def _primitive(element: Element, skin: Skin | None, document: Document) -> Primitive | None:
     inputs = [(i.get("semantic", ""), i.get("source", ""), whole(i, "offset", 0), whole(i, "set", 0))
               for i in element.findall("input")]  # fmt: skip
     width = max((offset for _, _, offset, _ in inputs), default=0) + 1
@@ -89,12 +92,17 @@ def _primitive(element: Element, document: Document) -> Primitive | None:
     if colors is not None:
         rgba = np.full((len(colors), 4), 255, np.uint8)
         rgba[:, : min(4, colors.shape[1])] = np.clip(colors[:, :4], 0, 1) * 255 + 0.5
+    moved = corners[flat]
+    if skin is not None:
+        require_in_range(moved, len(skin.bones))
     return primitive_of(
         positions,
-        corners[chosen],
+        moved.reshape(-1, 3),
         normals=None if normals is None else unit(normals[:, :3]).astype(np.float32),
         uvs=None if uvs is None else from_bottom(uvs),
         colors=rgba,
+        bones=None if skin is None else skin.bones[moved],
+        weights=None if skin is None else skin.weights[moved],
     )
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from watcher.emulator.convert.bones import bones_of
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Animation, Bone, Doubles, Model, Moved, Skeleton, Track
+from watcher.emulator.convert.model import Animation, Doubles, Model, Moved, Skeleton, Track
 from watcher.emulator.convert.readers.gltf_buffers import Buffers
 from watcher.emulator.convert.scene_graph import Tree
 
@@ -39,7 +40,7 @@ class Motion:
             skeletons[at] = len(self._model.skeletons)
             for joint in joints:
                 self._skeleton_of_node.setdefault(joint, skeletons[at])
-            bones = self._bones(joints, self._inverse_binds(skin, at))
+            bones = bones_of(self._tree, joints, list(self._inverse_binds(skin, at)))
             self._model.skeletons.append(Skeleton(skin.get("name") or f"skeleton {at}", bones))
         return skeletons
 
@@ -63,20 +64,6 @@ class Motion:
                 duration = max(float(track.times[-1]) for track in tracks)
                 name = animation.get("name") or f"animation {at}"
                 self._model.animations.append(Animation(name, duration, tracks, skeleton))
-
-    def _bones(self, joints: list[int], inverse_binds: Doubles) -> list[Bone]:
-        own = {joint: at for at, joint in reversed(list(enumerate(joints)))}
-        bones = []
-        for joint, inverse_bind in zip(joints, inverse_binds, strict=True):
-            rest = self._model.nodes[joint].matrix
-            parent = None
-            for ancestor in self._tree.ancestors(joint):
-                if ancestor in own:
-                    parent = own[ancestor]
-                    break
-                rest = self._model.nodes[ancestor].matrix @ rest
-            bones.append(Bone(self._model.nodes[joint].name, parent, rest, inverse_bind))
-        return bones
 
     def _inverse_binds(self, skin: dict[str, Any], at: int) -> Doubles:
         count = len(skin["joints"])
