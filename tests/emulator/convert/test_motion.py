@@ -90,6 +90,44 @@ frame 1 {
 """
 
 
+def source(name: str, stride: int, numbers: str) -> str:
+    count = len(numbers.split())
+    return (
+        f'<source id="{name}"><float_array id="{name}-a" count="{count}">{numbers}</float_array><technique_common>'
+        f'<accessor source="#{name}-a" count="{count // stride}" stride="{stride}"/></technique_common></source>'
+    )
+
+
+def dae(weights: str = "<vcount>1 1 2</vcount><v>0 0 1 0 0 1 1 1</v>", channel: str = "hand/move.X") -> str:
+    """A triangle that two joints move, one below the other, and an animation of one number of the second."""
+    unit = "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 "
+    return (
+        "<COLLADA><library_geometries><geometry id='g' name='flag'><mesh>"
+        + source("p", 3, "0 0 0 1 0 0 0 1 0")
+        + "<vertices id='v'><input semantic='POSITION' source='#p'/></vertices>"
+        "<triangles count='1'><input semantic='VERTEX' source='#v' offset='0'/><p>0 1 2</p></triangles></mesh>"
+        "</geometry></library_geometries><library_controllers><controller id='c'><skin source='#g'>"
+        "<bind_shape_matrix>2 0 0 0 0 2 0 0 0 0 2 0 0 0 0 1</bind_shape_matrix>"
+        "<source id='j'><Name_array count='2'>Arm Hand</Name_array></source>"
+        + source("b", 16, unit * 2)
+        + source("w", 1, "1 0.5")
+        + "<joints><input semantic='JOINT' source='#j'/><input semantic='INV_BIND_MATRIX' source='#b'/></joints>"
+        "<vertex_weights count='3'><input semantic='JOINT' source='#j' offset='0'/>"
+        f"<input semantic='WEIGHT' source='#w' offset='1'/>{weights}</vertex_weights></skin></controller>"
+        "</library_controllers><library_animations><animation><animation>"
+        + source("t", 1, "0 1")
+        + source("o", 1, "5 9")
+        + "<sampler id='s'><input semantic='INPUT' source='#t'/><input semantic='OUTPUT' source='#o'/></sampler>"
+        f"<channel source='#s' target='{channel}'/></animation></animation></library_animations>"
+        "<library_visual_scenes><visual_scene id='x'>"
+        "<node id='top'><translate>0 0 7</translate><node id='arm' sid='Arm' name='Arm'><translate>0 1 0</translate>"
+        "<node id='hand' sid='Hand' name='Hand'><translate sid='move'>5 6 7</translate>"
+        "<rotate sid='turn'>0 0 1 0</rotate></node></node></node>"
+        "<node id='n'><instance_controller url='#c'><skeleton>#arm</skeleton></instance_controller></node>"
+        "</visual_scene></library_visual_scenes><scene><instance_visual_scene url='#x'/></scene></COLLADA>"
+    )
+
+
 def of_type(result: ConversionResult, kind: str) -> list[ConvertedAsset]:
     return [asset for asset in result.assets if asset.type == kind]
 
@@ -260,3 +298,64 @@ def test_a_vertex_follows_the_bones_that_its_weights_name(convert: Convert) -> N
     weights = np.frombuffer(data, "<f4", 12, channels["weight"]["dataOffset"]).reshape(3, 4)
     assert weights.tolist() == [[1, 0, 0, 0]] * 3
     assert sorted(names[bone] for bone in bones[:, 0]) == ["arm", "arm", "origin"]
+
+
+def test_a_skin_of_collada_becomes_a_skeleton_and_weights(convert: Convert) -> None:
+    result = convert("a.dae", {"a.dae": dae()})
+    [skeleton] = of_type(result, "skeleton")
+    bones = skeleton.description["bones"]
+    assert [(bone["name"], bone["parentIndex"], bone["position"]) for bone in bones] == [
+        ("Arm", -1, [0, 1, 7]),
+        ("Hand", 0, [5, 6, 7]),
+    ]
+    assert skeleton.payload is not None
+    assert np.frombuffer(skeleton.payload.read_bytes(), "<f4")[:16:5].tolist() == [2, 2, 2, 1], "with the bind shape"
+    [mesh] = of_type(result, "mesh")
+    channels = {c["semantic"]: c for c in mesh.description["submeshes"][0]["channels"]}
+    assert mesh.payload is not None
+    data = mesh.payload.read_bytes()
+    assert np.frombuffer(data, "<u2", 12, channels["bone_id"]["dataOffset"]).reshape(3, 4)[:2, 0].tolist() == [0, 1]
+    assert np.frombuffer(data, "<f4", 12, channels["weight"]["dataOffset"]).reshape(3, 4).tolist() == [
+        [1, 0, 0, 0],
+        [1, 0, 0, 0],
+        [0.5, 0.5, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("channel", "moved", "last"),
+    [
+        ("hand/move.X", "position", [9, 6, 7]),
+        ("hand/move(2)", "position", [5, 6, 9]),
+        ("hand/turn.ANGLE", "orientation", [0, 0, np.sin(np.radians(4.5)), np.cos(np.radians(4.5))]),
+    ],
+)
+def test_an_animation_of_collada_moves_one_number_of_a_transformation(
+    channel: str, moved: str, last: list[float], convert: Convert
+) -> None:
+    result = convert("a.dae", {"a.dae": dae(channel=channel)})
+    [animation] = of_type(result, "animation")
+    assert animation.description["durationInMs"] == 1000
+    assert animation.description["skeletonRef"] == f"asset:{of_type(result, 'skeleton')[0].key}"
+    times, values = track(animation, "Hand", moved)
+    assert times == [0, 1]
+    assert values[1] == pytest.approx(last)
+    assert result.log == ""
+
+
+def test_a_channel_of_collada_that_moves_nothing_known_is_in_the_log(convert: Convert) -> None:
+    result = convert("a.dae", {"a.dae": dae(channel="hand/move.Q")})
+    assert of_type(result, "animation") == []
+    assert "1 channels of animations move no place of a node and were left out" in result.log
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ("<vcount>1 1 2</vcount><v>0 0 1 0 0 1</v>", "the weights of a skin are not complete"),
+        ("<vcount>1 1 2</vcount><v>0 0 1 0 0 1 1 9</v>", "a skin names a weight that is not there"),
+        ("<vcount>1 1</vcount><v>0 0 1 0</v>", "names the vertex 2, but there are only 2"),
+    ],
+)
+def test_a_damaged_skin_of_collada_is_refused(weights: str, reason: str, refuse: Refuse) -> None:
+    assert reason in refuse("a.dae", {"a.dae": dae(weights)}).reason
