@@ -92,8 +92,10 @@ class Caretaker:
                 self._failed(owed, error)
             else:
                 self._gate.open()
-        next_due = self._ledger.owed.next_due(drops)
-        return IDLE if next_due is None else min(IDLE, max(0.05, next_due - clock.now()))
+        if len(due) == BATCH:
+            return 0.0
+        next_due = self._ledger.owed.next_due(now)
+        return IDLE if next_due is None else min(IDLE, max(0.05, next_due - now))
 
     def _waits(self, owed: Owed, now: float) -> bool:
         """Whether it is not to be done, or not yet; the ledger knows by then."""
@@ -174,8 +176,9 @@ class Caretaker:
         if self._gate.failed(error, now):
             self._ledger.owed.put_off(owed.upload_id, now)
             return
-        if isinstance(error, Forbidden | NotFound) and (reason := self._access.lost(self._drops[owed.drop], now)):
-            self._ledger.owed.put_off(owed.upload_id, now, reason)
+        drop = self._drops.get(owed.drop)  # what was begun is brought to its end, whatever is configured now
+        if drop and isinstance(error, Forbidden | NotFound) and (reason := self._access.lost(drop, now)):
+            self._ledger.owed.put_off(owed.upload_id, now + IDLE, reason)
             return
         attempts = owed.attempts + 1
         _log.warning(

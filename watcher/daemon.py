@@ -173,6 +173,7 @@ class Daemon:
                 cut=self._cut,
                 backoff=backoff,
                 progress=self.progress,
+                scanned=self.intake.scanned,
                 on_sent=lambda: wake("tracker", "reconcile", "caretaker"),
             )
             for number in range(settings.upload.workers)

@@ -28,7 +28,7 @@ from watcher.api.models import UploadStatus
 from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.intake.observe import Hint, Hints
-from watcher.ledger import FormerPlace, Job, Ledger, Verdict
+from watcher.ledger import Job, Ledger, Verdict
 from watcher.model import Drop, OnMove
 from watcher.remote import RemoteFolders
 from watcher.removal import look
@@ -40,6 +40,8 @@ IDLE = 1.0
 """Seconds between looks at an empty queue (it is woken when something comes)."""
 
 
+LOOK_AGAIN = 0.3
+"""Seconds until a set is looked at again that may have been moved here."""
 LATE_SECONDS = 60.0
 """A server that got a whole upload and was too slow to say so may still be at it for so long."""
 GATEWAY_TIMEOUT = 504
@@ -111,6 +113,7 @@ class Uploader:
         cut: threading.Event,
         backoff: Backoff,
         progress: Progress,
+        scanned: Callable[[str], bool],
         on_sent: Callable[[], None] = lambda: None,
     ) -> None:
         """
@@ -118,6 +121,7 @@ class Uploader:
             hints: where to tell the intake that a file changed under our hands.
             stop: no upload begins any more, and hashing is cut off at the next chunk.
             cut: sending is cut off at the next chunk, too.
+            scanned: whether a drop was scanned in full once.
             on_sent: called when an upload was taken by the server, or may have been.
         """
         self.name = f"upload-{number}"
@@ -132,6 +136,7 @@ class Uploader:
         self._cut = cut
         self._backoff = backoff
         self._progress = progress
+        self._scanned = scanned
         self._on_sent = on_sent
         self._unfinished: _Attempt | None = None
 
@@ -186,6 +191,9 @@ class Uploader:
                     self._ledger.uploads.hashed(source.member, source.hash())
             digests = [source.hash() for source in sources.files]
             try:
+                if self._may_come_from_elsewhere(job, digests[0]):
+                    self._ledger.uploads.put_back(job, clock.now() + LOOK_AGAIN, None, clock.now())
+                    return
                 folder_id = self._place(drop, job, digests)
                 if self._stop.is_set():
                     raise Stopped
@@ -209,14 +217,22 @@ class Uploader:
             finally:
                 self._progress.end(job.main.path)
 
+    def _may_come_from_elsewhere(self, job: Job, digest: str) -> bool:
+        """Whether the set is to wait: it may have been moved, and the scan has not yet come to where from."""
+        for place in self._ledger.moves.former_places(job, digest):
+            if os.path.lexists(place.path):
+                continue
+            if place.same_inode:  # there is no doubt; the intake may learn of it later
+                self._ledger.intake.vanished(place.drop, [place.path], clock.now())
+            elif place.drop in self._drops and not self._scanned(place.drop):
+                return True
+        return False
+
     def _place(self, drop: Drop, job: Job, digests: Sequence[str]) -> str | None:
         """The remote folder that the set goes to; None when it was uploaded from where it lay before.
 
         With ``on_move = "keep"`` the server is not asked about a set that was moved, nor is its new folder made there.
         """
-        for place in self._ledger.moves.former_places(job, digests[0]):
-            if _left(place):
-                self._ledger.intake.vanished(place.drop, [place.path], clock.now())
         follows = drop.on_move is OnMove.FOLLOW
         folder_id = self._folders.folder_for(drop, job.main.path) if follows else None
         digest = _set_digest(job, digests)
@@ -331,12 +347,3 @@ class Uploader:
 
 def _set_digest(job: Job, digests: Sequence[str]) -> str:
     return set_digest([(member.name, digest) for member, digest in zip(job.members, digests, strict=True)])
-
-
-def _left(place: FormerPlace) -> bool:
-    """Whether a file is surely not there any more: its drop can be read, holds something, and this is not in it."""
-    try:
-        with os.scandir(place.drop) as entries:
-            return next(entries, None) is not None and not os.path.lexists(place.path)
-    except OSError:
-        return False

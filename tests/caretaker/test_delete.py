@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from watcher.caretaker import Caretaker
+from watcher.dry_run import dry_run
 from watcher.ledger import Ledger, OwedWork
 from watcher.ledger import owed as owed_room
 from watcher.model import FileState, Role
@@ -198,3 +199,15 @@ def test_a_policy_that_was_taken_back_deletes_nothing(
     assert deleting.contents() == [picture(1)]
     with Ledger(deleting.state / LEDGER, read_only=True) as ledger:
         assert ledger.report.owed() == []
+
+
+def test_a_dry_run_owes_and_removes_nothing(deleting: Any, picture: Callable[[int], bytes]) -> None:
+    path = deleting.write("a.png", picture(1))
+    deleting.scan()
+    path.unlink()
+    with dry_run(deleting.settings().drops, deleting.state / LEDGER) as plan:
+        assert plan.counts.states[FileState.GONE] == 1
+    assert deleting.report("a.png").state is FileState.DONE
+    with Ledger(deleting.state / LEDGER, read_only=True) as ledger:
+        assert ledger.report.owed() == []
+    assert deleting.contents() == [picture(1)]

@@ -23,6 +23,8 @@ class FormerPlace:
 
     drop: str
     path: str
+    same_inode: bool
+    """Whether it was the very same file on the disk."""
 
 
 class MoveLedger:
@@ -38,14 +40,20 @@ class MoveLedger:
             digest: of the main file.
         """
         rows = self._connection.rows(
-            "SELECT p.path AS drop_path, d.path AS dir, f.name FROM members b JOIN uploads u ON u.id = b.upload_id"
+            "SELECT p.path AS drop_path, d.path AS dir, f.name, f.dev = n.dev AND f.ino = n.ino AS same_inode"
+            " FROM members b JOIN uploads u ON u.id = b.upload_id"
             " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " JOIN files n ON n.id = ?"
             " WHERE b.digest = ? AND b.position = 0 AND u.state != 'void' AND f.state != 'gone' AND f.id != ?"
             " AND f.digest = b.digest LIMIT ?",
-            (digest, job.main.file_id, LOOKED_AT),
+            (job.main.file_id, digest, job.main.file_id, LOOKED_AT),
         )
         return [
-            FormerPlace(os.fsdecode(row["drop_path"]), os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])))
+            FormerPlace(
+                os.fsdecode(row["drop_path"]),
+                os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+                bool(row["same_inode"]),
+            )
             for row in rows
         ]
 

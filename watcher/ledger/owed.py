@@ -13,6 +13,8 @@ from watcher.model import Drop, SentFile
 
 MANY_FILES = 20
 """So many deletions at once count as many; when they are more than half of a drop's files too, a person is asked."""
+LONGEST_GOING_SECONDS = 600.0
+"""After so long what went away first is removed also when more goes away all the time."""
 FARTHEST_SECONDS = 7 * 86400.0
 """Nothing is due later: then the clock was set back."""
 
@@ -94,31 +96,31 @@ class OwedLedger:
             sql.execute("UPDATE owed SET due_at = ? WHERE due_at > ?", (now, now + FARTHEST_SECONDS))
 
     def due(self, drops: Collection[str], now: float, limit: int) -> list[Owed]:
-        """What is to be done now for files of these drops, the oldest first; without what :meth:`held` holds back."""
-        held = self.held(drops)
+        """What is to be done now for files of these drops, and removals that were begun for any; the oldest first.
+
+        Without what :meth:`held` holds back, and without the deletions of drops in which many files are going away just
+        now: then it cannot be told yet how many there will be.
+        """
+        held = self.held(drops).keys() | self._going_away(drops, now)
         rows = self._connection.rows(
             f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{_OF_DROPS}"
-            f" WHERE o.due_at <= ? AND p.path IN ({_marks(drops)})"
-            f" AND NOT (o.work = 'deleted' AND o.confirmed = 0 AND p.path IN ({_marks(held)}))"
+            f" WHERE o.due_at <= ? AND (o.state_before IS NOT NULL OR p.path IN ({_marks(drops)})"
+            f"  AND NOT ({_UNCONFIRMED} AND p.path IN ({_marks(held)})))"
             " ORDER BY o.due_at LIMIT ?",
             (now, *map(os.fsencode, drops), *map(os.fsencode, held), limit),
         )
         return [_owed(row) for row in rows]
 
-    def next_due(self, drops: Collection[str]) -> float | None:
-        """When the next of them is due, held back or not; None without any."""
-        row = self._connection.row(
-            f"SELECT min(o.due_at) AS at{_OF_DROPS} WHERE p.path IN ({_marks(drops)})",
-            map(os.fsencode, drops),
-        )
+    def next_due(self, now: float) -> float | None:
+        """When the next work will be due that is not due yet; None without any."""
+        row = self._connection.row("SELECT min(due_at) AS at FROM owed WHERE due_at > ?", (now,))
         return None if row is None else row["at"]
 
     def held(self, drops: Collection[str]) -> dict[str, int]:
         """The drops of which so many files went away at once that a person is asked, and how many."""
         rows = self._connection.rows(
             f"SELECT p.id, p.path, count(*) AS deleted{_OF_DROPS}"
-            f" WHERE o.work = 'deleted' AND o.confirmed = 0 AND p.path IN ({_marks(drops)})"
-            " GROUP BY p.id HAVING deleted > ?",
+            f" WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id HAVING deleted > ?",
             (*map(os.fsencode, drops), MANY_FILES),
         )
         held = {}
@@ -132,6 +134,15 @@ class OwedLedger:
             if len(left) < row["deleted"]:
                 held[os.fsdecode(row["path"])] = row["deleted"]
         return held
+
+    def _going_away(self, drops: Collection[str], now: float) -> set[str]:
+        """The drops of which many files went away, the last of them not long ago."""
+        rows = self._connection.rows(
+            f"SELECT p.path{_OF_DROPS} WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id"
+            " HAVING count(*) > ? AND max(o.since) > ? - p.delete_wait AND min(o.since) > ?",
+            (*map(os.fsencode, drops), MANY_FILES, now, now - LONGEST_GOING_SECONDS),
+        )
+        return {os.fsdecode(row["path"]) for row in rows}
 
     def confirm(self, paths: Sequence[str], now: float) -> int:
         """A person says that these deletions are meant, and that work on these files that failed is to be tried again.
@@ -158,8 +169,7 @@ class OwedLedger:
         row = self._connection.row(
             f"SELECT 1{_OF_DROPS} WHERE p.path IN ({_marks(drops)})"
             " AND (o.error IS NULL OR o.due_at <= ?)"
-            f" AND NOT (o.work = 'deleted' AND o.confirmed = 0 AND p.path IN ({_marks(held)}))"
-            " LIMIT 1",
+            f" AND NOT ({_UNCONFIRMED} AND p.path IN ({_marks(held)})) LIMIT 1",
             (*map(os.fsencode, drops), now, *map(os.fsencode, held)),
         )
         return row is not None
@@ -221,7 +231,9 @@ class OwedLedger:
                 (upload_id,),
             )
             sql.execute("UPDATE uploads SET state = 'removing' WHERE id = ?", (upload_id,))
-            return True
+        # Also a power cut must not make the ledger believe again in what may be gone.
+        self._connection.sync()
+        return True
 
     def removed(self, upload_id: int, kept: Sequence[KeptAsset], now: float) -> None:
         """The server has the upload no more, but for assets that others need. Who waits for it may send its content."""
@@ -297,6 +309,7 @@ _OF_DROPS = (
     " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
 )
 """What is owed, with the upload, its main file, that one's folder and drop."""
+_UNCONFIRMED = "o.work = 'deleted' AND o.confirmed = 0 AND o.state_before IS NULL"
 
 
 def _owed(row: sqlite3.Row) -> Owed:
@@ -336,7 +349,7 @@ def _judge(sql: sqlite3.Connection, upload_id: int, drops: Collection[str]) -> J
     if stands or not meant:
         return Judgement.OFF
     coming = sql.execute(
-        "SELECT 1 FROM files f INDEXED BY files_by_state"
+        "SELECT 1 FROM files f INDEXED BY files_coming"
         " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
         " WHERE f.state IN ('pending', 'waiting', 'uploading') AND f.size = ? AND (f.digest IS NULL OR f.digest = ?)"
         f" AND p.path IN ({_marks(drops)}) LIMIT 1",

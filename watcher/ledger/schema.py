@@ -56,6 +56,8 @@ CREATE INDEX files_to_plan ON files(refers, settled_at) WHERE due_at IS NULL AND
 CREATE INDEX files_unread ON files(observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
 CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
+-- Of one size: files that may turn out to have the content of one that is gone.
+CREATE INDEX files_coming ON files(size) WHERE state IN ('pending', 'waiting', 'uploading');
 CREATE INDEX files_by_state ON files(state, dir_id);
 CREATE INDEX files_by_upload ON files(upload_id);
 CREATE INDEX files_by_update ON files(updated_at);

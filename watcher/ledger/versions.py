@@ -15,7 +15,8 @@ def settled_on(sql: sqlite3.Connection, file_id: int, upload_id: int, now: float
         " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
         " WHERE u.main_id IN (SELECT ? UNION SELECT companion_id FROM links WHERE main_id = ?) AND u.id != ?"
         " AND u.state NOT IN ('void', 'removing') AND u.superseded = 0"
-        " AND (u.main_id = ? OR f.digest != (SELECT digest FROM members WHERE upload_id = u.id AND position = 0))",
+        " AND (u.main_id = ? OR f.role = 'companion'"
+        "  AND f.digest != (SELECT digest FROM members WHERE upload_id = u.id AND position = 0))",
         (file_id, file_id, upload_id, file_id),
     ).fetchall()
     for upload in older:
