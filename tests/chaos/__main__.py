@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tests.chaos import scenarios
 from tests.chaos.campaign import Campaign
 from tests.chaos.judge import Promise
 from tests.chaos.mutations import Mutation
@@ -20,6 +21,7 @@ from tests.chaos.subject import Server
 @click.option("--round-seconds", default=60.0, show_default=True, help="Of mischief, before each judgement.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where it happens, and stays; must be empty.")
 @click.option("--kills", is_flag=True, help="Kill at every marked call of a small story instead.")
+@click.option("--outages", type=int, help="So many outages of the server in one life of the daemon instead.")
 @click.option("--mutate", type=click.Choice([str(m) for m in Mutation]), multiple=True, help="Break a promise instead.")
 @click.option("--mutations", is_flag=True, help="Break every promise, one after the other.")
 def main(
@@ -29,6 +31,7 @@ def main(
     round_seconds: float,
     folder: Path | None,
     kills: bool,
+    outages: int | None,
     mutate: tuple[str, ...],
     mutations: bool,
 ) -> None:
@@ -40,6 +43,8 @@ def main(
         with Server(place / "server") as server:
             if kills:
                 good = _kills(place, server)
+            elif outages:
+                good = scenarios.outages(outages, place, server, click.echo)
             elif mutate or mutations:
                 caught = [_caught(Mutation(name), place, server) for name in mutate or Mutation]
                 good = all(caught)

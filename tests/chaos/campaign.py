@@ -42,6 +42,7 @@ class Summary:
     terms: int = 0
     pauses: int = 0
     reloads: int = 0
+    server_kills: int = 0
     faults: Counter[Fault] = field(default_factory=Counter)
     mischief: Counter[Mischief] = field(default_factory=Counter)
     uploads: int = 0
@@ -57,7 +58,7 @@ class Summary:
             *self.explained,
             f"seed {self.seed}: {self.rounds} rounds in {self.seconds / 60:.1f} minutes",
             f"kills: {self.kills.total()}; starts {self.starts}, SIGTERM {self.terms}, SIGSTOP {self.pauses},"
-            f" SIGHUP {self.reloads}",
+            f" SIGHUP {self.reloads}; kills of the server: {self.server_kills}",
             *(_counted("  at", self.kills)),
             f"faults: {self.faults.total()}",
             *(_counted("  of the wire", self.faults)),
@@ -144,7 +145,7 @@ class Campaign:
             if stop.wait(dice.uniform(0.5, 6.0)):
                 return
             subject.sample()
-            match dice.choices(("kill", "term", "pause", "reload", "leave"), (4, 1, 1, 1, 3))[0]:
+            match dice.choices(("kill", "term", "pause", "reload", "server", "leave"), (8, 2, 2, 2, 1, 6))[0]:
                 case "kill":
                     subject.kill()
                 case "term":
@@ -155,6 +156,8 @@ class Campaign:
                     stop.wait(dice.uniform(0.2, 4.0))
                     subject.signal(signal.SIGCONT)
                     self.summary.pauses += 1
+                case "server":
+                    subject.server.restart()
                 case "reload":
                     subject.signal(signal.SIGHUP)
                     self.summary.reloads += 1
@@ -187,6 +190,7 @@ class Campaign:
     def _sum_up(self) -> None:
         subject, summary = self._subject, self.summary
         summary.kills, summary.starts = subject.kills, subject.starts
+        summary.server_kills = subject.server.restarts
         summary.faults, summary.uploads = subject.proxy.faults, subject.proxy.uploads
         summary.mischief = self._mischief.done
         for name in ("rss_kib", "threads", "descriptors"):

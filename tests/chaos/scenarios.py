@@ -142,6 +142,35 @@ def killed_at(kill: Kill, folder: Path, server: Server) -> tuple[bool, Verdict, 
         return died, verdict, [stage.judge.explain(v) for v in verdict.violations]
 
 
+# -- one long life -----------------------------------------------------------------------------------------------------
+
+
+def outages(count: int, folder: Path, server: Server, say: Callable[[str], None]) -> bool:
+    """One daemon through so many outages, with files dropped in each. Returns whether nothing was lost, and what the
+    process holds stayed flat."""
+    with Stage(folder, server) as stage:
+        stage.start()
+        for number in range(1, count + 1):
+            stage.subject.proxy.outage(1.5)
+            for each in range(3):
+                stage.put(f"{number}-{each}.png", contents.png(stage.dice))
+            verdict = stage.settled()
+            stage.subject.sample()
+            now = stage.subject.samples[-1]
+            say(
+                f"outage {number}: {verdict.zeros}; {now.rss_kib} KiB, {now.threads} threads,"
+                f" {now.descriptors} descriptors"
+            )
+            if verdict.violations:
+                return False
+        early, late = stage.subject.samples[count // 4], stage.subject.samples[-1]
+        return (
+            late.rss_kib < early.rss_kib * 1.1
+            and late.threads <= early.threads + 1
+            and late.descriptors <= early.descriptors + 3
+        )
+
+
 # -- stories that catch mutations --------------------------------------------------------------------------------------
 
 

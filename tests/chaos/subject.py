@@ -60,18 +60,37 @@ class Server:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self.port = 0
+        self.restarts = 0
 
     def __enter__(self) -> "Server":
-        command = [sys.executable, "-m", "watcher", "emulator", "--data", str(self.data), "--api-key", API_KEY]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment({}), cwd=ROOT)
-        assert self._process.stdout is not None
-        self.base_url = self._process.stdout.readline().split()[-1]
-        self.port = int(self.base_url.split(":")[2].split("/")[0])
+        self._start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def restart(self) -> None:
+        """End it in the midst of whatever it does, and start it again on the same port."""
+        self._process.kill()
+        self._process.wait()
+        self.restarts += 1
+        self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "watcher", "emulator", "--data", str(self.data), "--api-key", API_KEY]
+        self._process = subprocess.Popen(
+            [*command, "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=_environment({}),
+            cwd=ROOT,
+        )
+        assert self._process.stdout is not None
+        self.base_url = self._process.stdout.readline().split()[-1]
+        self.port = int(self.base_url.split(":")[2].split("/")[0])
 
 
 @dataclass
