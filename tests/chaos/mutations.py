@@ -1,5 +1,6 @@
 """Promises broken on purpose, inside the daemon's process: each must make the judge fail."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -12,7 +13,6 @@ from watcher.ledger.conversions import ConversionLedger
 from watcher.ledger.doubts import DoubtLedger
 from watcher.ledger.uploads import UploadLedger
 from watcher.model import Asset
-from watcher.reconcile import Reconciler
 from watcher.source import SourceFile
 from watcher.upload import Uploader
 
@@ -45,13 +45,22 @@ def apply(name: str) -> None:
     _BREAKS[Mutation(name)]()
 
 
+def _replace(owner: Any, name: str, new: Callable[..., Any]) -> Any:
+    """Put another function in the place of one, which is returned. It has to be there: else nothing would break."""
+    before = getattr(owner, name)
+    setattr(owner, name, new)
+    return before
+
+
 def _skip_reconcile() -> None:
-    Reconciler._holds = lambda *_: False  # type: ignore[method-assign]
+    def unknown_is_void(self: DoubtLedger, upload_id: int, error: str, now: float, **options: Any) -> None:
+        unknown(self, upload_id, error, now, **options)
+        UploadLedger(self._connection).void(upload_id, now)
+
+    unknown = _replace(DoubtLedger, "unknown", unknown_is_void)
 
 
 def _claim_anyway() -> None:
-    claim = UploadLedger._claim
-
     def anyway(self: UploadLedger, sql: Any, job: Job, folder_id: str, digest: str, digests: Any, now: float) -> Claim:
         sql.execute("DROP INDEX IF EXISTS uploads_once")
         found = claim(self, sql, job, folder_id, digest, digests, now)
@@ -62,42 +71,35 @@ def _claim_anyway() -> None:
             sql.execute("UPDATE files SET state = 'uploading' WHERE id = ?", (job.main.file_id,))
         return found
 
-    UploadLedger._claim = anyway  # type: ignore[method-assign]
+    claim = _replace(UploadLedger, "_claim", anyway)
 
 
 def _done_too_early() -> None:
-    sent = UploadLedger.sent
-
-    def and_done(self: UploadLedger, upload_id: int, upload_task_id: str, now: float) -> None:
-        sent(self, upload_id, upload_task_id, now)
+    def and_done(self: UploadLedger, upload_id: int, upload_task_id: str, now: float, **options: Any) -> None:
+        sent(self, upload_id, upload_task_id, now, **options)
         made_up = [Asset("made-up", "scene", "made up")]
         ConversionLedger(self._connection).succeeded(upload_id, [], None, made_up, now)
 
-    UploadLedger.sent = and_done  # type: ignore[method-assign]
+    sent = _replace(UploadLedger, "sent", and_done)
 
 
 def _send_unproven() -> None:
-    SourceFile._planned = lambda *_: True  # type: ignore[method-assign]
-
     def chunks(self: SourceFile) -> Iterator[bytes]:
-        import os
-
         offset, size = 0, self.member.signature.size
         while offset < size:
             chunk = os.pread(self._descriptor, min(64 * 1024, size - offset), offset)
             offset += len(chunk)
             yield chunk
 
-    SourceFile.chunks = chunks  # type: ignore[method-assign]
+    _replace(SourceFile, "_planned", lambda *_: True)
+    _replace(SourceFile, "chunks", chunks)
 
 
 def _forget_recover() -> None:
-    DoubtLedger.recover = lambda *_: 0  # type: ignore[method-assign]
+    _replace(DoubtLedger, "recover", lambda *_: 0)
 
 
 def _deaf() -> None:
-    take, scan = Intake._take_hints, Intake._scan
-
     def take_none(self: Intake, now: float) -> bool:
         while not self.hints.empty():
             self.hints.get_nowait()
@@ -110,12 +112,11 @@ def _deaf() -> None:
             return False
         return scan(self, place, now)
 
-    Intake._take_hints, Intake._scan = take_none, scan_once  # type: ignore[method-assign]
+    take = _replace(Intake, "_take_hints", take_none)
+    scan = _replace(Intake, "_scan", scan_once)
 
 
 def _no_settling() -> None:
-    seen = Settler.seen
-
     def at_once(self: Settler, path: str, signature: Any, now: float, unchanged_for: float = 0.0) -> bool:
         return seen(self, path, signature, now, 1e6)
 
@@ -123,23 +124,22 @@ def _no_settling() -> None:
         del self._watches[path]
         return Settled.YES
 
-    Settler.seen, Settler.judge = at_once, yes  # type: ignore[method-assign, assignment]
+    seen = _replace(Settler, "seen", at_once)
+    _replace(Settler, "judge", yes)
 
 
 def _forget_companions() -> None:
     from watcher.ledger import intake
 
-    intake._replan_users = lambda *_: None
+    _replace(intake, "_replan_users", lambda *_: None)
 
 
 def _tell_key() -> None:
-    step = Uploader.step
-
     def telling(self: Uploader, now: float) -> float:
         print("the key is", self._api._wire.credential.header()[1], flush=True)  # noqa: T201
         return step(self, now)
 
-    Uploader.step = telling  # type: ignore[method-assign]
+    step = _replace(Uploader, "step", telling)
 
 
 _BREAKS: dict[Mutation, Callable[[], None]] = {
