@@ -1,7 +1,9 @@
 """Fixtures that all rooms share: a real emulator on a real socket, drop folders, and a daemon to step by hand."""
 
+import contextlib
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,3 +89,38 @@ def until() -> Callable[..., None]:
 def no_stop() -> threading.Event:
     """A stop event that nobody sets."""
     return threading.Event()
+
+
+class SmallDisk:
+    """A small disk of its own for the state directory, that can be filled to the last byte and emptied again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path / "ballast"
+
+    def fill(self) -> None:
+        with self._ballast.open("ab", buffering=0) as file:
+            for size in (65536, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+
+    def empty(self) -> None:
+        self._ballast.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Mounted where the state directory will be."""
+    path = tmp_path / "state"
+    path.mkdir()
+    mounted = os.name == "posix" and os.geteuid() == 0 and shutil.which("mount") is not None
+    if mounted:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path], check=False, capture_output=True
+        )
+        mounted = done.returncode == 0
+    if not mounted:
+        pytest.skip("a disk that can be filled needs the right to mount one")
+    yield SmallDisk(path)
+    subprocess.run(["umount", "-l", path], check=True)

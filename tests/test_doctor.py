@@ -544,10 +544,10 @@ def test_a_ledger_of_another_server_or_of_a_newer_program_is_a_failure(patient: 
 
 def test_a_daemon_that_runs_is_told_with_its_trouble(patient: Patient) -> None:
     settings = patient.load()
-    assert "does not run" in check_daemon(settings, None).message
-    with Ledger(patient.state / LEDGER) as ledger, StateLock(patient.state):
-        assert check_daemon(settings, patient.health()).message == f"it runs (process {os.getpid()})"
-        ledger.upkeep.remember("trouble", "the API key is refused")
-        found = check_daemon(settings, patient.health())
+    assert "does not run" in check_daemon(settings).message
+    with StateLock(patient.state) as lock:
+        assert check_daemon(settings).message == f"it runs (process {os.getpid()})"
+        lock.tell("the API key is refused")
+        found = check_daemon(settings)
     assert found.result is Result.FAILURE
     assert found.message == f"it runs (process {os.getpid()}), but the API key is refused"

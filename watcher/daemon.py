@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 
@@ -15,7 +16,9 @@ from watcher.config import Auth, Settings
 from watcher.gate import Gate, Knocker, why_away
 from watcher.identity import Identity
 from watcher.intake import Intake
+from watcher.ledger.damage import is_outage
 from watcher.model import FileState
+from watcher.pause import LedgerPause
 from watcher.planner import Planner
 from watcher.reconcile import Reconciler
 from watcher.remote import RemoteFolders
@@ -59,6 +62,7 @@ class Daemon:
         self._started = False
         self.gate = Gate(lambda: why_away(self._api))
         self.progress = Progress()
+        self._pause = LedgerPause()
 
     def __enter__(self) -> "Daemon":
         """
@@ -106,7 +110,11 @@ class Daemon:
             _log.error("some work did not stop in time", loops=left)
         if self.ledger.damage is not None:
             return
-        states = self.ledger.report.counts().states
+        try:
+            states = self.ledger.report.counts().states
+        except sqlite3.OperationalError as error:
+            _log.error("stopped; what is left at work cannot be told", error=str(error), uploads_cut_off=cut_off)
+            return
         counts = {str(state): count for state, count in states.items() if count}
         _log.info("stopped", left_at_work=sum(states[state] for state in AT_WORK), uploads_cut_off=cut_off, **counts)
 
@@ -119,8 +127,6 @@ class Daemon:
         self.ledger.intake.configured(drop.path for drop in drops)
         self.ledger.owed.policies(drops, now)
         self.ledger.upkeep.remember("started_at", str(now))
-        self.ledger.upkeep.remember("trouble", "")
-        self._trouble: str | None = None
         backoff = Backoff(settings.upload.max_attempts, settings.upload.backoff_base, settings.upload.backoff_max)
         wake = self._wake
         self.intake = Intake(
@@ -224,7 +230,7 @@ class Daemon:
             self.access,
             knocker,
         ]
-        self._runner = Runner(loops, self._stop)
+        self._runner = Runner(loops, self._stop, on_error=self._pause.failed, on_success=self._pause.succeeded)
 
     def _wake(self, *names: str) -> None:
         for name in names:
@@ -232,6 +238,7 @@ class Daemon:
 
     def start(self) -> None:
         """Let all loops run."""
+        self.ledger.hurry()
         self._runner.start()
         self._started = True
 
@@ -255,18 +262,18 @@ class Daemon:
             problems.append(f"{what}: {self.gate.reason}")
         problems += dict.fromkeys(self.access.closed().values())
         problems += [f"{path}: {reason}" for path, reason in self.intake.unwatched().items()]
-        problems += [f"{name} fails and is tried again: {error}" for name, error in self._runner.failures().items()]
+        if waiting := self._pause.reason():
+            problems.append(waiting)
+        problems += [
+            f"{name} fails and is tried again: {error}"
+            for name, error in self._runner.failures().items()
+            if not self._pause.waits(name)
+        ]
         return "; ".join(problems) or None
 
     def away_for(self, now: float) -> float:
         """Seconds since the server, or a remote folder, was closed to us; 0 while none is."""
         return max(self.gate.closed_for(now), self.access.closed_for(now))
-
-    def remember_trouble(self, trouble: str | None) -> None:
-        """Let ``status`` know what keeps the daemon from its work."""
-        if trouble != self._trouble:
-            self.ledger.upkeep.remember("trouble", trouble or "")
-            self._trouble = trouble
 
     def at_rest(self) -> bool:
         """Whether every drop was scanned, every file of them came to rest, and what they owe the server is done."""
@@ -280,5 +287,11 @@ class Daemon:
     def run(self, tick: Callable[["Daemon"], bool], interval: float = 1.0) -> None:
         """Start, and call ``tick`` every ``interval`` seconds until it answers False or the stop event is set."""
         self.start()
-        while not self._stop.is_set() and self.ledger.damage is None and tick(self):
+        while not self._stop.is_set() and self.ledger.damage is None:
+            try:
+                if not tick(self):
+                    break
+            except sqlite3.OperationalError as error:
+                if not is_outage(error):  # else the loops say so, and all wait until it is over
+                    raise
             self._stop.wait(interval)

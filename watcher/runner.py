@@ -30,10 +30,17 @@ class Loop(Protocol):
 
 
 class _Thread:
-    def __init__(self, loop: Loop, stop: threading.Event, on_error: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        stop: threading.Event,
+        on_error: Callable[[str, Exception], None],
+        on_success: Callable[[str], None],
+    ) -> None:
         self.loop = loop
         self._stop = stop
         self._on_error = on_error
+        self._on_success = on_success
         self._wake = threading.Event()
         self.last_step = clock.now()
         self.error: str | None = None
@@ -50,6 +57,7 @@ class _Thread:
             try:
                 wait = self.loop.step(clock.now())
                 pause, self.error = FIRST_PAUSE, None
+                self._on_success(self.loop.name)
             except Exception as error:  # noqa: BLE001
                 # A loop never dies: what cannot be done now is tried again, and said.
                 self.error = str(error)
@@ -73,9 +81,15 @@ class Runner:
         loops: Sequence[Loop],
         stop: threading.Event,
         on_error: Callable[[str, Exception], None] = log_error,
+        on_success: Callable[[str], None] = lambda _name: None,
     ) -> None:
+        """
+        Args:
+            on_error: called with the name of a loop and what its step raised; it is tried again.
+            on_success: called with the name of a loop whose step went well.
+        """
         self._stop = stop
-        self._threads = [_Thread(loop, stop, on_error) for loop in loops]
+        self._threads = [_Thread(loop, stop, on_error, on_success) for loop in loops]
 
     def start(self) -> None:
         for thread in self._threads:

@@ -84,7 +84,7 @@ class Service:
         stop = threading.Event()
         fresh: Settings | None = None
         with (
-            StateLock(settings.state_dir),
+            StateLock(settings.state_dir) as lock,
             connect(settings, stop) as server,
             Daemon(settings, server, stop, watch=True) as daemon,
         ):
@@ -92,8 +92,9 @@ class Service:
             _log.info("watching", drops={drop.path: drop.folder for drop in settings.drops}, server=server.api.base_url)
             self._notifier.ready()
             while not self._stop_requested and fresh is None and daemon.ledger.damage is None:
-                self._tell(daemon)
-                self._on_tick(daemon)
+                self._tell(daemon, lock)
+                with contextlib.suppress(sqlite3.OperationalError):  # a display that looks at the ledger
+                    self._on_tick(daemon)
                 time.sleep(TICK)
                 if self._reload_requested:
                     self._reload_requested = False
@@ -115,7 +116,7 @@ class Service:
             self._next_watchdog = now + interval / 3
             self._notifier.watchdog()
 
-    def _tell(self, daemon: Daemon) -> None:
+    def _tell(self, daemon: Daemon, lock: StateLock) -> None:
         now = clock.now()
         if self._notifier.watchdog_interval is not None and now >= self._next_watchdog:
             if stalled := daemon.stalled():
@@ -126,11 +127,11 @@ class Service:
         if now >= self._next_status:
             self._next_status = now + STATUS_INTERVAL
             trouble = daemon.trouble()
+            lock.tell(trouble)
             try:
                 counts = daemon.ledger.report.counts().states
-                daemon.remember_trouble(trouble)
-            except sqlite3.Error as error:  # a full disk, for example: the daemon goes on as soon as there is room
-                self._notifier.status(f"the ledger cannot be written: {error}")
+            except sqlite3.Error as error:
+                self._notifier.status(trouble or f"the ledger cannot be read: {error}")
                 return
             shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing dropped yet"
             self._notifier.status(f"{shown}; {trouble}" if trouble else shown)

@@ -25,6 +25,8 @@ LEDGER = "ledger.db"
 ADOPTING = "adopting"
 """Under which a ledger that is being rebuilt remembers since when (Unix seconds)."""
 LOCK = "daemon.lock"
+_ROOM = 2048
+"""Bytes of the lock's file: the process id, and what it has to tell."""
 EMULATOR_DATA = "emulator"
 EMULATOR = "emulator"
 """How the ledger remembers that it belongs to the embedded emulator, whose address changes."""
@@ -43,6 +45,8 @@ class Owner:
     """The process that works on a state directory."""
 
     pid: int
+    trouble: str | None = None
+    """What keeps it from its work now, in its own words."""
 
 
 class StateLock:
@@ -58,16 +62,27 @@ class StateLock:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         if not _lock(descriptor):
-            pid = _pid(descriptor)
+            pid = _owner(descriptor).pid
             os.close(descriptor)
             raise StateInUse(
                 f"process {pid} is at work in {self._path.parent}: stop it first, or use another state_dir"
                 " (`3dverse-watcher status` works meanwhile)"
             )
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
+        self._write("")
         return self
+
+    def tell(self, trouble: str | None) -> None:
+        """Let ``status`` know what keeps the process from its work. Not by the ledger, which may be the trouble: here
+        the room was taken at the beginning and is written over, which a full disk still allows."""
+        with contextlib.suppress(OSError):
+            self._write(trouble or "")
+
+    def _write(self, trouble: str) -> None:
+        assert self._descriptor is not None
+        text = f"{os.getpid()}\n{trouble}".encode("utf-8", "backslashreplace")[:_ROOM]
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, text.ljust(_ROOM, b"\n"))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,9 +100,7 @@ def owner(state_dir: Path) -> Owner | None:
     except OSError:
         return None
     try:
-        if _lock(descriptor):
-            return None
-        return Owner(_pid(descriptor))
+        return None if _lock(descriptor) else _owner(descriptor)
     finally:
         os.close(descriptor)
 
@@ -201,7 +214,8 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _pid(descriptor: int) -> int:
+def _owner(descriptor: int) -> Owner:
     with contextlib.suppress(OSError, ValueError):
-        return int(os.pread(descriptor, 20, 0) or b"0")
-    return 0
+        pid, _, trouble = os.pread(descriptor, _ROOM, 0).decode("utf-8", "replace").partition("\n")
+        return Owner(int(pid), trouble.strip() or None)
+    return Owner(0)

@@ -33,7 +33,7 @@ def daemon_facts(ledger: Ledger | None, state_dir: Path) -> dict[str, Any]:
         "started_at": iso(ledger.report.meta("started_at")) if running and ledger is not None else None,
         "last_scan_at": iso(ledger.report.meta("last_scan_at")) if ledger is not None else None,
         "server": ledger.report.meta("server") if ledger is not None else None,
-        "trouble": (ledger.report.meta("trouble") or None) if running and ledger is not None else None,
+        "trouble": process.trouble if running and process is not None else None,
     }
 
 

@@ -65,7 +65,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from check_inotify(len(settings.drops), folders, own=process.pid if process is not None else None)
     yield from check_state(settings, mounts)
     yield ledger
-    yield check_daemon(settings, health)
+    yield check_daemon(settings)
     yield _extra()
 
 

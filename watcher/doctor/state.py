@@ -99,15 +99,14 @@ def check_state(settings: Settings, mounts: Sequence[Mount]) -> Iterator[Finding
         yield ok("state", room + (f" on {mount.kind}" if mount is not None else ""))
 
 
-def check_daemon(settings: Settings, health: Health | None) -> Finding:
+def check_daemon(settings: Settings) -> Finding:
     """Whether it runs, and what it says of itself."""
     process = owner(settings.state_dir)
     if process is None:
         return ok("daemon", "it does not run; `3dverse-watcher run` or its systemd unit start it")
-    trouble = health.meta.get("trouble") if health is not None else None
-    if trouble:
+    if process.trouble:
         return failure(
-            "daemon", f"it runs (process {process.pid}), but {trouble}", "see there; it goes on by itself then"
+            "daemon", f"it runs (process {process.pid}), but {process.trouble}", "see there; it goes on by itself then"
         )
     return ok("daemon", f"it runs (process {process.pid})")
 

@@ -50,6 +50,11 @@ class Ledger:
         """What is wrong with the file; None when nothing is, or the look at it takes too long."""
         return self._connection.check()
 
+    def hurry(self) -> None:
+        """From now on another program that holds the ledger is waited for a moment only: the caller tries again, and
+        others of this process want to use it meanwhile."""
+        self._connection.hurry()
+
     def copy_to(self, path: Path) -> None:
         """Write a copy of the ledger as it is at this moment."""
         self._connection.copy_to(path)

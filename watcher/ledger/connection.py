@@ -14,6 +14,8 @@ from watcher.ledger.damage import is_damage, set_aside, sync_folder, were_set_as
 VERSION = 1
 """The schema that this program writes: how many migrations there are. A ledger with more is a newer program's."""
 BUSY_SECONDS = 30.0
+BUSY_AT_WORK = 1.0
+"""Seconds that another program which holds the ledger is waited for: at the beginning, and by those that try again."""
 CHECK_SECONDS = 10.0
 """So long a check of the whole file may take. A million files with their uploads (1 GB) were measured to take 3."""
 CHECK_STEPS = 100_000
@@ -131,6 +133,11 @@ class Connection:
             finally:
                 self._sqlite.set_progress_handler(None, 0)
         return None if found == "ok" else found
+
+    def hurry(self) -> None:
+        """From now on another program that holds the ledger is waited for a moment only."""
+        with self._lock:
+            self._sqlite.execute(f"PRAGMA busy_timeout = {BUSY_AT_WORK * 1000:.0f}")
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the database as it is at this moment."""

@@ -1,4 +1,4 @@
-"""A damaged ledger is noticed and set aside: never deleted, never silently replaced."""
+"""What can be wrong with the ledger's file. A damaged one is set aside: never deleted, never silently replaced."""
 
 import os
 import sqlite3
@@ -15,6 +15,23 @@ def is_damage(error: BaseException) -> bool:
     """Whether SQLite says that the file itself is not what it was."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+_PASSING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+}
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the ledger cannot be used just now: its disk is full or fails, or another program holds it."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR)  # without a code: the disk did not take it
+    return isinstance(error, sqlite3.OperationalError) and code & 0xFF in _PASSING
 
 
 def set_aside(path: Path) -> Path:

@@ -1,0 +1,78 @@
+"""A real daemon whose disk is full, whose ledger is damaged, or to whom nobody listens."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from watcher.emulator import Emulator
+from watcher.ledger import Ledger, NoLedger
+from watcher.state import LEDGER, owner
+
+TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+
+
+@pytest.fixture
+def served(person: Any, emulator: Emulator) -> Any:
+    """A person whose server is a process of its own."""
+    person.env |= {"WATCHER_API__BASE_URL": emulator.base_url, "WATCHER_API__API_KEY": emulator.api_key}
+    return person
+
+
+def state_of(person: Any, name: str) -> str | None:
+    """What the ledger says; not by the command, which takes its time to start."""
+    try:
+        with Ledger(person.state / LEDGER, read_only=True) as ledger:
+            return next((str(file.state) for file in ledger.report.files() if file.path.endswith(f"/{name}")), None)
+    except NoLedger:
+        return None
+
+
+def trouble_of(person: Any) -> str:
+    process = owner(person.state)
+    return (process.trouble if process is not None else None) or ""
+
+
+def test_status_tells_of_a_full_disk_that_the_ledger_could_not_tell_of(
+    small_disk: Any, served: Any, daemon: Callable[..., Any], until: Callable[..., None]
+) -> None:
+    process = daemon(f"drop=Full {os.getpid()}")
+    (served.drop / "a.obj").write_text(TRIANGLE)
+    until(lambda: state_of(served, "a.obj") == "done", 60, "the first")
+    small_disk.fill()
+    (served.drop / "b.obj").write_text(TRIANGLE + "f 3 2 1\n")
+    until(lambda: "full" in trouble_of(served), 60, "the trouble")
+    assert "full" in served.runs("status", "--json").json["daemon"]["trouble"]
+    small_disk.empty()
+    until(lambda: state_of(served, "b.obj") == "done", 60, "the second")
+    until(lambda: not trouble_of(served), 30, "the end of the trouble")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert "Traceback" not in served.logged()
+
+
+@pytest.mark.parametrize("sink", ["a pipe that nobody reads any more", "a full disk"])
+def test_a_daemon_to_whom_nobody_listens_goes_on(
+    sink: str, served: Any, until: Callable[..., None], tmp_path: Any
+) -> None:
+    if sink == "a full disk":
+        stderr = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, stderr = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "watcher", "--log-level", "debug", "run", f"drop=Silent {tmp_path.name}"]
+    process = subprocess.Popen(command, cwd=served.home, env=served.env, stderr=stderr, stdout=stderr)
+    os.close(stderr)
+    try:
+        for number in range(3):
+            (served.drop / f"{number}.obj").write_text(TRIANGLE * (number + 1))
+            until(lambda name=f"{number}.obj": state_of(served, name) == "done", 60, "the upload")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
