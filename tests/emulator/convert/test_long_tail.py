@@ -103,6 +103,14 @@ def test_a_scene_without_any_of_its_objects_is_an_error_that_names_one(refuse: R
     assert failure.reason == "the file 'Objects/wheel.lwo' that the model needs is not among the uploaded files"
 
 
+def test_a_format_whose_third_axis_points_up_is_set_upright(convert: Convert) -> None:
+    corners = ("0 0 0 0 0 0 1 0 0", "0 2 0 0 0 0 1 1 0", "0 0 0 9 0 0 1 0 1")
+    smd = 'version 1\nnodes\n0 "root" -1\nend\nskeleton\ntime 0\n0 0 0 0 0 0 0\nend\ntriangles\nskin.bmp\n'
+    result = convert("pole.smd", {"pole.smd": smd + "\n".join(corners) + "\nend\n"})
+    bounds = result.assets[0].description["aabb"]
+    assert (bounds["min"], bounds["max"]) == (pytest.approx([0, 0, 0]), pytest.approx([2, 9, 0]))
+
+
 def test_names_that_lead_out_reach_no_file_of_the_machine(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "secret.lwo").write_bytes(lightwave())
     for name in (f"{tmp_path}/secret.lwo", f"../../../../../..{tmp_path}/secret.lwo", "/etc/passwd.lwo"):

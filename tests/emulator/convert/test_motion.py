@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from watcher.emulator.convert import ConversionFailed, ConversionResult, ConvertedAsset
+from watcher.emulator.convert.bones import strongest
 from watcher.emulator.convert.transform import compose
 
 Convert = Callable[..., ConversionResult]
@@ -298,6 +299,14 @@ def test_a_vertex_follows_the_bones_that_its_weights_name(convert: Convert) -> N
     weights = np.frombuffer(data, "<f4", 12, channels["weight"]["dataOffset"]).reshape(3, 4)
     assert weights.tolist() == [[1, 0, 0, 0]] * 3
     assert sorted(names[bone] for bone in bones[:, 0]) == ["arm", "arm", "origin"]
+
+
+def test_a_vertex_keeps_the_four_bones_that_move_it_most() -> None:
+    vertex, bone = np.array([0] * 6 + [2, 5, -1]), np.array([0, 1, 2, 3, 4, 5, 7, 1, 1])
+    weight = np.array([0.1, 0.2, 0.3, 0.05, 0.4, np.nan, 3.0, 1.0, 1.0])
+    bones, weights = strongest(vertex, bone, weight, 3)
+    assert bones.tolist() == [[4, 2, 1, 0], [0, 0, 0, 0], [7, 0, 0, 0]]
+    assert weights.tolist() == [pytest.approx([0.4, 0.3, 0.2, 0.1]), [0, 0, 0, 0], [1, 0, 0, 0]]
 
 
 def test_a_skin_of_collada_becomes_a_skeleton_and_weights(convert: Convert) -> None:

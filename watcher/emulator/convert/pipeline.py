@@ -39,7 +39,7 @@ _READERS: dict[str, Read] = {
     "xyz": read_xyz,
 }
 _ASSIMP = (
-    "3ds ac ac3d acc amj ase ask b3d blend bvh cob enff fbx hmb irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
+    "3ds ac ac3d acc ase ask b3d blend bvh cob enff fbx irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
     " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
 )
 _HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {

@@ -19,11 +19,14 @@ from watcher.emulator.convert.readers.assimp_materials import Materials
 from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
 from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, skeletons
 from watcher.emulator.convert.scene_graph import Tree
+from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
 from watcher.formats import extension_of
 
 _LIBRARY = library.load()
 _NAMES_OF_FORMATS = {"md5": "md5mesh"}
 """Extensions under which the library knows a format by another one."""
+_Z_UP = frozenset(("blend", "cob", "scn", "smd", "ter", "vta"))
+"""Formats whose third axis points up and that the library does not turn; it turns others of them."""
 _SETTINGS = {
     # A file of bones alone shall not show made-up sticks.
     b"IMPORT_NO_SKELETON_MESHES": 1,
@@ -111,6 +114,9 @@ class _Reader:
         scene = self._scene
         model = Model()
         shown = self._read_nodes(model)
+        if extension_of(self._conversion.main_name) in _Z_UP:
+            model.nodes.append(Node(self._conversion.title, Z_UP_TO_Y_UP, children=model.roots))
+            model.roots = [len(model.nodes) - 1]
         tree = Tree(model)
         bound, inverse_binds = self._bones(shown, tree)
         if not self._meshes:
