@@ -52,6 +52,11 @@ def test_every_message_is_one_datagram(notifier: Notifier, listener: Listener) -
     assert [listener.message() for _ in range(3)] == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
 
 
+def test_a_long_stop_asks_for_time(notifier: Notifier, listener: Listener) -> None:
+    notifier.needs(600.5)
+    assert listener.message() == "EXTEND_TIMEOUT_USEC=600500000"
+
+
 def test_a_status_is_one_line_whatever_it_holds(notifier: Notifier, listener: Listener) -> None:
     notifier.status("3 files\nWATCHDOG=trigger\t" + os.fsdecode(b"caf\xe9"))
     assert listener.message() == r"STATUS=3 files WATCHDOG=trigger caf\udce9"

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from watcher.config import Settings
+from watcher.daemon import STOP_SECONDS
+
 UNIT = Path(__file__).parents[1] / "systemd" / "3dverse-watcher.service"
 
 
@@ -62,6 +65,11 @@ def test_the_unit_says_what_the_daemon_relies_on() -> None:
     assert unit["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
     assert unit["RestartPreventExitStatus"] == ["2"]
     assert "AF_UNIX" in unit["RestrictAddressFamilies"][0].split()  # the notification socket
+
+
+def test_systemd_waits_for_longer_than_a_stop_takes() -> None:
+    (patience,) = settings()["TimeoutStopSec"]
+    assert float(patience.removesuffix("s")) > Settings.model_fields["shutdown_grace"].default + STOP_SECONDS
 
 
 def test_no_setting_needs_a_systemd_newer_than_debian_12_has() -> None:

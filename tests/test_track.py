@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from watcher.api import AssetApi, RetryPolicy
-from watcher.gate import Gate
+from watcher.gate import Gate, why_away
 from watcher.ledger import FileReport, Ledger, Observation, Verdict
 from watcher.model import FileState, Signature
 from watcher.track import Tracker, fraction
@@ -30,6 +30,7 @@ class Scripted:
         """Tasks in one page, whatever the client asks for."""
         self.assets: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.away = False
 
     def answer(self, path: str, query: dict[str, list[str]]) -> Any:
         parts = path.removeprefix("/app/v1/").split("/")
@@ -73,6 +74,9 @@ def server() -> Iterator[Scripted]:
         def do_GET(self) -> None:
             address = urlsplit(self.path)
             scripted.requests.append(self.path)
+            if scripted.away:
+                self.close_connection = True
+                return
             answer = scripted.answer(address.path, parse_qs(address.query))
             body = json.dumps(answer if answer is not None else {"errorCode": 404, "message": "unknown"}).encode()
             self.send_response(404 if answer is None else 200)
@@ -102,7 +106,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def tracker(server: Scripted, ledger: Ledger) -> Iterator[Tracker]:
     with AssetApi(server.url, api_key="key", retry=RetryPolicy.none()) as api:  # type: ignore[attr-defined]
-        tracker = Tracker(ledger, api, Gate(), interval_min=0.5, interval_max=30.0)
+        tracker = Tracker(ledger, api, Gate(lambda: why_away(api)), interval_min=0.5, interval_max=30.0)
         yield tracker
         tracker.close()
 
@@ -243,3 +247,46 @@ def test_looks_become_rarer_while_nothing_moves_and_frequent_when_it_does(
 )
 def test_progress_is_taken_as_a_share_or_as_per_cent(said: float | None, expected: float) -> None:
     assert fraction(said) == expected
+
+
+def test_time_that_the_server_or_we_were_away_is_no_lack_of_progress(
+    server: Scripted, ledger: Ledger, tracker: Tracker
+) -> None:
+    day = 86400.0
+    sent(ledger, 1)
+    server.tasks = [task(1, "converting", "converting")]
+    tracker.step(0.0)
+    server.away = True
+    tracker.step(60.0)
+    server.away = False
+    tracker._gate.open()
+    tracker.step(2 * day)
+    assert report(ledger).state is FileState.CONVERTING, "it may have come to life a moment ago"
+    tracker.step(2 * day + 599)
+    assert report(ledger).state is FileState.CONVERTING
+    tracker.step(2 * day + 700)
+    assert report(ledger).state is FileState.FAILED
+
+
+def test_another_status_is_a_sign_of_progress(server: Scripted, ledger: Ledger, tracker: Tracker) -> None:
+    day = 86400.0
+    sent(ledger, 1)
+    server.tasks = [task(1, "waiting", "pending")]
+    tracker.step(0.0)
+    server.tasks = [task(1, "downloading", "pending")]
+    tracker.step(day - 1)
+    tracker.step(2 * day - 60)
+    assert report(ledger).state is FileState.CONVERTING
+    tracker.step(2 * day)
+    assert "24 h (the server calls it downloading)" in (report(ledger).error or "")
+
+
+def test_a_list_of_assets_that_stays_empty_is_waited_for_from_the_success_on(
+    server: Scripted, ledger: Ledger, tracker: Tracker
+) -> None:
+    sent(ledger, 1)
+    server.tasks = [task(1, "success")]
+    tracker.step(5000.0)
+    assert report(ledger).state is FileState.CONVERTING
+    tracker.step(5040.0)
+    assert report(ledger).state is FileState.DONE

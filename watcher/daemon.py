@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 STEP_GRACE = 5.0
 """Seconds that a loop has to end its step when the daemon stops; an upload has ``shutdown_grace``."""
-CUT_GRACE = 5.0
+CUT_GRACE = 2.0
 """Seconds that an upload has to end when it is cut off, and once more when its connection is."""
 STOP_SECONDS = STEP_GRACE + 3 * CUT_GRACE
 """Seconds within which a stop is over, besides ``shutdown_grace``."""

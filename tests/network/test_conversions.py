@@ -1,0 +1,159 @@
+"""Conversions on a server that does not say, says nonsense, or never comes to an end."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import watcher.track
+from watcher.model import FileState
+
+Picture = Callable[[int], bytes]
+
+
+class Tasks:
+    """Spoils what the server says of upload tasks, for as long as it is ``spoiled``."""
+
+    def __init__(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """change: another task for a task; None for one that the server does not know."""
+        self.change = change
+        self.spoiled = True
+
+    def __call__(self, exchange: Any) -> None:
+        if not self.spoiled or exchange.method != "GET" or "/upload-tasks" not in exchange.path:
+            exchange.passes()
+            return
+        answer = exchange.forward(exchange.head, exchange.read()).partition(b"\r\n\r\n")[2]
+        said = json.loads(answer)
+        listed = said if isinstance(said, list) else [said]
+        told = [changed for task in listed if (changed := self.change(task)) is not None]
+        if isinstance(said, list):
+            exchange.answers("200 OK", json.dumps(told).encode())
+        elif told:
+            exchange.answers("200 OK", json.dumps(told[0]).encode())
+        else:
+            exchange.answers("404 Not Found", b'{"message": "no such upload task"}')
+
+
+def pending(task: dict[str, Any]) -> dict[str, Any]:
+    conversions = [{**conversion, "status": "pending", "progress": 0} for conversion in task["conversion_tasks"]]
+    return {**task, "status": "pending", "progress": 0, "conversion_tasks": conversions}
+
+
+def polishing(task: dict[str, Any]) -> dict[str, Any]:
+    return {**pending(task), "status": "polishing"}
+
+
+def vanished(_task: dict[str, Any]) -> None:
+    return None
+
+
+@pytest.mark.parametrize("state", [pending, polishing])
+def test_a_conversion_that_never_moves_is_given_up_and_retry_looks_at_it_before_it_sends(
+    station: Any, line: Any, picture: Picture, state: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    station.environ["WATCHER_TRACK__GIVE_UP_AFTER"] = "1"
+    line.spoil = tasks = Tasks(state)
+    station.drops("a.png", picture(1))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert report.state is FileState.FAILED
+    assert "no sign of progress" in report.error
+    assert f"(the server calls it {state.__name__}); `retry` looks at it again" in report.error
+    station.retry()
+    station.scan()
+    assert station.states() == {"a.png": FileState.FAILED}, "it still does not move"
+    tasks.spoiled = False
+    station.retry()
+    station.scan()
+    assert station.reports()["a.png"].assets
+    assert station.states() == {"a.png": FileState.DONE}
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 1)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_an_upload_task_that_vanishes_is_told_and_sent_again_only_if_it_stays_away(
+    station: Any, line: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    monkeypatch.setattr(watcher.track, "VANISHED_SECONDS", 0.5)
+    line.spoil = tasks = Tasks(vanished)
+    station.drops("a.png", picture(1))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert report.state is FileState.FAILED
+    assert f"no longer knows the upload task {report.upload_task_id}" in report.error
+    lost = report.upload_task_id
+    tasks.change = lambda task: task if comes_back or task["upload_task_id"] != lost else None
+    station.retry()
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+    assert line.uploads == (1 if comes_back else 2)
+
+
+def test_an_upload_that_the_server_cannot_tell_of_holds_up_no_other(
+    station: Any, line: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No list, no answer about one upload, and no list of what became of another."""
+    monkeypatch.setattr(watcher.track, "UNSAID_SECONDS", 1.0)
+    uploads: list[str] = []
+    poisoned = True
+
+    def chokes(exchange: Any) -> None:
+        if exchange.is_upload:
+            answer = exchange.forward(exchange.head, exchange.read())
+            uploads.append(json.loads(answer.partition(b"\r\n\r\n")[2])["upload_task_id"])
+            exchange.client.sendall(answer)
+        elif poisoned and exchange.path.endswith("/upload-tasks") and "/folders/" in exchange.path:
+            exchange.answers("500 Oops", b"{}")
+        elif poisoned and uploads and exchange.path.endswith(uploads[0]):
+            exchange.resets()
+        else:
+            exchange.passes()
+
+    line.spoil = chokes
+    station.environ["WATCHER_UPLOAD__WORKERS"] = "1"
+    for number in range(3):
+        station.drops(f"{number}.png", picture(number))
+    with station.daemon(watch=True) as daemon:
+        station.until(lambda: sorted(station.states().values()) == [FileState.DONE, FileState.DONE, FileState.FAILED])
+        assert daemon.gate.reason is None
+    (failed,) = [report for report in station.reports().values() if report.state is FileState.FAILED]
+    assert failed.upload_task_id == uploads[0]
+    assert "the server fails to tell what became of the upload" in failed.error
+    poisoned = False
+    station.retry()
+    station.scan()
+    assert set(station.states().values()) == {FileState.DONE}
+    assert line.uploads == 3
+
+
+def test_assets_that_cannot_be_listed_are_told_and_retry_asks_for_them_again(
+    station: Any, line: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher.track, "UNSAID_SECONDS", 1.0)
+    first: list[str] = []
+    poisoned = True
+
+    def chokes(exchange: Any) -> None:
+        if found := re.search(r"/source-files/([^/]+)/assets$", exchange.path):
+            first.append(found[1])
+            if poisoned and found[1] == first[0]:
+                exchange.resets()
+                return
+        exchange.passes()
+
+    line.spoil = chokes
+    for number in range(3):
+        station.drops(f"{number}.png", picture(number))
+    station.scan()
+    (failed,) = [report for report in station.reports().values() if report.state is FileState.FAILED]
+    assert failed.source_file_id == first[0]
+    assert "the conversion succeeded, but its assets cannot be listed" in failed.error
+    poisoned = False
+    station.retry()
+    station.scan()
+    assert set(station.states().values()) == {FileState.DONE}
+    assert all(report.assets for report in station.reports().values())
+    assert line.uploads == 3
