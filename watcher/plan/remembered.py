@@ -4,7 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 
-from watcher.plan.references import read_references
+from watcher.plan.references import can_refer, read_references
 
 MOST_CHARACTERS = 16_000_000
 """Of all names that are kept in memory; what was not asked for longest is forgotten first."""
@@ -22,6 +22,8 @@ class RememberedReferences:
 
     def __call__(self, path: str) -> tuple[str, ...]:
         """What the file at `path` names. Raises OSError when it cannot be read."""
+        if not can_refer(path):
+            return ()
         before = _version(path)
         if (known := self._known.get(path)) and known[0] == before:
             self._known.move_to_end(path)

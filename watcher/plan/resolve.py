@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 TEXTURE_FOLDERS = ("textures", "texture", "tex", "maps", "images")
 """What artists call the folder with the images of a model."""
@@ -13,23 +14,28 @@ LONGEST_TAIL = 8
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
-    """The places to look for a file that a model names."""
+    """The places to look for a file that a model names: absolute, normalised, inside of the drop."""
 
     literal: tuple[str, ...]
     """What the text says, if that is inside of the drop: beside the file that names it, then beside the main file."""
-    guesses: tuple[str, ...]
-    """Where the file probably is if it is not there, the likeliest (and of the same likelihood the nearest) first."""
     expected: str
     """Where to put a file that is found nowhere; empty when the text can be no file."""
     outside: str
     """Why the text, taken literally, leads out of the drop; empty when it does not."""
+    _guess: Callable[[], Iterator[str]]
+
+    @cached_property
+    def guesses(self) -> tuple[str, ...]:
+        """Where the file probably is if not there, the likeliest (and of the same likelihood the nearest) first."""
+        return tuple(guess for guess in dict.fromkeys(self._guess()) if guess not in self.literal)
 
     @property
-    def paths(self) -> tuple[str, ...]:
-        """All of them: absolute, normalised, inside of the drop, the likeliest first."""
-        return self.literal + self.guesses
+    def paths(self) -> Iterator[str]:
+        """All of them, the likeliest first."""
+        yield from self.literal
+        yield from self.guesses
 
 
 def places(text: str, naming: str, main: str, root: str) -> Places:
@@ -45,10 +51,10 @@ def places(text: str, naming: str, main: str, root: str) -> Places:
     literal, outside = _literal(path, folders, root)
     parts = [part for part in _DRIVE.sub("", path, count=1).split("/") if part not in ("", ".", "..")]
     if not parts or path.endswith(("/", "/.", "/..")):
-        return Places(literal, (), literal[0] if literal else "", outside)
-    guesses = [guess for guess in _guesses(parts[-LONGEST_TAIL:], naming, main, folders) if is_inside(guess, root)]
-    guesses = [guess for guess in dict.fromkeys(guesses) if guess not in literal]
-    return Places(literal, tuple(guesses), literal[0] if literal else os.path.join(folders[0], parts[-1]), outside)
+        return Places(literal, literal[0] if literal else "", outside, lambda: iter(()))
+    guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders)
+    expected = literal[0] if literal else os.path.join(folders[0], parts[-1])
+    return Places(literal, expected, outside, lambda: (guess for guess in guesses() if is_inside(guess, root)))
 
 
 def _literal(path: str, folders: tuple[str, ...], root: str) -> tuple[tuple[str, ...], str]:
