@@ -1,11 +1,11 @@
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from watcher.plan import Assembly, assemble, read_references
-from watcher.plan.tiles import tile_pattern
 
 Names = Callable[[str, "str | bytes"], tuple[str, ...]]
 Assemble = Callable[..., Assembly]
@@ -40,9 +40,9 @@ class Tree:
         folder, extension = os.path.dirname(path), os.path.splitext(path)[1]
         return tuple(sorted(p for p in self._files if os.path.dirname(p) == folder and p.endswith(extension)))
 
-    def tiles(self, path: str) -> tuple[str, ...]:
-        pattern = tile_pattern(path)
-        return tuple(sorted(known for known in self._files if pattern.fullmatch(known)))
+    def matching(self, folder: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+        here = (path for path in self._files if os.path.dirname(path) == folder)
+        return tuple(sorted(path for path in here if pattern.fullmatch(os.path.basename(path).lower())))
 
     def references(self, path: str) -> tuple[str, ...]:
         self.read.append(path)

@@ -1,14 +1,16 @@
 """Upload sets: a main file and everything that it names, directly or through a file that it names."""
 
 import os
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, last_part, places, relative_name
-from watcher.plan.tiles import is_tiled
+from watcher.plan.text import loose
+from watcher.plan.tiles import is_tiled, short_pattern, tile_pattern
 
 MOST_AWAITED = 2_000
 """Names of one set that are remembered for files that may still come."""
@@ -30,8 +32,8 @@ class Look(Protocol):
     def alike(self, path: str) -> tuple[str, ...]:
         """The regular files in the folder of the file at `path` that have its extension, itself too, in name order."""
 
-    def tiles(self, path: str) -> tuple[str, ...]:
-        """Like `find`, for a name in which something stands for the number of a tile: all that exist, in order."""
+    def matching(self, folder: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
+        """Like `find`, for all files of the folder whose :func:`watcher.plan.text.loose` name matches, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +239,29 @@ def _with_conventions(
 def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _Set) -> Iterator[_Attempt]:
     """One for the name; of a texture in tiles, for each tile that exists."""
     if not is_tiled(text):
-        yield _attempt(text, naming, main, root, look)
+        attempt = _attempt(text, naming, main, root, look)
+        known = format_of(naming)
+        if attempt.found is None and known is not None and known.short_names:
+            attempt = next(_matches(attempt, short_pattern, look), attempt)
+        yield attempt
         return
     into.await_names((text,))
-    where = places(text, naming, main, root)
-    for path in where.paths:
-        if tiles := look.tiles(path):
-            into.may_grow = True
-            folder = os.path.dirname(path)
-            for tile in tiles:
-                yield _Attempt(text, where, tile, os.path.join(folder, os.path.basename(tile)))
+    missing = _Attempt(text, places(text, naming, main, root), None, "")
+    tiles = list(_matches(missing, tile_pattern, look))
+    into.may_grow |= bool(tiles)
+    yield from tiles or [missing]
+
+
+def _matches(attempt: _Attempt, pattern_of: Callable[[str], re.Pattern[str] | None], look: Look) -> Iterator[_Attempt]:
+    """The files that are called like a pattern of the name, in the first place where there are any."""
+    for path in attempt.where.paths:
+        folder, name = os.path.split(path)
+        pattern = pattern_of(loose(name))
+        if pattern is not None and (found := look.matching(folder, pattern)):
+            for match in found:
+                wanted = os.path.join(folder, os.path.basename(match))
+                yield _Attempt(attempt.text, attempt.where, match, wanted)
             return
-    yield _Attempt(text, where, None, "")
 
 
 def _attempt(text: str, naming: str, main: str, root: str, look: Look) -> _Attempt:

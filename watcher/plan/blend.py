@@ -1,8 +1,8 @@
 """Names in Blender files: the images that are not packed, and the libraries that are linked.
 
-A file describes its own structures, so that files of all versions are read alike. Source: "The mystery of the blend"
-(J. Bakker) and `DNA_sdna_types.h`, `BLO_core_bhead.hh` of Blender 5. Of compressed files those of gzip are read (until
-Blender 2.93); newer ones are compressed with Zstandard, which Python has no reader for: they name nothing here.
+A file describes its own structures, so that files of all versions are read alike. Compressed ones are of gzip until
+Blender 2.93, then of Zstandard. Source: "The mystery of the blend" (J. Bakker) and `DNA_sdna_types.h`,
+`BLO_core_bhead.hh` of Blender 5.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from watcher.plan.compressed import Source, inflated
+from watcher.plan.compressed import Source, unpacked
 from watcher.plan.text import decode
 
 MOST_BLOCKS = 5_000_000
@@ -41,7 +41,7 @@ class _Layout:
 
 def read_blend(file: BinaryIO) -> Iterator[str]:
     """The files that the images and libraries of the file are in; ``//`` before a path, its folder, is left out."""
-    source = inflated(file)
+    source = unpacked(file)
     start = source.read(12)
     if start.startswith(b"BLENDER17"):
         start += source.read(5)

@@ -16,7 +16,7 @@ def read_dae(file: BinaryIO) -> Iterator[str]:
         uri = ""
         path = (*element.parents, element.name)
         # In an effect, `init_from` holds the id of an image.
-        if path[-2:] == ("image", "init_from") or path[-3:] == ("image", "init_from", "ref"):
+        if path[-2:] == ("image", "init_from") or (path[-2:] == ("init_from", "ref") and "image" in path):
             uri = element.text
         elif element.name.startswith("instance_"):
             uri = element.attributes.get("url", "").partition("#")[0]

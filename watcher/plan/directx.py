@@ -1,4 +1,4 @@
-"""Names in DirectX X files: the `TextureFilename` of materials, in text, binary and MSZIP-compressed files.
+"""Names in DirectX X files: the textures and effects of materials, in text, binary and MSZIP-compressed files.
 
 Source: Microsoft, "X file format reference" (text and binary tokens); MSZIP as in [MS-MCI].
 """
@@ -18,8 +18,17 @@ LARGEST_INFLATED = 64 * 1024 * 1024
 MOST_TOKENS = 2_000_000
 _WINDOW = 32 * 1024  # what one MSZIP block may refer to in the one before
 
-_TEXTURE = re.compile(rb'(?<!\w)TextureFile[nN]ame\s*+(?:[\w-]++\s*+)?\{\s*+"([^"\r\n]*+)"')
-_BEGUN = re.compile(rb"(?<!\w)TextureFile[nN]ame[^\"}]*+\Z")
+_OPENED = rb"\s*+(?:[\w-]++\s*+)?\{\s*+(?:<[^>]{0,64}>\s*+)?"
+_TEXTURE = re.compile(
+    rb"(?<!\w)(?:(?:Texture|Normalmap)FileName|EffectInstance)" + _OPENED + rb'"([^"\r\n]*+)"'
+    rb"|(?<!\w)EffectParamString" + _OPENED + rb'"[^"\r\n]*+"\s*+;\s*+'
+    rb'"([^"\r\n]{1,1024}?\.(?:dds|tga|png|jpe?g|bmp|tiff?|hdr))"',
+    re.IGNORECASE,
+)
+_BEGUN = re.compile(
+    rb"(?<!\w)(?:(?:Texture|Normalmap)FileName|EffectInstance|EffectParamString)[^}]*+\Z", re.IGNORECASE
+)
+_TEXTURE_NAMES = (b"texturefilename", b"normalmapfilename")
 _NAME, _STRING, _INTEGER, _GUID, _INTEGERS, _FLOATS = 1, 2, 3, 5, 6, 7
 
 
@@ -40,7 +49,9 @@ def _in_text(file: BinaryIO) -> Iterator[str]:
     for block in whole_lines(blocks(file)):
         piece = rest + block
         for texture in _TEXTURE.finditer(piece):
-            yield decode(texture[1]).replace("\\\\", "\\")  # most programs escape backslashes, some do not
+            yield decode(texture[1] or texture[2] or b"").replace(
+                "\\\\", "\\"
+            )  # most programs escape backslashes, some do not
         begun = _BEGUN.search(piece, max(len(piece) - LONGEST_NAME, 0))
         rest = piece[begun.start() :] if begun else b""
 
@@ -58,7 +69,7 @@ def _in_tokens(file: BinaryIO, float_size: int) -> Iterator[str]:
             if not text and size:
                 return
             if token == _NAME:
-                in_texture = text.lower() == b"texturefilename"
+                in_texture = text.lower() in _TEXTURE_NAMES
             elif in_texture:
                 yield decode(text)
                 in_texture = False

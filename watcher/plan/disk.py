@@ -1,15 +1,14 @@
 """The disk as planning sees it: a drop folder, and nothing outside of it."""
 
 import os
+import re
 import stat
-import unicodedata
 from collections.abc import Callable
 
 from watcher.formats import extension_of
 from watcher.plan.references import read_references
 from watcher.plan.resolve import is_inside
-from watcher.plan.text import decode
-from watcher.plan.tiles import is_tiled, tile_pattern
+from watcher.plan.text import loose
 
 
 class DiskLook:
@@ -64,17 +63,15 @@ class DiskLook:
             self._alike[key] = known
         return known
 
-    def tiles(self, path: str) -> tuple[str, ...]:
+    def matching(self, folder: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
         """See :class:`watcher.plan.Look`."""
-        if not is_inside(path, self._root) or "\0" in path:
+        if not is_inside(os.path.join(folder, "x"), self._root) or "\0" in folder:
             return ()
-        folder, name = os.path.split(path)
         here = self._folder_spelled_as(folder)
-        if here is None or not is_tiled(name):
+        if here is None:
             return ()
-        pattern = tile_pattern(_loose(name))
-        found = (os.path.join(here, other) for other in self._listed(here) if pattern.fullmatch(_loose(other)))
-        return tuple(path for path in found if not os.path.basename(path).startswith(".") and _is_file(path))
+        names = (name for name in self._listed(here) if pattern.fullmatch(loose(name)) and not name.startswith("."))
+        return tuple(path for path in (os.path.join(here, name) for name in names) if _is_file(path))
 
     def _spelled_as(self, folder: str, name: str, is_wanted: Callable[[str], bool]) -> str | None:
         """The path of `name` in the folder, or of what is called alike, if it is what is wanted."""
@@ -83,7 +80,7 @@ class DiskLook:
         path = os.path.join(folder, name)
         if is_wanted(path):
             return path
-        other = self._names(folder).get(_loose(name))
+        other = self._names(folder).get(loose(name))
         if other is None or other == name:
             return None
         path = os.path.join(folder, other)
@@ -98,7 +95,7 @@ class DiskLook:
         """The names in the folder by their loose form; of several with one form the first in order."""
         names = self._spellings.get(folder)
         if names is None:
-            names = self._spellings[folder] = {_loose(name): name for name in reversed(self._listed(folder))}
+            names = self._spellings[folder] = {loose(name): name for name in reversed(self._listed(folder))}
         return names
 
     def _listed(self, folder: str) -> list[str]:
@@ -123,14 +120,3 @@ def _mode(path: str) -> int:
         return os.lstat(path).st_mode
     except (OSError, ValueError):  # ValueError: a name that cannot be one here
         return 0
-
-
-def _loose(name: str) -> str:
-    """What names have in common that differ only in case, Unicode form or (for old names) encoding."""
-    if name.isascii():
-        return name.lower()
-    try:
-        text = decode(os.fsencode(name))
-    except UnicodeEncodeError:  # no name on disk is like this
-        return name
-    return unicodedata.normalize("NFC", text.casefold())

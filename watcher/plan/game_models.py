@@ -1,6 +1,7 @@
 """Names in binary models of games and small modellers: fixed records at known places.
 
-Sources: the headers of id Software's MD2 and MD3 and of MDC, M. Mead's MilkShape 3D, M. Sibly's Blitz3D format.
+Sources: the headers of id Software's MD2 and MD3 and of MDC, M. Mead's MilkShape 3D, M. Sibly's Blitz3D format, and
+files of Silo as its importers describe them.
 """
 
 import struct
@@ -13,6 +14,8 @@ MOST_RECORDS = 10_000
 """Of each kind."""
 _NAME = 64
 """Bytes of a name in the formats of id Software."""
+_MOST_OF_MATERIAL = 64 * 1024
+"""Bytes of a material of Silo."""
 
 
 def read_md2(file: BinaryIO) -> Iterator[str]:
@@ -83,6 +86,25 @@ def read_b3d(file: BinaryIO) -> Iterator[str]:
             while name_end := rest.find(b"\0") + 1:
                 yield decode(rest[: name_end - 1])
                 rest = rest[name_end + 28 :]  # flags, blending, position, scale, rotation
+        else:
+            file.seek(size, 1)
+
+
+def read_sib(file: BinaryIO) -> Iterator[str]:
+    """Silo: the texture of each material, behind five numbers for colours and shine, and its name."""
+    for _ in range(MOST_RECORDS):
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        size = int.from_bytes(head[4:], "little")
+        if head.startswith(b"MATR"):
+            material = file.read(min(size, _MOST_OF_MATERIAL))
+            file.seek(size - len(material), 1)
+            at = 68
+            name_size = int.from_bytes(material[at : at + 4], "little")
+            at += 4 + name_size
+            text = material[at + 4 : at + 4 + int.from_bytes(material[at : at + 4], "little")]
+            yield text.decode("utf-16-le", "replace").partition("\0")[0]
         else:
             file.seek(size, 1)
 

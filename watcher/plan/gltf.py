@@ -25,7 +25,7 @@ LONGEST_STRING = 64 * 1024
 """Bytes; what is longer holds embedded data and is skipped."""
 
 _PARTS = {
-    b"word": rb'"(?:uri|extensions|extras|buffers|images|shaders)"',
+    b"word": rb'"(?:uri|schemaUri|extensions|extras|buffers|images|shaders)"',
     b"string": rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"',
     b"colon": rb"[ \t\r\n]*+:[ \t\r\n]*+",
 }
@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     # Passed over at the speed of the regular expression: numbers, strings that mean nothing here, words that are no
     # keys or have a value of no interest.
     rb'(?:[^"\[\]{}]++|(?!%(word)s)%(string)s|%(word)s(?=[ \t\r\n]*+[^ \t\r\n:]|%(colon)s[^ \t\r\n"\[{]))*+'
-    rb'(?:"uri"%(colon)s(?P<uri>%(string)s)'
+    rb'(?:"(?:uri|schemaUri)"%(colon)s(?P<uri>%(string)s)'
     rb"|%(word)s%(colon)s%(string)s"
     rb"|(?:(?P<key>%(word)s)%(colon)s)?(?P<open>[\[{])"
     rb"|(?P<close>[\]}])"

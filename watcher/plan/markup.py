@@ -1,9 +1,13 @@
 """XML as a stream of elements, safe on hostile files: nothing is loaded, no entity is ever declared or expanded."""
 
+import codecs
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 from xml.parsers import expat
+
+from watcher.plan.text import decode
 
 BLOCK = 64 * 1024
 """Bytes read at once; less than what text formats are read with, because Python sees each element."""
@@ -42,10 +46,12 @@ def elements(file: BinaryIO, with_text: Container[str] = ()) -> Iterator[Element
     collector = _Collector(with_text)
     parser = collector.parser
     fed = seen = 0
-    while seen < MOST_ELEMENTS and (block := file.read(BLOCK)):
+    for block in _in_utf_8(file):
+        if seen >= MOST_ELEMENTS:
+            return
         try:
             parser.Parse(block)
-        except (expat.ExpatError, _Refused, ValueError, LookupError):  # the latter: encodings that are not known
+        except (expat.ExpatError, _Refused, ValueError):
             yield from collector.taken()
             return
         found = collector.taken()
@@ -54,6 +60,38 @@ def elements(file: BinaryIO, with_text: Container[str] = ()) -> Iterator[Element
         fed += len(block)
         if fed - max(parser.CurrentByteIndex, 0) > LARGEST_TOKEN:
             return
+
+
+_DECLARED = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})[\"']")
+
+
+def _in_utf_8(file: BinaryIO) -> Iterator[bytes]:
+    """The document as UTF-8, whatever its declaration says; bytes that are wrong in UTF-8 are taken as Windows-1252,
+    which is what programs write that declare UTF-8 without caring."""
+    block = file.read(BLOCK)
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"<\0", b"\0<")):
+        encoding = "utf-16" if block[0] > 0x7F else "utf-16-le" if block[0] else "utf-16-be"
+    else:
+        block = block.removeprefix(codecs.BOM_UTF8)
+        declared = _DECLARED.match(block)
+        encoding = declared[1].decode() if declared else "utf-8"
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)(errors=_AS_WESTERN)
+        while block:
+            if text := decoder.decode(block):
+                yield text.encode("utf-8", "replace")
+            block = file.read(BLOCK)
+    except (LookupError, UnicodeError, AttributeError):  # no encoding that is known, or none of text
+        return
+
+
+def _as_western(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return decode(error.object[error.start : error.end]), error.end
+
+
+_AS_WESTERN = "watcher.plan.as_western"
+codecs.register_error(_AS_WESTERN, _as_western)
 
 
 class _Collector:
@@ -66,7 +104,7 @@ class _Collector:
         """The element whose text is being read."""
         self._text: list[str] = []
         self._found: list[Element] = []
-        self.parser = expat.ParserCreate()
+        self.parser = expat.ParserCreate("utf-8")
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.EntityDeclHandler = self._refuse

@@ -23,7 +23,7 @@ MOST_WORDS = 64
 # To the end of the line and of its continuation lines.
 _VALUE = rb"[ \t]([^\r\n\\]*+(?:\\(?:\r\n|[\r\n])?+[^\r\n\\]*+)*+)"
 _CONTINUATION = re.compile(rb"\\(?:\r\n|[\r\n])")
-_MTLLIB = re.compile(rb"mtllib" + _VALUE)
+_MTLLIB = re.compile(rb"mtllib" + _VALUE, re.IGNORECASE)
 _MAP = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*+(?:map_(?!aat\b)\w++|bump|disp|decal|refl|norm)" + _VALUE, re.IGNORECASE)
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?=\s|$)"
@@ -49,7 +49,8 @@ def read_obj(file: BinaryIO) -> Iterator[str]:
     """The value of every `mtllib` statement, names in quotes one by one."""
     seen = 0
     for piece in whole_lines(blocks(file)):
-        at = piece.find(b"mtllib")  # no regular expression: finding bytes is many times faster
+        lower = piece.lower()
+        at = lower.find(b"mtllib")  # no regular expression: finding bytes is many times faster
         while at >= 0:
             seen += 1
             if seen > MOST_STATEMENTS:
@@ -59,7 +60,7 @@ def read_obj(file: BinaryIO) -> Iterator[str]:
                 end = statement.end()
                 text = _text(statement[1])
                 yield from _QUOTED.findall(text) or (text,)
-            at = piece.find(b"mtllib", end)
+            at = lower.find(b"mtllib", end)
 
 
 def obj_readings(text: str) -> tuple[tuple[str, ...], ...]:

@@ -18,17 +18,14 @@ from watcher.plan import (
     lightwave,
     max3ds,
     mikumiku,
+    model3d,
     obj,
     statements,
     usd,
     web3d,
 )
 from watcher.plan.alternatives import IMAGES, first_that_exists, image_readings
-from watcher.plan.uri import uri_readings
-
-
-def _as_written(text: str) -> tuple[tuple[str, ...], ...]:
-    return ((text,),)
+from watcher.plan.uri import plain_readings, uri_readings
 
 
 def _nothing(_stem: str) -> tuple[str, ...]:
@@ -41,7 +38,7 @@ class Format:
 
     read: Callable[[BinaryIO], Iterable[str]]
     """Yields the names in the open file, in order, repeats allowed. Streams, and raises nothing but OSError."""
-    readings: Callable[[str], tuple[tuple[str, ...], ...]] = _as_written
+    readings: Callable[[str], tuple[tuple[str, ...], ...]] = plain_readings
     """The ways to understand one of these names, the likeliest first. Each is a tuple of file names that the text
     stands for together (an OBJ statement may hold several). An empty tuple: it may as well stand for no file."""
     beside: Callable[[str], Iterable[str]] = _nothing
@@ -51,6 +48,8 @@ class Format:
     parts: re.Pattern[str] | None = None
     """Which files of this format, by their names, are often parts that a file of the same format (or of another that
     is uploaded) loads: they are held back for it as textures are. None: none of them."""
+    short_names: bool = False
+    """Whether names may be cut to eight letters and three of the extension, as of old."""
     gathers: bool = False
     """What `read` yields are no names: the files of one folder in which it is equal belong together."""
 
@@ -99,7 +98,7 @@ FORMATS: dict[str, Format] = {
     "glb": Format(gltf.read_glb, uri_readings),
     "fbx": Format(fbx.read_fbx, first_that_exists),
     "dae": Format(collada.read_dae, uri_readings),
-    "3ds": Format(max3ds.read_3ds),
+    "3ds": Format(max3ds.read_3ds, short_names=True),
     "x": Format(directx.read_x),
     "x3d": Format(web3d.read_x3d, web3d.url_readings, parts=_ANY),
     "wrl": Format(web3d.read_wrl, web3d.url_readings, parts=_ANY),
@@ -122,13 +121,16 @@ FORMATS: dict[str, Format] = {
     "ogex": Format(statements.read_ogex),
     "nff": Format(statements.read_nff),
     "cob": Format(statements.read_cob),
+    "raw": Format(statements.read_raw),
+    "sib": Format(game_models.read_sib),
+    "m3d": Format(model3d.read_m3d, model3d.m3d_readings),
     "pmx": Format(mikumiku.read_pmx),
     "usd": Format(usd.read_usd, parts=_ANY),
     "dxf": Format(dxf.read_dxf, parts=_ANY),
     "blend": Format(blend.read_blend, parts=_ANY),
     "dcm": Format(dicom.read_dcm, gathers=True),
     "uc": Format(statements.read_uc, beside=_unreal_parts),
-    "ifc": Format(statements.read_ifc, uri_readings),
+    "ifc": Format(statements.read_ifc),
 }
 """By file name extension. Not all are formats that are uploaded for themselves."""
 
@@ -136,7 +138,7 @@ FORMATS: dict[str, Format] = {
 FORMATS["mat"] = FORMATS["mtl"]
 for other, same in {
     "acc": "ac", "ac3d": "ac", "ask": "ase", "prj": "3ds", "lxo": "lwo", "md5": "md5mesh", "mdc": "md3",
-    "irrmesh": "irr", "usda": "usd", "usdc": "usd", "enff": "nff",
+    "irrmesh": "irr", "usda": "usd", "usdc": "usd", "enff": "nff", "scn": "cob",
 }.items():  # fmt: skip
     FORMATS[other] = FORMATS[same]
 FORMATS["xml"] = Format(
@@ -148,11 +150,12 @@ FORMATS["xml"] = Format(
 
 
 _COMPLETE = (
-    # Images, sounds, point clouds, and models that are complete in one file, some of them archives.
+    # Images, sounds, point clouds, and models that are complete in one file, some of them archives: XGL and Quick3D
+    # hold the pixels of their textures themselves.
     "jpg jpeg png tga dds tif tiff bmp rgbe hdr wav mp3 ogg flac e57 ptx xyz las laz"
-    " stl off 3mf amj usdz skp xgl zgl q3o q3s m3d hmb bvh cms mot vta ndo raw ter sib bin"
-    # Of these it is not known how they would name a file.
-    " scn ptf"
+    " stl off 3mf amj usdz skp xgl zgl q3o q3s hmb bvh cms mot vta ndo ter bin"
+    # Of this it is not known how it would name a file.
+    " ptf"
 )
 NEVER_REFER = frozenset(_COMPLETE.split())
 """The extensions of all other formats that are uploaded: their files name nothing."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import BinaryIO
 
 from watcher.formats import extension_of
 from watcher.plan.readers import FORMATS, Format
+from watcher.plan.text import decoded_otherwise
 
 LONGEST_NAME = 4096
 """Characters; longer than any path that Linux opens."""
@@ -57,7 +59,8 @@ def read_references(path: str) -> tuple[str, ...]:
 def readings(named_by: str, text: str) -> tuple[tuple[str, ...], ...]:
     """The ways to understand the reference `text` of the file at `named_by`; see :class:`Format`."""
     known = format_of(named_by)
-    return known.readings(text) if known else ((text,),)
+    ways = known.readings(text) if known else ((text,),)
+    return (*ways, *((other,) for other in decoded_otherwise(text)))
 
 
 def _open(path: str) -> BinaryIO:
@@ -77,9 +80,12 @@ def _unique(names: Iterable[str]) -> Iterator[str]:
     """Each name once, without what no file can be called."""
     seen: set[str] = set()
     for name in names:
-        if name not in seen and _is_possible(name):
+        if name not in seen and _is_possible(name) and not _ON_THE_WEB.match(name):
             seen.add(name)
             yield name
+
+
+_ON_THE_WEB = re.compile("(?:https?|ftp)://", re.IGNORECASE)
 
 
 def _is_possible(name: str) -> bool:

@@ -10,6 +10,8 @@ TEXTURE_FOLDERS = ("textures", "texture", "tex", "maps", "images")
 """What artists call the folder with the images of a model."""
 LONGEST_TAIL = 8
 """Folders of a foreign path that are compared, counted from its end."""
+HIGHEST = 8
+"""Folders above a model in which such an end is looked for."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -52,7 +54,8 @@ def places(text: str, naming: str, main: str, root: str) -> Places:
     parts = [part for part in _DRIVE.sub("", path, count=1).split("/") if part not in ("", ".", "..")]
     if not parts or path.endswith(("/", "/.", "/..")):
         return Places(literal, literal[0] if literal else "", outside, lambda: iter(()))
-    guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders)
+    farthest = root if outside else os.path.dirname(folders[0])
+    guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders, farthest)
     expected = literal[0] if literal else os.path.join(folders[0], parts[-1])
     return Places(literal, expected, outside, lambda: (guess for guess in guesses() if is_inside(guess, root)))
 
@@ -69,8 +72,8 @@ def _literal(path: str, folders: tuple[str, ...], root: str) -> tuple[tuple[str,
     return inside, "" if inside else "a path that leads out of the drop folder"
 
 
-def _guesses(parts: list[str], naming: str, main: str, folders: tuple[str, ...]) -> Iterator[str]:
-    """Everything near before anything that is farther away."""
+def _guesses(parts: list[str], naming: str, main: str, folders: tuple[str, ...], farthest: str) -> Iterator[str]:
+    """Everything near before anything that is farther away; `farthest`: above it nothing is looked for by its path."""
     name = parts[-1]
     tails = ["/".join(parts[-length:]) for length in range(len(parts), 1, -1)]
     for tail in (*tails, name):
@@ -84,6 +87,14 @@ def _guesses(parts: list[str], naming: str, main: str, folders: tuple[str, ...])
         for folder in above:
             yield os.path.join(folder, tail)
     yield from _in_texture_folders(above, name)
+    for folder in above:
+        higher = os.path.dirname(folder)
+        for _ in range(HIGHEST):
+            if not is_inside(os.path.join(higher, name), farthest):
+                break
+            for tail in tails:
+                yield os.path.join(higher, tail)
+            higher = os.path.dirname(higher)
 
 
 def _in_texture_folders(folders: tuple[str, ...], name: str) -> Iterator[str]:

@@ -37,8 +37,12 @@ read_ac = statements(rb"texture" + _QUOTED, rb"texture[ \t]++(?!empty_texture_no
 """AC3D: the `texture` of an object. Of several, those of Speed Dreams may be left empty in this way."""
 read_ase = statements(rb"\*BITMAP" + _QUOTED)
 """ASCII export of 3ds Max: the bitmap of each map."""
-read_lws = statements(rb"LoadObject" + _VALUE, rb"LoadObjectLayer[ \t]++\d++(?:[ \t]++[0-9A-F]{8})?+" + _VALUE)
-"""LightWave scenes: the objects that are loaded. Behind the number of a layer newer versions write an id."""
+read_lws = statements(
+    rb"(?:LoadObject|[BF]GImage|FGAlphaImage)" + _VALUE,
+    rb"LoadObjectLayer[ \t]++\d++(?:[ \t]++[0-9A-F]{8})?+" + _VALUE,
+)
+"""LightWave scenes: the objects that are loaded, and the images before and behind them. Behind the number of a layer
+newer versions write an id."""
 read_md5mesh = statements(rb"shader" + _QUOTED)
 """Doom 3: the material of each mesh."""
 read_ogre_material = statements(rb"texture[ \t]++\"?([^\s\"]++)", rb"import\s[^\r\n]*?\sfrom[ \t]++\"([^\"\r\n]*+)\"")
@@ -53,11 +57,15 @@ read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")
 """Quake 3 skins: the texture behind the name of each surface."""
 
 _NUMBERS = rb"(?:[ \t]++[-+.\deE]++){8}"
+read_raw = statements(rb"(?:[-+.\d]\S*+[ \t]++){9}(?:(?:[-+.\d]\S*+[ \t]++){3})?+([^\s\d\-+.][^\r\n]*+)")
+"""Raw triangles: the texture behind the three corners, or behind a colour and three corners."""
 read_nff = statements(
+    rb"mtable" + _VALUE,
     rb"f" + _NUMBERS + rb"[ \t]++([^\s\d#][^\r\n]*+)",
     rb"\d[^\r\n]*?[ \t]_[A-Za-z]++_(\S++)",
 )
-"""Neutral File Format: the image behind the numbers of a fill colour; WorldToolKit's: that of a polygon."""
+"""Neutral File Format: the image behind the numbers of a fill colour; WorldToolKit's: that of a polygon, and the table
+of materials."""
 
 _TRIANGLE_MATERIAL = re.compile(_LINE + rb"([^\s\d\-+.][^\r\n]*+)")
 _SMD_WORDS = {"version", "nodes", "skeleton", "time", "triangles", "end", "vertexanimation"}
@@ -78,7 +86,7 @@ def read_smd(file: BinaryIO) -> Iterator[str]:
             yield text
 
 
-_PLY_TEXTURE = re.compile(rb"comment[ \t]++TextureFile" + _VALUE, re.IGNORECASE)
+_PLY_TEXTURE = re.compile(rb"(?:comment|obj_info)[ \t]++TextureFile" + _VALUE, re.IGNORECASE)
 
 
 def read_ply(file: BinaryIO) -> Iterator[str]:
@@ -124,7 +132,20 @@ def read_ifc(file: BinaryIO) -> Iterator[str]:
     for piece in whole_lines(blocks(file)):
         for texture in _IFC_TEXTURE.finditer(piece):
             if strings := _IFC_STRING.findall(texture[1]):
-                yield decode(strings[-1].replace(b"''", b"'"))
+                yield _STEP_ESCAPE.sub(_step_text, decode(strings[-1].replace(b"''", b"'")))
+
+
+_STEP_ESCAPE = re.compile(r"\\X2\\((?:[0-9A-F]{4})+)\\X0\\|\\X\\([0-9A-F]{2})|\\S\\(.)|\\(\\)")
+
+
+def _step_text(escape: re.Match[str]) -> str:
+    """What an escape in a text of a STEP file stands for (ISO 10303-21)."""
+    utf_16, latin, shifted, backslash = escape.groups()
+    if utf_16:
+        return bytes.fromhex(utf_16).decode("utf-16-be", "replace")
+    if latin:
+        return chr(int(latin, 16))
+    return backslash or chr(ord(shifted) + 128)
 
 
 _COB_TEXTURE = re.compile(

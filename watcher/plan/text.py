@@ -1,6 +1,8 @@
 """Text files of unknown encoding and size, as blocks of bytes: UTF-8 (or an 8-bit encoding), whole lines."""
 
 import codecs
+import os
+import unicodedata
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -18,6 +20,37 @@ def decode(raw: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return raw.decode("latin-1")
+
+
+def loose(name: str) -> str:
+    """What file names have in common that differ only in case, Unicode form or (for old names) encoding."""
+    if name.isascii():
+        return name.lower()
+    try:
+        text = decode(os.fsencode(name))
+    except UnicodeEncodeError:  # no name on disk is like this
+        return name
+    return unicodedata.normalize("NFC", text.casefold())
+
+
+_OF_OTHER_PLACES = ("shift_jis", "gb18030", "big5", "euc_kr", "cp1251", "cp437")
+
+
+def decoded_otherwise(text: str) -> Iterator[str]:
+    """What a text may be that :func:`decode` took for Western European: names from machines of other places."""
+    if text.isascii():
+        return
+    for western in ("cp1252", "latin-1"):
+        try:
+            raw = text.encode(western)
+        except UnicodeEncodeError:
+            continue
+        for encoding in _OF_OTHER_PLACES:
+            try:
+                yield raw.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+        return
 
 
 class Readable(Protocol):

@@ -1,4 +1,4 @@
-"""Textures in tiles: one name stands for an image for each tile of the texture space that is used.
+"""Names that stand for others: of a texture in tiles, for the image of each tile; of old, for a longer one.
 
 Source: the tokens as MaterialX and Blender (`<UDIM>`, `<UVTILE>`) and Mari (`%(UDIM)d`) write them.
 """
@@ -21,3 +21,15 @@ def tile_pattern(name: str) -> re.Pattern[str]:
     assert token is not None
     number = _UVTILE if token["pair"] else _UDIM
     return re.compile(re.escape(name[: token.start()]) + number + re.escape(name[token.end() :]), re.IGNORECASE)
+
+
+_SHORT = re.compile(r"(?P<stem>[^.]{8}|[^.]{1,6}~[0-9])(?P<extension>\.[^.]{1,3})", re.DOTALL)
+
+
+def short_pattern(name: str) -> re.Pattern[str] | None:
+    """What matches the names that may have been cut to this one; None when nothing was cut, as far as can be seen."""
+    short = _SHORT.fullmatch(name)
+    if short is None:
+        return None
+    stem = re.escape(short["stem"].partition("~")[0])
+    return re.compile(stem + r".*" + re.escape(short["extension"]) + r"[^.]?", re.IGNORECASE | re.DOTALL)

@@ -1,9 +1,12 @@
 """File names that are written as URIs (RFC 3986): percent-encoded, with or without a scheme."""
 
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from watcher.plan.text import decode
 
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(?:/(?=[a-z]:))?", re.IGNORECASE)
+_BEHIND_PATH = re.compile(r"[?#].*", re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
 
 
@@ -15,7 +18,7 @@ def named_by_uri(uri: str) -> str | None:
         return None
     try:
         return unquote(uri, errors="strict")
-    except UnicodeDecodeError:  # another encoding than UTF-8: no percent-encoding, or none that can be understood
+    except UnicodeDecodeError:  # another encoding than UTF-8: no percent-encoding, or see `uri_readings`
         return uri
 
 
@@ -25,6 +28,15 @@ def is_elsewhere(uri: str) -> bool:
 
 
 def uri_readings(text: str) -> tuple[tuple[str, ...], ...]:
-    """As decoded; else as it probably stood in the file, for files whose names on disk are percent-encoded too."""
+    """As decoded; else as it probably stood in the file, for files whose names on disk are percent-encoded too; else
+    decoded from another encoding than UTF-8; else without a query and a fragment."""
     encoded = quote(text, safe="/!$&'()*+,;=:@", errors="replace")
-    return ((text,),) if encoded == text else ((text,), (encoded,))
+    decoded = decode(unquote_to_bytes(text.encode("utf-8", "replace")))
+    bare = _BEHIND_PATH.sub("", text)
+    return tuple((name,) for name in dict.fromkeys((text, encoded, decoded, bare)) if name)
+
+
+def plain_readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """As written; else without apostrophes around it, and as a URI, which some programs write where a name belongs."""
+    bare = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
+    return tuple((name,) for name in dict.fromkeys((text, bare, named_by_uri(bare))) if name)

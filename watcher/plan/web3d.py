@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from watcher.plan.alternatives import any_of, first_that_exists
-from watcher.plan.compressed import inflated
+from watcher.plan.compressed import unpacked
 from watcher.plan.markup import elements
 from watcher.plan.text import blocks, decode, whole_lines
 from watcher.plan.uri import named_by_uri, uri_readings
@@ -20,10 +20,12 @@ DEEPEST = 1000
 
 _NO_CONTENT = {"Anchor", "Script"}
 """Nodes whose `url` is no part of what is seen."""
+_FIELDS = {"fieldValue", "field"}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
 _TOKEN = re.compile(
     rb'"(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"'
     rb"|\#[^\r\n]*+"
+    rb"|(?<![\w.])EXTERNPROTO\s++[^\s\[]++\s*+\[[^\]]*+\]\s*+(?P<extern>\[?+)"
     rb"|(?<![\w.])(?P<node>[A-Za-z]\w*+)\s*+\{"
     rb"|(?<![\w.])(?P<field>(?:[a-z]\w*?)?[uU]rl|filename|name)(?=[\s\[\"])\s*+(?P<list>\[?+)"
     rb"|(?P<close>[\]}])"
@@ -37,7 +39,10 @@ def read_x3d(file: BinaryIO) -> Iterator[str]:
     for element in elements(file):
         if element.name in _NO_CONTENT:
             continue
-        for field, value in element.attributes.items():
+        fields = element.attributes
+        if element.name in _FIELDS:  # of a prototype
+            fields = {fields.get("name", ""): fields.get("value", "")}
+        for field, value in fields.items():
             if field.lower().endswith("url") and (text := _any_of(_QUOTED.findall(value) or [value])):
                 yield text
 
@@ -48,13 +53,15 @@ def read_wrl(file: BinaryIO) -> Iterator[str]:
     urls: list[str] | None = None  # what the field holds that is being read
     is_list = False
     left = MOST_TOKENS
-    for piece in whole_lines(blocks(inflated(file))):
+    for piece in whole_lines(blocks(unpacked(file))):
         for token in _TOKEN.finditer(piece):
             left -= 1
             if left < 0 or len(opened) > DEEPEST:
                 return
             kind = token.lastgroup
-            if kind == "list":
+            if kind == "extern":
+                urls, is_list = [], bool(token["extern"])
+            elif kind == "list":
                 node = opened[-1].decode() if opened else ""
                 names_file = node not in _NO_CONTENT and (token["field"] != b"name" or node == "WWWInline")
                 urls, is_list = [] if names_file else None, bool(token["list"])
