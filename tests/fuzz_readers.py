@@ -1,9 +1,9 @@
 # ruff: noqa: T201 - it is a command
-"""A long fuzz run over every reader of references: ``python -m tests.fuzz_readers MINUTES [SEED]``.
+"""A long fuzz run over every reader of references: ``python -m tests.fuzz_readers MINUTES [SEED [MODELS]]``.
 
-Contents are made of the fragments that a format knows, or are real models (where the corpus lies beside the checkout)
-that were cut, spliced and changed. A reader must yield possible names, raise nothing and come to its end. What breaks
-one is kept as a file, and the exit code is 1.
+Contents are made of the fragments that a format knows, or are real models (of the folder MODELS, or of the corpus where
+it lies beside the checkout) that were cut, spliced and changed. A reader must yield possible names, raise nothing and
+come to its end. What breaks one is kept as a file, and the exit code is 1.
 """
 
 import os
@@ -27,10 +27,10 @@ LONGEST = 10.0
 NUMBERS = [b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\1\0\0\0"]
 
 
-def seeds() -> dict[str, list[bytes]]:
+def seeds(models: Path) -> dict[str, list[bytes]]:
     """Real models by the extension of their format."""
     found = defaultdict(list)
-    for path in sorted(CORPUS.rglob("*")):
+    for path in sorted(models.rglob("*")):
         extension = path.suffix[1:].lower()
         if extension in FORMATS and path.is_file():
             found[extension].append(path.read_bytes()[:LARGEST_SEED])
@@ -70,9 +70,9 @@ def changed(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
     return bytes(raw)
 
 
-def main(minutes: float, seed: int) -> int:
+def main(minutes: float, seed: int, models: Path) -> int:
     rng = random.Random(seed)
-    real = seeds()
+    real = seeds(models)
     runs: dict[str, int] = defaultdict(int)
     slowest = (0.0, "")
     broken = 0
@@ -80,9 +80,9 @@ def main(minutes: float, seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
             for extension in sorted(FORMATS):
-                models = real.get(extension, [])
-                if models and rng.random() < 0.6:
-                    content = changed(rng, rng.choice(models), models)
+                known = real.get(extension, [])
+                if known and rng.random() < 0.6:
+                    content = changed(rng, rng.choice(known), known)
                 else:
                     content = assembled(rng, extension)
                     if rng.random() < 0.3:
@@ -118,4 +118,5 @@ def main(minutes: float, seed: int) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)))
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
+    sys.exit(main(float(sys.argv[1]), seed, Path(sys.argv[3]) if len(sys.argv) > 3 else CORPUS))

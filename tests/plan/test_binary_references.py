@@ -5,6 +5,8 @@ import zlib
 
 import pytest
 
+from watcher.plan.compressed import zstd
+
 
 def chunk_3ds(kind, content=b""):
     return struct.pack("<HI", kind, 6 + len(content)) + content
@@ -224,6 +226,11 @@ BLEND_NAMES = ("tex/a.png", "C:\\art\\b.png", "lib/parts.blend")
         blend(IMAGES, pointer=4, order=">"),
         blend(IMAGES, large=True),
         zlib.compress(blend(IMAGES), wbits=31),
+        zstd.compress(blend(IMAGES)),
+        # As Blender writes it: a frame for each part of the file, and a table of them in a frame to be skipped.
+        b"".join(zstd.compress(blend(IMAGES)[at : at + 100]) for at in range(0, len(blend(IMAGES)), 100))
+        + struct.pack("<2I", 0x184D2A5E, 9)
+        + bytes(9),
     ],
 )
 def test_a_blender_file_names_images_that_are_not_packed_and_libraries(names, content):
@@ -289,3 +296,64 @@ def test_a_dicom_file_says_to_which_series_it_belongs(names, content):
 def test_a_dicom_file_may_belong_to_no_series(names):
     assert names("a.dcm", dicom(b"1.2.840.10008.1.2.1", series=b"")) == ()
     assert names("a.dcm", dicom(b"1.2.840.10008.1.2.1")[:200]) == ()
+
+
+def dxf(width, *pairs):
+    """A binary drawing whose codes have so many bytes."""
+    out = b"AutoCAD Binary DXF\r\n\x1a\0"
+    for code, value in pairs:
+        out += code.to_bytes(width, "little") if code < 255 or width > 1 else b"\xff" + code.to_bytes(2, "little")
+        out += value if isinstance(value, bytes) else value.encode() + b"\0"
+    return out
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_binary_drawing_names_what_a_text_one_names(names, width):
+    content = dxf(
+        width,
+        *[(0, "SECTION"), (2, "BLOCKS"), (0, "BLOCK"), (10, bytes(8)), (70, b"\4\0"), (1, "parts\\b.dxf")],
+        *[(0, "BLOCK"), (70, b"\0\0"), (1, "no.dxf"), (1071, bytes(4)), (1004, b"\3abc"), (290, b"\1")],
+        *[(0, "IMAGEDEF"), (310, b"\5\0\1\0\0\1"), (1, "é.png"), (420, bytes(4)), (0, "EOF")],
+    )
+    assert names("a.dxf", content) == ("parts\\b.dxf", "é.png")
+    for end in range(len(content)):
+        assert set(names("a.dxf", content[:end])) <= {"parts\\b.dxf", "é.png", ""}
+
+
+def test_the_materials_of_silo_name_their_textures(names):
+    def material(texture):
+        name, texture = "Wood".encode("utf-16-le"), texture.encode("utf-16-le")
+        content = bytes(68) + struct.pack("<I", len(name)) + name + struct.pack("<I", len(texture)) + texture
+        return b"MATR" + struct.pack("<I", len(content)) + content
+
+    content = b"HEAD\4\0\0\0\1\0\0\0" + material("This Way Up.png\0") + material("") + material("é.png")
+    assert names("a.sib", content + b"SHAP\4\0\0\0MATR") == ("This Way Up.png", "é.png")
+
+
+def model_3d(*, packed=()):
+    """Two materials; each texture once as a colour, once behind numbers. String places and colour indices: one byte."""
+    texts = b"model\0licence\0author\0text\0"
+    places = {}
+    for name in ("material", "skin", "rough.jpg"):
+        places[name] = len(texts)
+        texts += name.encode() + b"\0"
+    # As places count from behind the numbers of the header, which is where the texts begin.
+    head = struct.pack("<fI", 1.0, 0) + texts
+    m, skin, rough = (bytes([places[name]]) for name in ("material", "skin", "rough.jpg"))
+    chunks = [
+        (b"HEAD", head),
+        (b"VRTS", bytes(40)),
+        (b"MTRL", m + b"\0\7" + b"\x80" + skin + b"\3" + bytes(4) + b"\xc0" + rough),
+        (b"MTRL", m + b"\x80" + skin + b"\x63" + b"\x80" + rough),
+        *((b"ASET", bytes([places[name]]) + b"\x89PNG") for name in packed),
+        (b"OMD3", b""),
+    ]
+    return b"".join(kind + struct.pack("<I", len(content) + 8) + content for kind, content in chunks)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_model_3d_names_textures_that_are_not_packed(names, is_compressed):
+    for packed, expected in (((), ("skin", "rough.jpg")), (("skin",), ("rough.jpg",))):
+        content = model_3d(packed=packed)
+        content = zlib.compress(content) if is_compressed else content
+        assert names("a.m3d", b"3DMO" + struct.pack("<I", len(content) + 8) + content) == expected

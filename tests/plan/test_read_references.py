@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from watcher.plan import can_refer, read_references
+from watcher.plan.compressed import zstd
 from watcher.plan.readers import FORMATS
 
 
@@ -119,6 +120,16 @@ HOSTILE = {
     "surfaces.md3": b"IDP3" + bytes(80) + struct.pack("<7i", MIB, 0, 0, 0, 112, 0, 0) + b"\x01" * 16 * MIB,
     "vertices.pmx": b"PMX \0\0\0\x40\x08\0\0\1\1\1\1\1\1" + bytes(16) + b"\xff\xff\xff\x7f" + bytes(32 * MIB),
     "blocks.blend": b"BLENDER-v279" + bytes(32 * MIB),
+    "bomb.blend": zstd.compress(b"BLENDER-v300" + bytes(64 * MIB)) * 4,
+    "numbers.raw": (b"1.5 " * 16_000 + b"\n") * 200,
+    "words.raw": b"1 1 1 1 1 1 1 1 1 a\n" * MIB,
+    "chunks.sib": b"MATR\0\0\0\0" * MIB,
+    "bomb.m3d": b"3DMO\xff\xff\xff\x7f" + zlib.compress(b"MTRL\x08\0\0\0" * 8 * MIB),
+    "pairs-binary.dxf": b"AutoCAD Binary DXF\r\n\x1a\0" + b"\0\0IMAGEDEF\0\1\0a\0" * MIB,
+    "open-binary.dxf": b"AutoCAD Binary DXF\r\n\x1a\0\0\0" + b"x" * 32 * MIB,
+    "externproto.wrl": b"EXTERNPROTO A [" * MIB,
+    "effects.x": b"xof 0303txt 0032" + b'EffectParamString { "a"; "' * MIB,
+    "encoding.dae": b'<?xml version="1.0" encoding="gb18030"?><a>' + b"\x81\x30" * 8 * MIB,
     "elements.dcm": bytes(128) + b"DICM" + (b"\x08\0\0\0SQ\0\0\xff\xff\xff\xff") * MIB,
 }
 
