@@ -51,6 +51,7 @@ WELL: dict[str, tuple[str, int, int, int, int, int]] = {
     "ac-sphere": ("SphereWithLight.ac", 1, 17664, 8834, 1, 0),
     "ase-cubes": ("ThreeCubesGreen.ASE", 3, 36, 24, 3, 0),
     "md5-cube": ("SimpleCube.md5mesh", 1, 12, 36, 1, 0),
+    "usdc-motion": ("MotionCaptureROM.usdc", 24, 2000, 6000, 24, 0),
 }
 
 # Group: what its model names and the group does not have.
@@ -58,6 +59,7 @@ WITHOUT = {
     "3ds-texture": "TEST.PNG",
     "lwo-box": "boxuv.png",
     "ac-sphere": "earthSpherical.jpg",
+    "usdc-motion": ".\\textures\\color_121212.hdr",
 }
 
 BROKEN = {
@@ -109,6 +111,20 @@ def test_points_without_faces_become_a_point_cloud_with_their_colours(convert: C
     assert cloud.payload.read_bytes()[12:16] == bytes((255, 255, 255, 255))
 
 
+def test_points_of_a_drawing_become_a_point_cloud(convert: Convert) -> None:
+    [cloud] = convert("points.dxf", files_of("dxf-points")).assets
+    assert (cloud.type, cloud.description["pointCount"]) == ("point_cloud", 2)
+
+
+def test_every_group_of_the_corpus_is_looked_at() -> None:
+    assert {folder.name for folder in CORPUS.iterdir() if folder.is_dir()} == {
+        *WELL,
+        *BROKEN,
+        "ply-points",
+        "dxf-points",
+    }
+
+
 def test_a_missing_material_library_is_a_warning_in_the_log(convert: Convert) -> None:
     result = convert("cube_mtllib_after_g.obj", files_of("obj-missing-mtl"))
     assert "warning: the material library 'cube_mtllib_after_g.mat' is not among the uploaded files" in result.log
@@ -134,14 +150,3 @@ def test_a_material_whose_name_has_spaces_is_found(convert: Convert) -> None:
     [material] = [asset for asset in result.assets if f"asset:{asset.key}" == shown]
     assert material.name == "Material name with many, many spaces"
     assert material.description["dataJson"]["albedo"] == [0.2, 0.2, 0.2]
-
-
-@pytest.mark.parametrize(
-    ("group", "main"),
-    [
-        ("usdc-motion", "MotionCaptureROM.usdc"),
-    ],
-)
-def test_a_format_without_converter_fails_in_friendly_words(group: str, main: str, refuse: Refuse) -> None:
-    extension = main.rsplit(".", 1)[1]
-    assert refuse(main, files_of(group)).reason.startswith(f"no converter for .{extension} in this emulator")

@@ -166,7 +166,26 @@ def test_a_sound_that_claims_to_last_for_days_is_refused_at_once(refuse: Refuse)
 
 
 PICTURES_AND_SOUNDS = ("png", "jpg", "bmp", "tga", "tif", "dds", "rgbe", "hdr", "wav", "flac", "ogg", "mp3")
-EXTENSIONS = ("obj", "gltf", "glb", "stl", "ply", "off", "3mf", "dae", "xyz", "ptx", "las", "laz", "e57", "dcm")
+EXTENSIONS = (
+    "obj",
+    "gltf",
+    "glb",
+    "stl",
+    "ply",
+    "off",
+    "3mf",
+    "dae",
+    "xyz",
+    "ptx",
+    "las",
+    "laz",
+    "e57",
+    "dcm",
+    "usda",
+    "usdz",
+    "ifc",
+    "dxf",
+)
 
 
 @pytest.mark.parametrize("extension", [*EXTENSIONS, *PICTURES_AND_SOUNDS])

@@ -48,6 +48,9 @@ _HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {
     "laz": "las",
     "e57": "e57",
     "dcm": "dcm",
+    "ifc": "ifc",
+    "dxf": "dxf",
+    **dict.fromkeys(("usd", "usda", "usdc", "usdz"), "usd"),
 }
 """Formats whose readers stand on the libraries of the extra ``formats``: the module among the readers that has a
 ``read`` for them. It is imported when the first such file comes."""

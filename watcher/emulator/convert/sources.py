@@ -31,6 +31,9 @@ class SourceFiles:
     def path(self, name: str) -> Path:
         return self._files[name]
 
+    def names(self) -> list[str]:
+        return sorted(self._files)
+
     def named(self, extension: str) -> list[str]:
         """The names that end in an extension, in alphabetical order."""
         return sorted(name for name in self._files if extension_of(name) == extension)
