@@ -305,3 +305,18 @@ def test_paths_may_be_relative_to_where_the_owner_runs(
 def test_names_that_are_no_unicode_travel(own_pool: ConverterPool, job: Callable[..., ConversionJob]) -> None:
     name = os.fsdecode(b"stra\xdfe.obj")
     assert own_pool.convert(job(name=name), lambda _: None).assets[0].name == os.fsdecode(b"stra\xdfe")
+
+
+def test_libraries_that_a_worker_has_loaded_leave_its_conversions_their_memory(
+    own_pool: ConverterPool, job: Callable[..., ConversionJob]
+) -> None:
+    before = children()
+    own_pool.convert(job(), lambda _: None)
+    [pid] = children() - before
+    cube = '#usda 1.0\ndef Cube "A" {\n}\n'
+    small = own_pool.convert(job(cube, "a.usda"), lambda _: None)
+    assert children() - before == {pid}
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    [limit] = [int(line.split()[3]) for line in limits.splitlines() if line.startswith("Max address space")]
+    assert (2 << 30) + (200 << 20) < limit < (3 << 30)
+    assert small.assets

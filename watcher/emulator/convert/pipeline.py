@@ -19,6 +19,7 @@ from watcher.emulator.convert.readers.ptx import read_ptx
 from watcher.emulator.convert.readers.stl import read_stl
 from watcher.emulator.convert.readers.threemf import read_3mf
 from watcher.emulator.convert.readers.xyz import read_xyz
+from watcher.emulator.convert.sandbox import loading_libraries
 from watcher.emulator.convert.scene_assets import add_model
 from watcher.emulator.convert.texture import convert_texture
 from watcher.emulator.convert.volume import add_volume
@@ -106,7 +107,8 @@ def _reader_for(extension: str) -> Read | None:
     if extension not in _HEAVY_READERS:
         return None
     try:
-        module = importlib.import_module(f"watcher.emulator.convert.readers.{_HEAVY_READERS[extension]}")
+        with loading_libraries():
+            module = importlib.import_module(f"watcher.emulator.convert.readers.{_HEAVY_READERS[extension]}")
     except ModuleNotFoundError as error:
         raise ConversionFailed(
             f"converting .{extension} files needs the package {error.name}, which is not installed here:"
