@@ -116,7 +116,7 @@ class _Reader:
         node = Node(name, matrix)
         at = len(self._model.nodes)
         self._model.nodes.append(node)
-        inserts = []
+        inserts: list[Any] = []
         shown = [entity for entity in layout if self._is_seen(file, entity)]
         for entity in shown:
             kind = entity.dxftype()

@@ -166,9 +166,8 @@ class Layers:
     def _miss(self, asset_path: str) -> None:
         if asset_path not in self.missing:
             self.missing.append(asset_path)
-            what = {Kind.TEXTURE: "texture", Kind.CUBEMAP: "texture", Kind.MESH: "layer"}.get(
-                kind_of(asset_path), "file"
-            )
+            kinds = {Kind.TEXTURE: "texture", Kind.CUBEMAP: "texture", Kind.MESH: "layer"}
+            what = kinds.get(kind_of(asset_path) or Kind.COMPANION, "file")
             self._conversion.warn(f"the {what} {asset_path!r} is not among the uploaded files")
 
 
