@@ -120,3 +120,26 @@ def test_meta_tells_what_is_stored(api, cube) -> None:
     assert meta["source_file_id"] == cube["source_file"]
     size = len(api.get(f"/assets/meshes/{cube['meshes']}/payload").content)
     assert meta["contents"]["payload"]["size"] == size
+
+
+def test_an_animation_names_its_skeleton_and_both_have_payloads(api, folder) -> None:
+    bvh = (
+        b"HIERARCHY\nROOT Hips\n{\n  OFFSET 0 0 0\n  CHANNELS 6 Xposition Yposition Zposition"
+        b" Zrotation Xrotation Yrotation\n"
+        b"  End Site\n  {\n    OFFSET 0 2 0\n  }\n}\nMOTION\nFrames: 2\nFrame Time: 0.5\n0 0 0 0 0 0\n1 2 3 0 0 0\n"
+    )
+    task = api.upload(folder, ("walk.bvh", bvh))
+    [conversion] = task["conversion_tasks"]
+    assert (task["status"], conversion["conversion_pipeline"]) == ("success", "animation")
+    assets = api.assets_of(conversion["source_file_id"])
+    [animation], [skeleton] = assets["animations"], assets["skeletons"]
+    assert conversion["asset_id"] == animation["asset_id"]
+    described = api.get(f"/assets/animations/{animation['asset_id']}/description").json()
+    assert described["skeletonRef"] == skeleton["asset_id"]
+    assert len(api.get(f"/assets/animations/{animation['asset_id']}/payload").content) == described["payloadSize"]
+    described = api.get(f"/assets/skeletons/{skeleton['asset_id']}/description").json()
+    assert described["bones"][0]["name"] == "Hips"
+    assert len(api.get(f"/assets/skeletons/{skeleton['asset_id']}/payload").content) == described["payloadSize"]
+    needed = api.get(f"/assets/animations/{animation['asset_id']}/dependencies").json()
+    assert skeleton["asset_id"] in str(needed)
+    assert api.delete(f"/assets/skeletons/{skeleton['asset_id']}").status_code == 409
