@@ -14,7 +14,7 @@ from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Mesh, Model, Node, Primitive
 from watcher.emulator.convert.readers import assimp_library as library
-from watcher.emulator.convert.readers.assimp_files import JobFiles
+from watcher.emulator.convert.readers.assimp_files import JobFiles, base_name
 from watcher.emulator.convert.readers.assimp_materials import Materials
 from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
 from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, skeletons
@@ -54,7 +54,7 @@ def read_as(conversion: Conversion, main: Path, extension: str) -> Model:
         for name in missing:
             conversion.warn(f"the file {name!r} is not among the uploaded files")
         if missing and not any(mesh.primitives for mesh in model.meshes):
-            raise ConversionFailed(f"the file {missing[0]!r} that the model needs is not among the uploaded files")
+            raise _needs(missing[0])
         return model
 
 
@@ -69,10 +69,10 @@ def _imported(conversion: Conversion, main: Path, extension: str) -> Iterator[tu
         os.fsencode(files.main_name), _GENERATE_UVS | _TRANSFORM_UVS, files.interface, settings
     )
     try:
-        missing = _named_in(main, files.missing)
+        named = _named_in(main, files.missing)
         if not scene:
-            raise ConversionFailed(_reason(extension_of(conversion.main_name), missing))
-        yield scene.contents, missing
+            raise _failure(extension_of(conversion.main_name), files, named)
+        yield scene.contents, named
     finally:
         if scene:
             _LIBRARY.aiReleaseImport(scene)
@@ -82,26 +82,31 @@ def _imported(conversion: Conversion, main: Path, extension: str) -> Iterator[tu
 
 def _named_in(main: Path, names: list[str]) -> list[str]:
     """Those of the names that stand in the file: what else was looked for are guesses of the library."""
-    bases = {name: name.replace("\\", "/").rsplit("/", 1)[-1].encode() for name in names}
-    if not bases:
+    if not names:
         return []
     with main.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return [
             name
-            for name, base in bases.items()
-            if b"." in base and re.search(re.escape(base), content, re.IGNORECASE) is not None
+            for name in names
+            if "." in base_name(name) and re.search(re.escape(base_name(name).encode()), content, re.IGNORECASE)
         ]
 
 
-def _reason(extension: str, missing: list[str]) -> str:
-    if missing:
-        return f"the file {missing[0]!r} that the model needs is not among the uploaded files"
-    error = (_LIBRARY.aiGetErrorString() or b"").decode(errors="replace").strip()
+def _failure(extension: str, files: JobFiles, named: list[str]) -> ConversionFailed:
+    """What the library's last error means. Raises MemoryError when that was it."""
+    error = (_LIBRARY.aiGetErrorString() or b"").decode(errors="replace").strip().replace(files.folder, "")
     if "bad_alloc" in error or "length_error" in error:
         raise MemoryError
+    needed = named or [name for name in files.missing if base_name(name) in error]
+    if needed:
+        return _needs(needed[0])
     if not error or error.startswith("No suitable reader found"):
-        return f"this is not a .{extension} model that can be read"
-    return f"this .{extension} model is damaged: {error[:300]}"
+        return ConversionFailed(f"this is not a .{extension} model that can be read")
+    return ConversionFailed(f"this .{extension} model is damaged: {error[:300]}")
+
+
+def _needs(name: str) -> ConversionFailed:
+    return ConversionFailed(f"the file {name!r} that the model needs is not among the uploaded files")
 
 
 class _Reader:

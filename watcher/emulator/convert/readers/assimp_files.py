@@ -20,8 +20,6 @@ from watcher.emulator.convert.readers.assimp_library import (
     SizeFunction,
 )
 
-_FOLDER = "/model/"
-"""Where the library believes to find the model."""
 _LONGEST_STEM = 200
 _MOST_OPEN = 24
 """Files at once; a scene that loads itself would open more and more."""
@@ -40,12 +38,15 @@ class _OpenFile:
 class JobFiles:
     """``interface`` goes to the library; ``missing`` then holds what it asked for in vain. Close it afterwards."""
 
+    folder = "/model/"
+    """Where the library believes to find the model."""
+
     def __init__(self, conversion: Conversion, main: Path, extension: str) -> None:
         """``main``: the blob that is the model, which the library is to take for a file with that extension."""
         self._conversion = conversion
         self._main = main
         stem = conversion.title.replace("\0", "")[:_LONGEST_STEM]
-        self.main_name = f"{_FOLDER}{stem}.{extension}"
+        self.main_name = f"{self.folder}{stem}.{extension}"
         self.missing: list[str] = []
         self._numbers = itertools.count(1)
         self._open_files: dict[int, _OpenFile] = {}
@@ -83,12 +84,11 @@ class JobFiles:
     def _path(self, name: str) -> Path | None:
         if name == self.main_name:
             return self._main
-        reference = name.removeprefix(_FOLDER)
+        reference = name.removeprefix(self.folder)
         found = self._conversion.files.resolve(reference, self._conversion.main_name)
         if found is None:
             # The library tries several folders; one line for each file is enough.
-            base = reference.rsplit("/", 1)[-1]
-            if all(other.rsplit("/", 1)[-1] != base for other in self.missing):
+            if base_name(reference) not in map(base_name, self.missing):
                 self.missing.append(reference)
             return None
         return self._conversion.files.path(found)
@@ -136,3 +136,8 @@ class JobFiles:
 
     def _flush(self, _interface: Any) -> None:
         pass
+
+
+def base_name(reference: str) -> str:
+    """The file's name in a reference that may be a path of any system."""
+    return reference.replace("\\", "/").rsplit("/", 1)[-1]

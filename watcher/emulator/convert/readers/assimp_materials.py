@@ -11,6 +11,7 @@ from watcher.emulator.convert import picture
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.model import Image, Material, TextureSlot
 from watcher.emulator.convert.readers import assimp_library as library
+from watcher.emulator.convert.readers.assimp_files import base_name
 from watcher.formats import extension_of
 
 _TEXTURE_FILE = "$tex.file"
@@ -90,12 +91,12 @@ class Materials:
         """The index of the picture that a reference names; None, with a warning, when it is not there."""
         if reference not in self._known:
             found = self._file(reference)
-            embedded = self._known.get(_base_name(reference))
+            embedded = self._known.get(base_name(reference))
             if found is not None:
                 key = f"file {found}"
                 if key not in self._known:
                     self._known[key] = len(self.images)
-                    self.images.append(Image(_base_name(found), self._conversion.files.path(found)))
+                    self.images.append(Image(base_name(found), self._conversion.files.path(found)))
                 self._known[reference] = self._known[key]
             elif embedded is not None:
                 self._known[reference] = embedded
@@ -116,7 +117,7 @@ class Materials:
     def _add_embedded(self, scene: library.Scene) -> None:
         """The pictures inside the model: materials name them by ``*`` and their number, or by file name."""
         for at, texture in enumerate(library.items(scene.textures, scene.texture_count)):
-            name = _base_name(str(texture.file_name)) or f"image {at}"
+            name = base_name(str(texture.file_name)) or f"image {at}"
             data = self._embedded(texture, name)
             if data is not None:
                 self._known[f"*{at}"] = len(self.images)
@@ -184,7 +185,3 @@ def _color(value: Any) -> tuple[float, float, float] | None:
         return None
     red, green, blue = (min(1.0, max(0.0, float(part))) for part in value[:3])
     return red, green, blue
-
-
-def _base_name(reference: str) -> str:
-    return reference.replace("\\", "/").rsplit("/", 1)[-1]
