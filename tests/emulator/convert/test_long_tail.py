@@ -81,6 +81,13 @@ def test_a_texture_is_found_however_its_name_is_written(written: str, convert: C
     assert result.log == ""
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_name_with_umlauts_is_found_in_either_encoding(encoding: str, convert: Convert) -> None:
+    model = (X_TRIANGLE % "Straße.png").encode(encoding)
+    result = convert("a.x", {"a.x": model, "Straße.png": picture()})
+    assert (types(result).count("texture"), result.log) == (1, "")
+
+
 def test_a_missing_texture_is_a_warning_that_names_it_and_the_colour_is_seen(convert: Convert) -> None:
     result = convert("a.x", {"a.x": X_TRIANGLE % "skin.png"})
     assert result.log == "warning: the texture 'skin.png' is not among the uploaded files"

@@ -18,6 +18,7 @@ from watcher.emulator.convert.readers.assimp_library import (
     ReadFunction,
     SeekFunction,
     SizeFunction,
+    text_of,
 )
 
 _LONGEST_STEM = 200
@@ -70,7 +71,7 @@ class JobFiles:
         number = next(self._numbers)
         if not mode.startswith(b"r") or number > _MOST_OPENINGS or len(self._open_files) >= _MOST_OPEN:
             return None
-        path = self._path(name.decode(errors="replace"))
+        path = self._path(text_of(name))
         if path is None:
             return None
         try:

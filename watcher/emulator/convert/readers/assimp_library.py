@@ -21,7 +21,7 @@ class String(Structure):
     _fields_ = (("length", c_uint), ("data", c_char * _STRING_BYTES))
 
     def __str__(self) -> str:
-        return ctypes.string_at(ctypes.addressof(self) + 4, min(self.length, _STRING_BYTES)).decode(errors="replace")
+        return text_of(ctypes.string_at(ctypes.addressof(self) + 4, min(self.length, _STRING_BYTES)))
 
 
 class Face(Structure):
@@ -164,6 +164,14 @@ class FileSystem(Structure):
 OpenFunction = ctypes.CFUNCTYPE(c_void_p, POINTER(FileSystem), c_char_p, c_char_p)
 CloseFunction = ctypes.CFUNCTYPE(None, POINTER(FileSystem), POINTER(File))
 FileSystem._fields_ = (("open", OpenFunction), ("close", CloseFunction), ("user_data", c_void_p))
+
+
+def text_of(data: bytes) -> str:
+    """Text in UTF-8 or, failing that, in what programs on Windows write in Western countries."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
 
 
 def items(pointers: Any, count: int) -> list[Any]:

@@ -162,7 +162,7 @@ def _value(found: library.MaterialProperty) -> Any:
     data = ctypes.string_at(found.data, found.size) if found.data else b""
     if found.kind == _STRING:
         # A length of four bytes, the text, a zero.
-        return data[4:].split(b"\0", 1)[0].decode(errors="replace")
+        return library.text_of(data[4:].split(b"\0", 1)[0])
     if found.kind not in _NUMBERS:
         return None
     kind = np.dtype(_NUMBERS[found.kind])
