@@ -26,7 +26,7 @@ MARKED = {
     "upkeep": "remember_folder remember",
 }
 """Calls at which a process is told to end."""
-FIRST_REST = 90.0
+FIRST_REST = 120.0
 """Seconds that a daemon has to come to rest when faults and mischief have ended."""
 
 
@@ -159,7 +159,7 @@ class Campaign:
                 case "server":
                     subject.server.restart()
                 case "reload":
-                    subject.signal(signal.SIGHUP)
+                    subject.reload()
                     self.summary.reloads += 1
 
     def _next_plan(self) -> Plan:

@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -209,7 +209,8 @@ class Judge:
             return  # what such files name is nobody's business
         wanted = sorted([digest, *map(digest_of, members.values())])
         sent = sorted(s.digest for s in self._by_task[row["upload_task_id"]])
-        if sent != wanted:
+        # What was sent stays when a companion goes away.
+        if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
             yield Promise.LOST, f"its upload holds {len(sent)} files that are not the {len(wanted)} it consists of now"
 
     def _homes(self, drop: DropSpec, path: str, digest: str) -> set[str]:
@@ -243,10 +244,14 @@ class Judge:
         if content is None or digest_of(content) not in self._records.sound:
             return False
         members = _companions(path, content)
-        named = {os.path.join(os.path.dirname(path), n) for n in _named(path, content)}
-        for companion in list(members):
-            named |= {os.path.join(os.path.dirname(path), n) for n in _named(companion, members[companion])}
-        return named <= set(members) and all(digest_of(c) in self._records.sound for c in members.values())
+        sound = all(digest_of(companion) in self._records.sound for companion in members.values())
+        return sound and self._complete(path, content, members)
+
+    @staticmethod
+    def _complete(path: str, content: bytes, members: dict[str, bytes]) -> bool:
+        """Whether all is there that a model and its companions name."""
+        named = [name for at, what in ({path: content} | members).items() for name in _named(at, what)]
+        return {os.path.join(os.path.dirname(path), name) for name in named} <= set(members)
 
     # -- all of the server, all of the ledger ------------------------------------------------------------------------
 

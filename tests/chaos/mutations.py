@@ -1,14 +1,14 @@
 """Promises broken on purpose, inside the daemon's process: each must make the judge fail."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any
 
-from watcher.intake.loop import Intake
 from watcher.intake.settle import Settled, Settler
-from watcher.ledger import Claim, Job, Verdict
+from watcher.ledger import Claim, IntakeLedger, Job, Verdict, intake
 from watcher.ledger.conversions import ConversionLedger
 from watcher.ledger.doubts import DoubtLedger
 from watcher.ledger.uploads import UploadLedger
@@ -31,7 +31,7 @@ class Mutation(StrEnum):
     FORGET_RECOVER = "forget-recover"
     """What a killed process left is not looked at."""
     DEAF = "deaf"
-    """Hints are thrown away, and there is no scan but the first."""
+    """What hints and scans find after the first scan is not written down."""
     NO_SETTLING = "no-settling"
     """A file counts as soon as it is seen, whoever writes it."""
     VANISHED_COMPANION = "forget-companions"
@@ -100,20 +100,18 @@ def _forget_recover() -> None:
 
 
 def _deaf() -> None:
-    def take_none(self: Intake, now: float) -> bool:
-        while not self.hints.empty():
-            self.hints.get_nowait()
-        return take(self, now)
+    scanned_once = threading.Event()
 
-    def scan_once(self: Intake, place: Any, now: float) -> bool:
-        if place.scanned_once:
-            # The clock of the scans goes on, so that nobody notices.
-            self._ledger.intake.scanned(place.drop.path, {}, {}, now)
-            return False
-        return scan(self, place, now)
+    def nothing_new(self: IntakeLedger, *args: Any) -> None:
+        if not scanned_once.is_set():
+            observed(self, *args)
 
-    take = _replace(Intake, "_take_hints", take_none)
-    scan = _replace(Intake, "_scan", scan_once)
+    def remembered(self: IntakeLedger, *args: Any) -> None:
+        scanned_once.set()
+        scanned(self, *args)
+
+    observed = _replace(IntakeLedger, "observed", nothing_new)
+    scanned = _replace(IntakeLedger, "scanned", remembered)
 
 
 def _no_settling() -> None:
@@ -129,8 +127,6 @@ def _no_settling() -> None:
 
 
 def _forget_companions() -> None:
-    from watcher.ledger import intake
-
     _replace(intake, "_replan_users", lambda *_: None)
 
 

@@ -202,13 +202,22 @@ class Subject:
             self.surprises.append(f"the daemon did not end within {seconds} s of SIGTERM")
             self.kill("it did not end")
             return
-        if code not in {0, -signal.SIGKILL}:
+        if code not in {0, -signal.SIGKILL, -signal.SIGTERM}:  # the last: before it had begun
             self.surprises.append(f"the daemon ended with exit code {code} after SIGTERM")
         self._process = None
 
     def signal(self, number: int) -> None:
         if self._process is not None and not self.ended():
             self._process.send_signal(number)
+
+    def reload(self) -> None:
+        """SIGHUP, once it listens to that: before, it would end the process, as it does any other."""
+        if self._process is None or self.ended():
+            return
+        status = Path("/proc", str(self._process.pid), "status").read_text()
+        caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")), 0)
+        if caught >> (signal.SIGHUP - 1) & 1:
+            self._process.send_signal(signal.SIGHUP)
 
     def sample(self) -> None:
         """Write down what the process holds now."""
