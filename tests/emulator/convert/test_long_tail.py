@@ -124,6 +124,11 @@ def test_names_that_lead_out_reach_no_file_of_the_machine(refuse: Refuse, tmp_pa
         assert "is not among the uploaded files" in refuse("a.lws", {"a.lws": scene(name)}).reason
 
 
+@pytest.mark.parametrize("name", ["x" * 1000, "../up", "a\n\x1b[31m", "\udcff\ud800", "%s%n", "Straße 😀"])
+def test_a_model_of_any_name_converts(name: str, convert: Convert) -> None:
+    assert convert(f"{name}.x", {f"{name}.x": X_TRIANGLE % "a.png"}).assets
+
+
 def test_a_scene_that_loads_itself_ends(refuse: Refuse) -> None:
     assert refuse("a.lws", {"a.lws": scene("a.lws")}).reason
     irr = (

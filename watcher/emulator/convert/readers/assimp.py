@@ -1,7 +1,6 @@
 """The long tail of model formats, read by the Open Asset Import Library."""
 
 import mmap
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +65,7 @@ def _imported(conversion: Conversion, main: Path, extension: str) -> Iterator[tu
         _LIBRARY.aiSetImportPropertyInteger(settings, name, value)
     files = JobFiles(conversion, main, extension)
     scene = _LIBRARY.aiImportFileExWithProperties(
-        os.fsencode(files.main_name), _GENERATE_UVS | _TRANSFORM_UVS, files.interface, settings
+        files.main_name.encode(), _GENERATE_UVS | _TRANSFORM_UVS, files.interface, settings
     )
     try:
         named = _named_in(main, files.missing)

@@ -46,7 +46,8 @@ class JobFiles:
         """``main``: the blob that is the model, which the library is to take for a file with that extension."""
         self._conversion = conversion
         self._main = main
-        stem = conversion.title.replace("\0", "")[:_LONGEST_STEM]
+        # The library looks for companions of that name, too; what is no text never has any.
+        stem = conversion.title.encode(errors="replace").decode().replace("\0", "")[:_LONGEST_STEM]
         self.main_name = f"{self.folder}{stem}.{extension}"
         self.missing: list[str] = []
         self._numbers = itertools.count(1)
