@@ -13,7 +13,7 @@ from watcher.api import AssetApi, NotFound, Unreachable
 from watcher.arrival import Arrival, ProofStopped, base_name
 from watcher.digest import set_digest
 from watcher.dry_run import plan_drops
-from watcher.gate import Gate
+from watcher.gate import Gate, why_away
 from watcher.ledger import Job, Ledger, Verdict
 from watcher.listing import Held, Listing
 from watcher.model import Asset, Drop, SentFile
@@ -228,7 +228,7 @@ class Adoption:
         Raises:
             Unreachable: the server went away.
         """
-        gate = Gate()
+        gate = Gate(lambda: why_away(self._api))
         tracker = Tracker(self._ledger, self._api, gate)
         try:
             tracker.step(clock.now())
