@@ -27,10 +27,17 @@ SCHEMAS = {
     "volume_material": "VolumeMaterial",
     "sound": "Sound",
     "point_cloud": "PointCloud",
+    "animation": "Animation",
+    "skeleton": "Skeleton",
 }
 POINTS = (
     "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
     "end_header\n1 2 3\n4 5 6\n"
+)
+MOTION = (
+    "HIERARCHY\nROOT Hips\n{\n OFFSET 0 0 0\n CHANNELS 3 Xposition Yposition Zposition\n"
+    " End Site\n {\n  OFFSET 0 2 0\n }\n}\n"
+    "MOTION\nFrames: 2\nFrame Time: 0.5\n0 0 0\n1 2 3\n"
 )
 
 
@@ -48,6 +55,7 @@ def everything(convert_once: Convert, tmp_path_factory: pytest.TempPathFactory) 
         convert_once("points.ply", {"points.ply": POINTS}),
         convert_once("scan.dcm", {"scan.dcm": scan}),
         convert_once("sky.hdr", {"sky.hdr": panorama}),
+        convert_once("walk.bvh", {"walk.bvh": MOTION}),
     ]
 
 
@@ -94,9 +102,15 @@ def test_an_asset_depends_on_exactly_those_that_its_description_names(everything
     assert set(everything[0].assets[0].depends_on) == {"mesh-0", "material-0", "material-1"}
 
 
-def test_all_files_lie_in_the_output_folder_and_every_asset_has_a_picture(everything: list[ConversionResult]) -> None:
+def test_all_files_lie_in_the_output_folder_and_what_can_be_seen_has_a_picture(
+    everything: list[ConversionResult],
+) -> None:
     for result in everything:
         for asset in result.assets:
+            if asset.type in ("animation", "skeleton"):
+                assert asset.payload is not None
+                assert asset.payload.parent.name.startswith("out-")
+                continue
             assert asset.thumbnail is not None
             assert asset.thumbnail.parent.name.startswith("out-")
             with Image.open(asset.thumbnail) as picture:
