@@ -18,18 +18,7 @@ from watcher.state import owner
 Load = Callable[[bool], Settings]
 """Reads the settings; the argument says whether the folders have to exist. Raises ConfigError."""
 
-_EXTRA = (
-    "PIL",
-    "collada",
-    "lxml",
-    "networkx",
-    "numpy",
-    "python_multipart",
-    "soundfile",
-    "starlette",
-    "trimesh",
-    "uvicorn",
-)
+_EXTRA = ("PIL", "numpy", "python_multipart", "soundfile", "starlette", "uvicorn")
 """The packages of the extra ``emulator``, as they are imported."""
 
 
@@ -71,9 +60,13 @@ def _examine(settings: Settings) -> Iterator[Finding]:
 
 def _extra() -> Finding:
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if not missing:
-        return ok("emulator", "the extra is installed")
-    return ok("emulator", f"the extra is not installed ({', '.join(missing)}); only the embedded server needs it")
+    if missing:
+        return ok("emulator", f"the extra is not installed ({', '.join(missing)}); only the embedded server needs it")
+    from watcher.emulator.convert.libraries import not_installed, told
+
+    if without := not_installed():
+        return ok("emulator", f"the extra is installed, but of the extra formats it lacks {told(without)}")
+    return ok("emulator", "the extra is installed, with all converters")
 
 
 __all__ = ["Finding", "Load", "Result", "examine"]

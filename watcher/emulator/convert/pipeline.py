@@ -7,6 +7,7 @@ from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.cubemap import convert_hdr, convert_rgbe
 from watcher.emulator.convert.dds import convert_dds
 from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConversionResult
+from watcher.emulator.convert.libraries import HEAVY_READERS
 from watcher.emulator.convert.model import Model, PointChunks, PointSet, Volume
 from watcher.emulator.convert.motion_assets import add_motion
 from watcher.emulator.convert.points import add_points
@@ -27,7 +28,7 @@ from watcher.formats import Kind, extension_of, kind_of
 
 Read = Callable[[Conversion], Model | PointSet | PointChunks | Volume]
 
-_READERS: dict[str, Read] = {
+READERS: dict[str, Read] = {
     "obj": read_obj,
     "gltf": read_gltf,
     "glb": read_glb,
@@ -39,29 +40,13 @@ _READERS: dict[str, Read] = {
     "ptx": read_ptx,
     "xyz": read_xyz,
 }
-_ASSIMP = (
-    "3ds ac ac3d acc ase ask b3d blend bvh cob enff fbx irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
-    " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
-)
-_HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {
-    "wrl": "wrl",
-    "las": "las",
-    "laz": "las",
-    "e57": "e57",
-    "dcm": "dcm",
-    "ifc": "ifc",
-    "dxf": "dxf",
-    **dict.fromkeys(("usd", "usda", "usdc", "usdz"), "usd"),
-}
-"""Formats whose readers stand on the libraries of the extra ``formats``: the module among the readers that has a
-``read`` for them. It is imported when the first such file comes."""
-_PICTURES: dict[str, Callable[[Conversion], None]] = {
+PICTURES: dict[str, Callable[[Conversion], None]] = {
     **dict.fromkeys(("png", "jpg", "jpeg", "bmp", "tga", "tif", "tiff"), convert_texture),
     "dds": convert_dds,
     "rgbe": convert_rgbe,
     "hdr": convert_hdr,
 }
-_SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))
+SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))
 
 
 def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], None]) -> ConversionResult:
@@ -86,10 +71,10 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
         else:
             add_model(conversion, content)
             pipeline = "scene"
-    elif extension in _PICTURES:
-        _PICTURES[extension](conversion)
+    elif extension in PICTURES:
+        PICTURES[extension](conversion)
         pipeline = "texture"
-    elif extension in _SOUNDS:
+    elif extension in SOUNDS:
         # The sound library is loaded by workers that meet a sound.
         from watcher.emulator.convert.sound import convert_sound
 
@@ -102,13 +87,13 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
 
 def _reader_for(extension: str) -> Read | None:
     """Raises ConversionFailed when the library that it needs is not installed."""
-    if extension in _READERS:
-        return _READERS[extension]
-    if extension not in _HEAVY_READERS:
+    if extension in READERS:
+        return READERS[extension]
+    if extension not in HEAVY_READERS:
         return None
     try:
         with loading_libraries():
-            module = importlib.import_module(f"watcher.emulator.convert.readers.{_HEAVY_READERS[extension]}")
+            module = importlib.import_module(f"watcher.emulator.convert.readers.{HEAVY_READERS[extension]}")
     except ModuleNotFoundError as error:
         raise ConversionFailed(
             f"converting .{extension} files needs the package {error.name}, which is not installed here:"

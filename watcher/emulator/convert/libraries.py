@@ -1,0 +1,59 @@
+"""The formats whose readers stand on the libraries of the extra ``formats``, and which of these are installed.
+
+Importing this module imports none of them.
+"""
+
+import importlib.metadata
+
+_ASSIMP = (
+    "3ds ac ac3d acc ase ask b3d blend bvh cob enff fbx irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
+    " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
+)
+HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {
+    "wrl": "wrl",
+    "las": "las",
+    "laz": "las",
+    "e57": "e57",
+    "dcm": "dcm",
+    "ifc": "ifc",
+    "dxf": "dxf",
+    **dict.fromkeys(("usd", "usda", "usdc", "usdz"), "usd"),
+}
+"""By extension: the module among the readers that has a ``read`` for it, imported when the first such file comes."""
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "assimp": ("cmeel-assimp",),
+    "wrl": ("cmeel-assimp",),
+    "las": ("laspy", "lazrs"),
+    "e57": ("pye57",),
+    "dcm": ("pydicom", "pylibjpeg", "pylibjpeg-openjpeg"),
+    "ifc": ("ifcopenshell",),
+    "dxf": ("ezdxf",),
+    "usd": ("usd-core",),
+}
+"""By reader: what it needs, as pip names it."""
+
+
+def not_installed() -> dict[str, list[str]]:
+    """The packages that are missing here, and the formats that cannot be converted, or not all of them, without."""
+    missing: dict[str, list[str]] = {}
+    for extension, reader in HEAVY_READERS.items():
+        for package in PACKAGES[reader]:
+            if not _is_installed(package):
+                missing.setdefault(package, []).append(extension)
+    return missing
+
+
+def told(missing: dict[str, list[str]]) -> str:
+    """What is missing in words, such as ``laspy (las, laz)``; of many formats the first are named."""
+    return ", ".join(
+        f"{package} ({', '.join(extensions[:5])}{', ...' if len(extensions) > 5 else ''})"
+        for package, extensions in sorted(missing.items())
+    )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
