@@ -55,7 +55,8 @@ def _serve(emulator: Emulator, *, show_key: bool) -> None:
             click.echo(f"api_key: {emulator.api_key}")
         if missing := not_installed():
             click.echo(
-                f"some formats end as an error here, without {told(missing)}: install 3dverse-watcher[formats]", err=True
+                f"some formats end as an error here, without {told(missing)}: install 3dverse-watcher[formats]",
+                err=True,
             )
         try:
             stop.wait()

@@ -320,3 +320,13 @@ def test_libraries_that_a_worker_has_loaded_leave_its_conversions_their_memory(
     [limit] = [int(line.split()[3]) for line in limits.splitlines() if line.startswith("Max address space")]
     assert (2 << 30) + (200 << 20) < limit < (3 << 30)
     assert small.assets
+
+
+def test_a_converter_that_is_not_installed_is_named_with_the_extra_that_brings_it(
+    own_pool: ConverterPool, job: Callable[..., ConversionJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ezdxf.py").write_text("raise ModuleNotFoundError('none', name='ezdxf')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ConversionFailed, match=r"needs the package ezdxf.*install 3dverse-watcher\[formats\]"):
+        own_pool.convert(job(name="a.dxf"), lambda _: None)
+    assert own_pool.convert(job(), lambda _: None).assets, "the worker lives on"
