@@ -2,8 +2,10 @@
 
 import struct
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -527,3 +529,38 @@ def test_what_is_missing_is_told_with_the_place_where_it_is_expected(stage: Call
     (companion,) = plan.report("m/crate.obj").companions
     assert (companion.uploaded_as, companion.text) == ("mat/crate.mtl", "mat\\crate.mtl")
     assert plan.report("m/mat/crate.mtl").users[0].uploaded_as == "mat/crate.mtl"
+
+
+def test_planning_grows_with_the_tree_and_reads_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.bench_planning import make_tree
+    from tests.bench_planning import plan as plan_tree
+    from watcher import planner
+    from watcher.ledger.connection import Connection
+
+    statements = Counter[str]()
+    assembled = Counter[str]()
+    real_assemble, real_rows = planner.assemble, Connection.rows
+
+    def assemble(main: str, *rest: Any) -> Any:
+        assembled[main] += 1
+        return real_assemble(main, *rest)
+
+    def rows(self: Connection, *rest: Any) -> Any:
+        statements["rows"] += 1
+        return real_rows(self, *rest)
+
+    monkeypatch.setattr(planner, "assemble", assemble)
+    monkeypatch.setattr(Connection, "rows", rows)
+    costs = []
+    for size in (1, 2):
+        statements.clear()
+        assembled.clear()
+        make_tree(tmp_path / f"drop{size}", textures=400 * size, models=10 * size)
+        done = plan_tree(tmp_path / f"drop{size}", tmp_path / f"state{size}")
+        # Two models name the texture of the shared library themselves.
+        assert (done.sets, done.members) == (10 * size, 10 * size * 84 - 2)
+        assert set(done.reads.values()) == {1}
+        assert len(done.reads) == 21 * size, "the models and their libraries"
+        assert max(assembled.values()) <= 3
+        costs.append(sum(statements.values()) + sum(assembled.values()))
+    assert costs[1] < 2.5 * costs[0]

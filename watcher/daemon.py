@@ -14,6 +14,7 @@ from watcher.arrival import Arrival
 from watcher.caretaker import Caretaker
 from watcher.config import Auth, Settings
 from watcher.gate import Gate, Knocker, why_away
+from watcher.hashing import Hashing
 from watcher.identity import Identity
 from watcher.intake import Intake
 from watcher.ledger.damage import is_outage
@@ -165,6 +166,7 @@ class Daemon:
             rounds=settings.api.acts_as != "the API key",
             on_open=lambda: wake("upload", "caretaker"),
         )
+        hashing = Hashing(self.ledger)
         uploaders = [
             Uploader(
                 number + 1,
@@ -175,6 +177,7 @@ class Daemon:
                 self.access,
                 self.gate,
                 self.intake.hints,
+                hashing,
                 self._stop,
                 cut=self._cut,
                 backoff=backoff,

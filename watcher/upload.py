@@ -27,6 +27,7 @@ from watcher.api import (
 from watcher.api.models import UploadStatus
 from watcher.digest import set_digest
 from watcher.gate import Gate
+from watcher.hashing import Hashing
 from watcher.intake.observe import Hint, Hints
 from watcher.ledger import Job, Ledger, Verdict
 from watcher.model import Drop, OnMove
@@ -108,6 +109,7 @@ class Uploader:
         access: FolderAccess,
         gate: Gate,
         hints: Hints,
+        hashing: Hashing,
         stop: threading.Event,
         *,
         cut: threading.Event,
@@ -119,6 +121,7 @@ class Uploader:
         """
         Args:
             hints: where to tell the intake that a file changed under our hands.
+            hashing: shared by all workers.
             stop: no upload begins any more, and hashing is cut off at the next chunk.
             cut: sending is cut off at the next chunk, too.
             scanned: whether a drop was scanned in full once.
@@ -132,6 +135,7 @@ class Uploader:
         self._access = access
         self._gate = gate
         self._hints = hints
+        self._hashing = hashing
         self._stop = stop
         self._cut = cut
         self._backoff = backoff
@@ -186,10 +190,7 @@ class Uploader:
     def _upload(self, job: Job) -> None:
         drop = self._drops[job.drop]
         with SourceFiles(job.members, self._stop.is_set, self._cut.is_set) as sources:
-            for source in sources.files:
-                if source.digest is None:
-                    self._ledger.uploads.hashed(source.member, source.hash())
-            digests = [source.hash() for source in sources.files]
+            digests = [self._hashing.digest(source) for source in sources.files]
             try:
                 if self._may_come_from_elsewhere(job, digests[0]):
                     self._ledger.uploads.put_back(job, clock.now() + LOOK_AGAIN, None, clock.now())

@@ -130,6 +130,14 @@ class UploadLedger:
                 (digest, member.file_id, member.generation, member.signature.size, member.signature.mtime_ns),
             )
 
+    def digest_of(self, member: JobMember) -> str | None:
+        """The content digest of this version of a file, when it is known."""
+        row = self._connection.row(
+            "SELECT digest FROM files WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
+            (member.file_id, member.generation, member.signature.size, member.signature.mtime_ns),
+        )
+        return None if row is None else row["digest"]
+
     def claim(self, job: Job, folder_id: str, set_digest: str, digests: Sequence[str], now: float) -> Claim:
         """Reserve a content for a folder: one content, one folder, one upload.
 
