@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -149,11 +148,6 @@ def replacing(yard: Yard) -> Yard:
 def deleting(yard: Yard) -> Yard:
     yard.policy = 'on_delete = "delete"'
     return yard
-
-
-def let_age() -> None:
-    """What was written before is settled for the next pass."""
-    time.sleep(0.12)
 
 
 @pytest.fixture(name="picture")

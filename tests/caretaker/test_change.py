@@ -1,5 +1,6 @@
 """``on_change = "replace"``: the older version goes when the newer one is done, and never what others need."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -7,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from watcher.api import Cause, FilePart, Forbidden, Rejected, Unreachable
 from watcher.api.models import AssetType
 from watcher.api.models.requests import NewAsset
+from watcher.api.source_files import SourceFiles
 from watcher.caretaker import Caretaker
 from watcher.daemon import Daemon
 from watcher.ledger import Ledger, OwedLedger
@@ -65,6 +68,17 @@ def test_a_new_version_that_fails_leaves_the_older_one_and_what_then_succeeds_re
     replacing.scan()
     assert replacing.contents() == [better.encode()]
     replacing.check()
+
+
+def test_a_content_that_failed_elsewhere_replaces_nothing(replacing: Any, picture: Callable[[int], bytes]) -> None:
+    replacing.write("broken.off", "OFF\nno")
+    replacing.write("a.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
+    replacing.scan()
+    good = replacing.report("a.off").source_file_id
+    replacing.write("a.off", "OFF\nno")
+    replacing.scan()
+    assert replacing.report("a.off").state is FileState.FAILED
+    assert replacing.is_there(good)
 
 
 def test_of_many_quick_changes_exactly_the_last_is_left(replacing: Any, picture: Callable[[int], bytes]) -> None:
@@ -141,17 +155,20 @@ def test_a_changed_companion_makes_the_whole_older_set_go(replacing: Any, triang
     replacing.check()
 
 
+def put(yard: Any, content: bytes) -> None:
+    """Somebody else uploads a car.mtl into the remote folder."""
+    part = FilePart("car.mtl", len(content), lambda: iter([content]))
+    yard.api.folders.upload(yard.folder().folder_id, [part])
+
+
 def test_a_file_of_the_same_name_and_size_that_somebody_else_put_there_stays(
     replacing: Any, triangle: Callable[..., str]
 ) -> None:
-    from watcher.api import FilePart
-
     replacing.write("car.obj", triangle("car"))
     replacing.write("car.mtl", "newmtl paint\nKd 1 0 0\n")
     replacing.scan()
     theirs = b"newmtl paint\nKd 0 0 1\n"
-    part = FilePart("car.mtl", len(theirs), lambda: iter([theirs]))
-    replacing.api.folders.upload(replacing.folder().folder_id, [part])
+    put(replacing, theirs)
     replacing.write("car.mtl", "newmtl paint\nKd 0 1 0\n")
     replacing.scan()
     replacing.write("car.mtl", "newmtl paint\nKd 0 1 1\n")
@@ -207,10 +224,11 @@ def test_a_kill_at_any_point_of_a_removal_leaves_exactly_the_new_version(
     replacing.write("car.obj", triangle("car"))
     replacing.write("car.mtl", "newmtl paint\nKd 1 0 0\n")
     replacing.scan()
+    put(replacing, b"newmtl paint\nKd 1 0 0\n")
     replacing.write("car.obj", triangle("car", shift=0.5))
     killed(replacing)
     replacing.scan()
-    assert replacing.names() == {"car.obj": 1, "car.mtl": 1}
+    assert replacing.names() == {"car.obj": 1, "car.mtl": 2}, "somebody else's copy is not taken for ours"
     assert set(replacing.assets()) == {asset.asset_id for asset in replacing.report("car.obj").assets}
     replacing.check()
 
@@ -230,6 +248,30 @@ def test_a_content_that_comes_back_while_its_removal_is_owed_is_never_lost(
     replacing.check()
 
 
+def test_a_content_whose_removal_is_under_way_waits_for_its_end_and_is_sent_again(
+    replacing: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replacing.write("a.png", picture(1))
+    replacing.scan()
+    replacing.write("a.png", picture(2))
+    with monkeypatch.context() as context:
+        begun = threading.Event()
+
+        def stuck(*_args: object) -> Any:
+            begun.set()
+            raise RuntimeError("nothing was heard from the server")
+
+        context.setattr(Removal, "steps", stuck)
+        with replacing.daemon(watch=True):
+            replacing.until(begun.is_set, 20, "the removal")
+            replacing.write("a.png", picture(1))
+            replacing.until(lambda: replacing.report("a.png").state is FileState.WAITING, 20, "its wait")
+            assert replacing.report("a.png").assets == ()
+    replacing.scan()
+    assert replacing.contents() == [picture(1)]
+    replacing.check()
+
+
 def test_a_removal_that_has_not_begun_is_called_off_when_its_content_comes_back(
     replacing: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,7 +284,13 @@ def test_a_removal_that_has_not_begun_is_called_off_when_its_content_comes_back(
         with replacing.daemon() as daemon:
             replacing.until(lambda: replacing.report("a.png").state is FileState.DONE, 30, "the new version")
             assert not daemon.at_rest(), "something is owed"
-    replacing.write("a.png", picture(1))
+            replacing.write("a.png", picture(1))
+    with monkeypatch.context() as context:
+        context.setattr(Caretaker, "step", lambda *_: 1.0)
+        with replacing.daemon():
+            replacing.until(lambda: replacing.report("a.png").source_file_id == first, 30, "its return")
+        with Ledger(replacing.state / LEDGER, read_only=True) as ledger:
+            assert len(ledger.report.owed()) == 1, "what came between is owed now, and no more than that"
     replacing.scan()
     assert replacing.report("a.png").source_file_id == first
     assert replacing.contents() == [picture(1)]
@@ -252,9 +300,6 @@ def test_a_removal_that_has_not_begun_is_called_off_when_its_content_comes_back(
 def test_removals_wait_for_a_server_that_is_away_and_are_done_when_it_is_back(
     replacing: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from watcher.api import Cause, Unreachable
-    from watcher.api.source_files import SourceFiles
-
     replacing.write("a.png", picture(1))
     replacing.scan()
     replacing.write("a.png", picture(2))
@@ -277,9 +322,6 @@ def test_removals_wait_for_a_server_that_is_away_and_are_done_when_it_is_back(
 def test_a_removal_that_is_refused_ends_the_pass_and_status_says_why(
     replacing: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from watcher.api import Forbidden
-    from watcher.api.source_files import SourceFiles
-
     def refuse(*_args: Any, **_more: Any) -> None:
         raise Forbidden("deleteSourceFiles", "hands off", status=403)
 
@@ -297,3 +339,21 @@ def test_a_removal_that_is_refused_ends_the_pass_and_status_says_why(
     replacing.until(lambda: time.time() > owed.due_at, 5, "the next try")
     replacing.scan()
     assert replacing.contents() == [picture(2)]
+
+
+def test_a_removal_that_was_refused_is_called_off_when_its_content_comes_back(
+    replacing: Any, picture: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any, **_more: Any) -> None:
+        raise Rejected("deleteSourceFiles", "something needs it", status=409)
+
+    replacing.write("a.png", picture(1))
+    replacing.scan()
+    first = replacing.report("a.png").source_file_id
+    replacing.write("a.png", picture(2))
+    monkeypatch.setattr(SourceFiles, "delete", refuse)
+    replacing.scan()
+    replacing.write("a.png", picture(1))
+    replacing.scan()
+    assert replacing.report("a.png").source_file_id == first
+    replacing.check()

@@ -47,7 +47,7 @@ def test_a_deleted_file_takes_its_source_file_and_its_assets_along(
 def test_a_file_that_comes_back_within_the_wait_was_not_deleted(
     deleting: Any, picture: Callable[[int], bytes], way: str
 ) -> None:
-    deleting.delete_wait = 1.0
+    deleting.delete_wait = 2.5
     path = deleting.write("a.png", picture(1))
     deleting.scan()
     first = deleting.report("a.png").source_file_id
@@ -55,12 +55,12 @@ def test_a_file_that_comes_back_within_the_wait_was_not_deleted(
         deleting.until(daemon.at_rest, 10, "rest")
         if way == "deleted and written anew":
             path.unlink()
-            deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 10, "its absence")
         else:
             path.rename(path.with_suffix(".bak"))
+        deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 10, "its absence")
+        time.sleep(1.2)  # longer than the caretaker takes to look
         deleting.write("a.png", picture(1))
         deleting.until(lambda: deleting.report("a.png").state is FileState.DONE, 10, "its return")
-        time.sleep(1.3)
         deleting.until(daemon.at_rest, 10, "rest")
     assert deleting.report("a.png").source_file_id == first
     assert deleting.contents() == [picture(1)]
@@ -98,6 +98,20 @@ def test_a_deleted_set_goes_whole_and_its_companions_stand_for_themselves(
     assert deleting.names() == {"wood.png": 1}
     assert set(deleting.assets()) == {asset.asset_id for asset in texture.assets}
     deleting.check()
+
+
+def test_a_companion_of_which_others_were_removed_by_hand_is_left_to_the_set_that_needs_it(
+    deleting: Any, triangle: Callable[..., str]
+) -> None:
+    deleting.write("car.obj", triangle("car"))
+    deleting.write("other.obj", triangle("car", shift=0.3))
+    deleting.write("car.mtl", "newmtl paint\nKd 1 0 0\n")
+    deleting.scan()
+    by_hand = next(s for s in deleting.sources() if s.source_file_original_name == "car.mtl")
+    deleting.api.source_files.delete([by_hand.source_file_id])
+    (deleting.drop / "car.obj").unlink()
+    deleting.scan()
+    assert deleting.names() == {"other.obj": 1, "car.mtl": 1}
 
 
 def test_deleting_a_companion_deletes_nothing(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from watcher.api.folders import Folders
+from watcher.api.source_files import SourceFiles
 from watcher.caretaker import Caretaker
-from watcher.ledger import Ledger
+from watcher.ledger import IntakeLedger, Ledger, OwedLedger, moves
 from watcher.model import FileState
 from watcher.state import LEDGER
 
@@ -84,6 +86,28 @@ def test_a_renamed_or_moved_file_is_followed_and_nothing_is_uploaded(
     assert not yard.is_there(before.source_file_id)
 
 
+def test_a_file_that_was_renamed_is_known_before_its_old_place_was_looked_at(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intake finds the new file long before it comes to where the old one was."""
+    yard.policy = "mirror = true"
+    path = yard.write("a/first.png", picture(1))
+    yard.scan()
+    vanished = IntakeLedger.vanished
+
+    def late(self: IntakeLedger, *args: Any) -> None:
+        if threading.current_thread().name != "intake":
+            vanished(self, *args)
+
+    monkeypatch.setattr(IntakeLedger, "vanished", late)
+    with yard.daemon(watch=True) as daemon:
+        yard.until(daemon.at_rest, 10, "rest")
+        (yard.drop / "b").mkdir()
+        path.rename(yard.drop / "b/second.png")
+        yard.until(lambda: yard.states().get("b/second.png") is FileState.DONE, 10, "the move")
+    assert uploads == ["first.png"]
+
+
 def test_a_copy_and_the_end_of_the_first_is_a_move_too(
     yard: Any, picture: Callable[[int], bytes], uploads: list[str]
 ) -> None:
@@ -101,18 +125,13 @@ def test_a_copy_and_the_end_of_the_first_is_a_move_too(
 def test_a_content_that_went_away_long_ago_is_new_in_another_remote_folder(
     yard: Any, picture: Callable[[int], bytes], uploads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from watcher.ledger import moves
-
     yard.policy = "mirror = true"
     path = yard.write("a/first.png", picture(1))
     yard.scan()
-    path.unlink()
-    yard.write("keeps-the-inode.txt", "")
+    path.rename(yard.state / "trash")  # its inode stays in use
     yard.scan()
     monkeypatch.setattr(moves, "COPIED_SECONDS", -1e6)
     yard.write("b/second.png", picture(1))
-    if (yard.drop / "b/second.png").stat().st_ino == yard.report("a/first.png"):
-        pytest.skip("the file system gave the same inode again")
     yard.scan()
     assert uploads == ["first.png", "second.png"]
 
@@ -232,16 +251,11 @@ def test_a_copy_in_the_new_place_of_a_file_that_is_on_its_way_there_is_a_duplica
 def test_a_kill_at_any_point_of_a_relocation_is_made_up_for(
     yard: Any, triangle: Callable[..., str], uploads: list[str], monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    from watcher.api.assets import Assets
-    from watcher.api.source_files import SourceFiles
-    from watcher.ledger import OwedLedger
-
     kind, name = {
         "assets moved": (SourceFiles, "move"),
         "sources moved": (SourceFiles, "details"),
         "renamed": (OwedLedger, "relocated"),
     }[point]
-    assert Assets is not SourceFiles
     yard.policy = 'on_move = "follow"\nmirror = true'
     mtl(yard, triangle, "a/")
     yard.scan()
