@@ -78,6 +78,16 @@ def test_a_binary_layer_names_what_its_text_names(layer, names):
     assert len(from_crate) == 12
 
 
+def test_a_binary_layer_that_holds_not_a_single_string_names_its_texture(tmp_path, names):
+    from pxr import Sdf
+
+    layer = Sdf.Layer.CreateNew(str(tmp_path / "a.usdc"))
+    prim = Sdf.CreatePrimInLayer(layer, "/A")
+    Sdf.AttributeSpec(prim, "file", Sdf.ValueTypeNames.Asset).default = Sdf.AssetPath("tex/red.png")
+    layer.Save()
+    assert names("b.usdc", (tmp_path / "a.usdc").read_bytes()) == ("tex/red.png",)
+
+
 def test_a_broken_binary_layer_names_no_more_than_a_sound_one(layer, names):
     content = (layer / "a.usdc").read_bytes()
     for end in range(0, len(content), 37):

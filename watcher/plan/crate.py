@@ -76,7 +76,8 @@ class _Crate:
         self._tokens = self._read_tokens()
         start, size = self._section(b"STRINGS")
         count = min(self._u64(start), size // 4)
-        self._strings = struct.unpack(f"<{count}I", self._bytes(start + 8, 4 * count))
+        # A layer of tokens alone has none.
+        self._strings = struct.unpack(f"<{count}I", self._bytes(start + 8, 4 * count)) if count else ()
         seen: set[int] = set()
         for value in self._read_fields():
             if (value >> 48) & 0xFF in _TYPES and value not in seen:
