@@ -131,6 +131,7 @@ def test_a_model_of_any_name_converts(name: str, convert: Convert) -> None:
 
 def test_a_scene_that_loads_itself_ends(refuse: Refuse) -> None:
     assert refuse("a.lws", {"a.lws": scene("a.lws")}).reason
+    assert refuse("a.lws", {"a.lws": scene("b.lws", "b.lws"), "b.lws": scene("a.lws", "a.lws")}).reason
     irr = (
         '<irr_scene><node type="mesh"><attributes><string name="Name" value="m"/><string name="Mesh" value="a.irr"/>'
         "</attributes></node></irr_scene>"

@@ -4,6 +4,7 @@ them, and nothing else. The library never gets a path of this machine."""
 import ctypes
 import itertools
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,15 @@ from watcher.emulator.convert.readers.assimp_library import (
     SizeFunction,
     text_of,
 )
+from watcher.formats import extension_of
 
 _LONGEST_STEM = 200
 _MOST_OPEN = 24
-"""Files at once; a scene that loads itself would open more and more."""
-_MOST_OPENINGS = 2000
+"""Files at once."""
+_LOADERS = frozenset(("irr", "lws", "x3d"))
+"""Formats that load other models, themselves among them."""
+_MOST_OPENINGS = 40
+"""Of one file of these; the library opens one a few times until it knows what it is."""
 _SUCCESS, _FAILURE = 0, -1
 
 
@@ -52,6 +57,7 @@ class JobFiles:
         self.missing: list[str] = []
         self._numbers = itertools.count(1)
         self._open_files: dict[int, _OpenFile] = {}
+        self._openings: Counter[Path] = Counter()
         # The library keeps pointers to these functions: they must live as long as this object.
         self._functions = (
             ReadFunction(self._read),
@@ -70,10 +76,11 @@ class JobFiles:
 
     def _open(self, _system: Any, name: bytes, mode: bytes) -> int | None:
         number = next(self._numbers)
-        if not mode.startswith(b"r") or number > _MOST_OPENINGS or len(self._open_files) >= _MOST_OPEN:
-            return None
         path = self._path(text_of(name))
-        if path is None:
+        if path is None or not mode.startswith(b"r") or len(self._open_files) >= _MOST_OPEN:
+            return None
+        self._openings[path] += 1
+        if extension_of(name.decode(errors="replace")) in _LOADERS and self._openings[path] > _MOST_OPENINGS:
             return None
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
