@@ -170,6 +170,8 @@ class Coverage:
     def finish(self) -> None:
         """The full scan is complete."""
         seen, self._seen = self._seen or set(), None
+        if self._drop.path not in seen:
+            self._root = None  # it was away, or cannot be read: what follows is another start
         if self._watch is not None:
             self._watch.keep(seen)
         for directory in self._polled.keys() - seen:

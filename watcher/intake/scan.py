@@ -271,11 +271,12 @@ class Scanner:
                 yield self.look(path)
         elif doubtful:
             place = self.drop.path if self._home.is_another else os.path.commonpath(map(os.path.dirname, doubtful))
+            files = f"{len(doubtful):,} known file{'s' if len(doubtful) > 1 else ''}"
             yield FolderScan(
                 problems={
-                    place: f"{len(doubtful)} known files are not here, and this is another folder, or another disk,"
-                    " than the one they were in: they are not taken for deleted; mount the disk or put them back,"
-                    " or else let `3dverse-watcher forget` drop them"
+                    place: f"{files} cannot be found, and this is another folder, or another disk, than it was:"
+                    " that is not taken for a deletion; mount the disk or put the files back, or else drop them with"
+                    " `3dverse-watcher forget`"
                 }
             )
 
