@@ -102,7 +102,9 @@ class Planner:
             names = known.get(path)
             return self._references(path) if names is None else names
 
-        looks = {path: DiskLook(path, references) for path in self._drops}
+        looks = {
+            path: DiskLook(path, references, follow_symlinks=drop.follow_symlinks) for path, drop in self._drops.items()
+        }
         assemblies: dict[str, Assembly] = {}
         for candidate in candidates:
             if assembly := self._assemble(candidate, looks[candidate.drop], now):
@@ -168,7 +170,7 @@ class Planner:
             return None
         try:
             if candidate.references is None:
-                references = self._references(candidate.path)
+                references = look.references(candidate.path)
                 plan.read(candidate.file_id, candidate.generation, references)
             return assemble(candidate.path, candidate.drop, look)
         except FileNotFoundError:
@@ -187,9 +189,10 @@ class Planner:
     def _companions_settled(self, candidate: Candidate, assembly: Assembly, drop: Drop) -> float | None:
         """When the last member settled; None while one has not, which the intake is asked to follow."""
         newest: float | None = candidate.settled_at
+        look = os.stat if drop.follow_symlinks else os.lstat
         for member in assembly.companions:
             try:
-                state = self._ledger.plan.state_of(member.path, signature_of(os.lstat(member.path)))
+                state = self._ledger.plan.state_of(member.path, signature_of(look(member.path)))
             except OSError:
                 state = None
             if state is None or state.settled_at is None:

@@ -52,8 +52,11 @@ class SourceFile:
         self.member = member
         self._stop = stop
         self._cut = cut or stop
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
+            # A FIFO or a device in its place is not to be opened; and one that comes this moment does not hold us.
+            if not self._planned(os.stat(member.path)):
+                raise Changed(member.path)
             self._descriptor = os.open(member.path, flags | getattr(os, "O_BINARY", 0))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise Changed(member.path) from error
@@ -94,7 +97,7 @@ class SourceFile:
     def check(self) -> None:
         """Raises Changed unless the open file, and the one at its path, are the planned version."""
         try:
-            same = self._planned(os.fstat(self._descriptor)) and self._planned(os.lstat(self.member.path))
+            same = self._planned(os.fstat(self._descriptor)) and self._planned(os.stat(self.member.path))
         except OSError:
             same = False
         if not same:

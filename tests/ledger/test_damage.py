@@ -21,12 +21,12 @@ def fill(path: Path, files: int = 3000) -> None:
         ledger.intake.observed(DROP, seen, 1.0)
 
 
-def damage(path: Path) -> bytes:
-    """Write over a page in the middle; returns the whole file as it is then."""
+def damage(path: Path, pages: int = 1) -> bytes:
+    """Write over pages from the middle on; returns the whole file as it is then."""
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(size // 2 // 4096 * 4096)
-        file.write(os.urandom(4096))
+        file.write(os.urandom(4096 * pages))
     return path.read_bytes()
 
 
@@ -135,7 +135,7 @@ def test_damage_that_shows_while_it_is_at_work_is_noticed(path: Path) -> None:
     fill(path)
     ledger = Ledger(path)
     assert ledger.check() is None
-    damage(path)
+    damage(path, pages=20)
     ledger._connection._sqlite.execute("PRAGMA shrink_memory")
     with pytest.raises(sqlite3.DatabaseError):
         list(ledger.report.files())

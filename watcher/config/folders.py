@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ from watcher.config.lines import Location
 Complaint = tuple[Location, str]
 
 
-def check_folders(values: Mapping[str, Any]) -> Iterator[Complaint]:
-    """What is wrong with ``state_dir`` and the paths of ``drops``. Values of a wrong type are passed over."""
+def check_folders(values: Mapping[str, Any], may_be_away: Collection[str] = ()) -> Iterator[Complaint]:
+    """What is wrong with ``state_dir`` and the paths of ``drops``. Values of a wrong type are passed over.
+
+    Args:
+        may_be_away: real paths of folders of which it is no fault that they cannot be reached now.
+    """
     drops = values.get("drops")
     tables = drops if isinstance(drops, list) else []
     roots: list[tuple[Location, Path]] = []
@@ -21,7 +25,8 @@ def check_folders(values: Mapping[str, Any]) -> Iterator[Complaint]:
         if isinstance(path, Path):
             location: Location = ("drops", index, "path")
             if fault := _fault(path):
-                yield location, fault
+                if os.path.exists(path) or os.path.realpath(path) not in may_be_away:
+                    yield location, fault
             else:
                 yield from _overlaps(location, path, roots)
                 roots.append((location, path))

@@ -1,7 +1,7 @@
 """Reads the settings from file, environment and command line, and says all that is wrong with them at once."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ def load_settings(
     log_format: str | None = None,
     environ: Mapping[str, str] | None = None,
     folders_must_exist: bool = True,
+    may_be_away: Callable[[Settings], Collection[str]] = lambda _settings: (),
 ) -> Settings:
     """The settings of the file (``config``, or the first one found), under the environment, under the arguments.
 
     ``folders_must_exist=False`` is for commands that only read the ledger: a drop on an unplugged disk does not matter
-    to them. Raises :class:`ConfigError` with every problem found.
+    to them. ``may_be_away`` tells which drops are known, so that it is no typo when their folder cannot be reached.
+    Raises :class:`ConfigError` with every problem found.
     """
     environ = os.environ if environ is None else environ
     document = read_document(config, environ)
@@ -61,7 +63,8 @@ def load_settings(
 
     settings = _validated(values, origins, document, problems)
     if folders_must_exist:
-        problems += [_problem(location, message, origins, document) for location, message in check_folders(values)]
+        away = may_be_away(settings) if settings is not None else ()
+        problems += [_problem(location, text, origins, document) for location, text in check_folders(values, away)]
     if problems or settings is None:
         raise ConfigError(*dict.fromkeys(problems))
     _remember(settings, document, origins, environ)

@@ -146,11 +146,14 @@ class Coverage:
         self._seen = set()
         self._silent = silent_devices(read_mounts()) if self._drop.watch is WatchMode.AUTO else {}
 
-    def enter(self, directory: str, status: os.stat_result) -> None:
-        """A folder is about to be listed: from now on it is watched, or polled."""
+    def enter(self, directory: str, status: os.stat_result | OSError) -> None:
+        """A folder is about to be listed, or cannot be: from now on it is watched, or polled."""
         if self._seen is not None:
             self._seen.add(directory)
-        polled = self._cover(directory, status)
+        if isinstance(status, OSError):
+            polled: Polled | None = Polled(f"it cannot be read: {status.strerror or status}", is_fault=False)
+        else:
+            polled = self._cover(directory, status)
         if polled is None:
             self._polled.pop(directory, None)
         else:

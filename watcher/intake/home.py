@@ -1,17 +1,16 @@
 """Is a file that is not where it was deleted, or is only its disk away?
 
 An unmounted disk leaves an empty folder, a replaced folder lacks everything that the one before it held: neither means
-that somebody deleted these files. So an absence is believed only in the folder, and on the device, in which the file
-was seen. The same folder may be empty for real: then its files are deleted, be it the last one.
+that somebody deleted these files. So an absence is believed only in the drop folder, and on the device, in which the
+file was seen. That folder may be empty for real: then its files are deleted, be it the last one.
 
-Where the folder or the device is another one, the absence stays in doubt, and is said, until a known file is found
-there unchanged (the disk merely has a new number), all are back, or the user lets the ledger forget them.
+Where the folder or the device is another one, the absence stays in doubt, and is said, until a file that was seen with
+it is found there unchanged (the disk merely has a new number), or the user lets the ledger forget it.
 """
 
 import os
 
-from watcher.ledger import IntakeLedger, Known
-from watcher.ledger.intake import Home as Identity
+from watcher.ledger import IntakeLedger, Known, SeenIn
 from watcher.model import Signature
 
 
@@ -21,29 +20,22 @@ class Home:
     def __init__(self, drop: str, ledger: IntakeLedger) -> None:
         self._drop = drop
         self._ledger = ledger
-        self._known: Identity | None = None
-        self._here: Identity | None = None
-        self._renumbered: dict[int, int] = {}
-        self._recognised = False
+        self._here = (0, 0)
+        self._renamed: dict[SeenIn, SeenIn] = {}
 
     @property
-    def here(self) -> Identity | None:
-        """The drop's folder as it was last seen."""
+    def here(self) -> tuple[int, int]:
+        """``st_dev`` and ``st_ino`` of the drop folder as it was last looked at."""
         return self._here
-
-    @property
-    def is_another(self) -> bool:
-        """Whether the drop's folder is another one than that in which its files were seen."""
-        return self._here != self._known
 
     def arrive(self) -> None:
         """Look at which folder the drop is now. Raises OSError when it cannot be reached."""
         status = os.stat(self._drop)
         self._here = status.st_dev, status.st_ino
-        if self._here != self._known:
-            self._known = self._ledger.home(self._drop)
-        if self._here != self._known and (self._known is None or not self._ledger.directories(self._drop)):
-            self._settle_in()
+
+    def place(self, device: int) -> SeenIn:
+        """Where a file is seen whose folder lies on this device."""
+        return device, self._here[1]
 
     def is_deleted(self, known: Known, device: int) -> bool:
         """Whether a file is deleted that is not there.
@@ -51,27 +43,23 @@ class Home:
         Args:
             device: ``st_dev`` of its folder now, or of the nearest folder above that is there.
         """
-        return not self.is_another and known.folder_device in (None, device)
+        return known.seen_in in (None, self.place(device))
 
     def found(self, known: Known, signature: Signature, device: int) -> None:
-        """A known file is there; is it the one that it was?"""
-        if (known.signature.size, known.signature.mtime_ns) != (signature.size, signature.mtime_ns):
+        """A known file is there. Is it the one that was seen elsewhere?"""
+        place = self.place(device)
+        if known.seen_in is None or known.seen_in == place:
             return
-        self._recognised |= self.is_another
-        if known.folder_device is not None and known.folder_device != device:
-            self._renumbered[known.folder_device] = device
+        if (known.signature.size, known.signature.mtime_ns) == (signature.size, signature.mtime_ns):
+            self._renamed[known.seen_in] = place
 
     def confirm(self) -> bool:
-        """After a full scan: was a file recognised where there was doubt? From now on this is the files' home."""
-        if not self._recognised and not self._renumbered:
+        """After a full scan: were files recognised that had been seen elsewhere? Then the others with them are, too."""
+        if not self._renamed:
             return False
-        self._settle_in()
+        self._ledger.moved_in(self._drop, self._renamed)
+        self._renamed = {}
         return True
-
-    def _settle_in(self) -> None:
-        assert self._here is not None
-        self._ledger.at_home(self._drop, self._here, self._renumbered)
-        self._known, self._recognised, self._renumbered = self._here, False, {}
 
 
 def device_at(path: str) -> int:

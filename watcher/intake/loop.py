@@ -353,7 +353,7 @@ def _slice(scan: Iterator[FolderScan]) -> tuple[list[FolderScan], bool]:
 
 
 def _observation(seen: Seen, companion: bool) -> Observation:
-    return Observation(seen.path, seen.signature, _is_model(seen.path), companion, seen.folder_device)
+    return Observation(seen.path, seen.signature, _is_model(seen.path), companion, seen.seen_in)
 
 
 def _is_model(path: str) -> bool:

@@ -13,7 +13,7 @@ from watcher.formats import extension_of
 from watcher.intake.home import Home, device_at
 from watcher.intake.links import Links
 from watcher.intake.rules import PassedOver, Reason, Rules, Taken
-from watcher.ledger import IntakeLedger, Known
+from watcher.ledger import IntakeLedger, Known, SeenIn
 from watcher.model import Drop, Signature
 
 _SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -30,8 +30,7 @@ class Seen:
     signature: Signature
     unchanged_for: float
     """Seconds since the kernel last saw it change."""
-    folder_device: int
-    """``st_dev`` of its folder."""
+    seen_in: SeenIn
     known: bool
     """Whether the ledger knows the file, be it in another version."""
 
@@ -88,11 +87,11 @@ class Scanner:
         drop: Drop,
         rules: Rules,
         ledger: IntakeLedger,
-        on_folder: Callable[[str, os.stat_result], None] = lambda _path, _status: None,
+        on_folder: Callable[[str, os.stat_result | OSError], None] = lambda _path, _status: None,
     ) -> None:
         """
         Args:
-            on_folder: called with each folder just before it is listed.
+            on_folder: called with each folder just before it is listed, or with why it cannot be.
         """
         self.drop = drop
         self.rules = rules
@@ -135,6 +134,7 @@ class Scanner:
                 if error.errno in _SHORT_OF:
                     raise
                 unreadable.append(directory)
+                self._on_folder(directory, error)
                 yield FolderScan(problems={directory: f"cannot be read: {error.strerror or error}"})
                 continue
             visited.add(directory)
@@ -174,7 +174,11 @@ class Scanner:
             if known is not None:
                 self._missing(result, path, known)
         else:
-            self._compare(result, path, status, known, device_at(folder))
+            try:
+                self._home.arrive()
+                self._compare(result, path, status, known, device_at(folder))
+            except OSError as error:
+                result.problems[self.drop.path] = _why_away(error)
         return result
 
     def dismiss(self, path: str) -> None:
@@ -247,7 +251,7 @@ class Scanner:
             self._home.found(known, signature, device)
             if known.signature == signature and known.settled:
                 return
-        seen = Seen(path, signature, unchanged_for(status), device, known is not None)
+        seen = Seen(path, signature, unchanged_for(status), self._home.place(device), known is not None)
         if known is None or known.signature != signature:
             result.new.append(seen)
         else:
@@ -255,13 +259,12 @@ class Scanner:
 
     def _missing(self, result: FolderScan, path: str, known: Known, device: int | None = None) -> None:
         """A file is not there, or is no regular file any more."""
-        if device is None:
-            try:
-                self._home.arrive()
-                device = device_at(os.path.dirname(path))
-            except OSError:
-                result.doubtful.append(path)
-                return
+        try:
+            self._home.arrive()  # the drop may have been replaced a moment ago
+            device = device_at(os.path.dirname(path)) if device is None else device
+        except OSError:
+            result.doubtful.append(path)
+            return
         (result.vanished if self._home.is_deleted(known, device) else result.doubtful).append(path)
 
     def _resolve(self, doubtful: list[str]) -> Iterator[FolderScan]:
@@ -270,13 +273,13 @@ class Scanner:
             for path in doubtful:
                 yield self.look(path)
         elif doubtful:
-            place = self.drop.path if self._home.is_another else os.path.commonpath(map(os.path.dirname, doubtful))
             files = f"{len(doubtful):,} known file{'s' if len(doubtful) > 1 else ''}"
+            one = os.path.relpath(doubtful[0], self.drop.path)
             yield FolderScan(
                 problems={
-                    place: f"{files} cannot be found, and this is another folder, or another disk, than it was:"
-                    " that is not taken for a deletion; mount the disk or put the files back, or else drop them with"
-                    " `3dverse-watcher forget`"
+                    self.drop.path: f"{files}, such as {one!r}, cannot be found,"
+                    " and this is another folder, or another disk, than it was: that is not taken for a deletion; mount"
+                    " the disk or put the files back, or else drop them with `3dverse-watcher forget`"
                 }
             )
 

@@ -10,7 +10,7 @@ from typing import Self
 from watcher.ledger.connection import Connection, DamagedLedger, LedgerError, NoLedger, create
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
 from watcher.ledger.doubts import DoubtLedger, OpenAttempt
-from watcher.ledger.intake import IntakeLedger, Known, Observation
+from watcher.ledger.intake import IntakeLedger, Known, Observation, SeenIn
 from watcher.ledger.moves import FormerPlace, MoveLedger
 from watcher.ledger.owed import CompanionSent, Judgement, KeptAsset, Owed, OwedLedger, OwedWork
 from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
@@ -99,6 +99,7 @@ __all__ = [
     "OwedLedger",
     "OwedReport",
     "OwedWork",
+    "SeenIn",
     "UploadState",
     "Use",
     "Verdict",

@@ -18,6 +18,10 @@ BACK_TO_PLAN = (
 """What an UPDATE of files sets to have settled ones planned anew; its parameter is the time."""
 
 
+SeenIn = tuple[int, int]
+"""``st_dev`` of the folder in which a file was seen, and ``st_ino`` of the drop's folder then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """A file as it was seen."""
@@ -28,8 +32,7 @@ class Observation:
     """Whether its format can name other files."""
     companion: bool = False
     """Whether it was looked at because a model names it."""
-    folder_device: int | None = None
-    """``st_dev`` of its folder."""
+    seen_in: SeenIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,7 @@ class Known:
     signature: Signature
     state: FileState
     settled: bool
-    folder_device: int | None = None
-    """``st_dev`` of the folder in which it was seen."""
-
-
-Home = tuple[int, int]
-"""``st_dev`` and ``st_ino`` of the folder that a drop is."""
+    seen_in: SeenIn | None = None
 
 
 class IntakeLedger:
@@ -56,8 +54,8 @@ class IntakeLedger:
     def known(self, directory: str) -> dict[str, Known]:
         """All files of one folder that the ledger knows and that are not gone, by name."""
         rows = self._connection.rows(
-            "SELECT f.name, f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev"
-            " FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.state != 'gone'",
+            "SELECT f.name, f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev,"
+            " f.root_ino FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.state != 'gone'",
             (os.fsencode(directory),),
         )
         return {os.fsdecode(row["name"]): _known(row) for row in rows}
@@ -66,7 +64,7 @@ class IntakeLedger:
         """What the ledger holds of this file, or None when it knows none or it is gone."""
         directory, name = os.path.split(path)
         row = self._connection.row(
-            "SELECT f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev"
+            "SELECT f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev, f.root_ino"
             " FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ? AND f.state != 'gone'",
             (os.fsencode(directory), os.fsencode(name)),
         )
@@ -83,27 +81,18 @@ class IntakeLedger:
         )
         return [os.fsdecode(row["path"]) for row in rows]
 
-    def home(self, drop: str) -> Home | None:
-        """The folder in which the files of this drop were seen; None when it is not known."""
-        row = self._connection.row("SELECT dev, ino FROM drops WHERE path = ?", (os.fsencode(drop),))
-        if row is None or row["dev"] is None:
-            return None
-        return _unsigned(row["dev"]), _unsigned(row["ino"])
+    def drops(self) -> set[str]:
+        """The drops that were ever at work."""
+        return {os.fsdecode(row["path"]) for row in self._connection.rows("SELECT path FROM drops")}
 
-    def at_home(self, drop: str, home: Home, renumbered: Mapping[int, int]) -> None:
-        """The files of this drop are those of this folder.
-
-        Args:
-            renumbered: devices that are known under another number now.
-        """
+    def moved_in(self, drop: str, places: Mapping[SeenIn, SeenIn]) -> None:
+        """What was seen in one place is in another now, where some of it was recognised."""
         with self._connection.transaction() as sql:
-            drop_id = _drop_id(sql, drop)
-            sql.execute("UPDATE drops SET dev = ?, ino = ? WHERE id = ?", (_signed(home[0]), _signed(home[1]), drop_id))
-            for before, now in renumbered.items():
+            for before, now in places.items():
                 sql.execute(
-                    "UPDATE files SET folder_dev = ?"
-                    " WHERE folder_dev = ? AND dir_id IN (SELECT id FROM dirs WHERE drop_id = ?)",
-                    (_signed(now), _signed(before), drop_id),
+                    "UPDATE files SET folder_dev = ?, root_ino = ? WHERE folder_dev = ? AND root_ino = ?"
+                    " AND dir_id IN (SELECT id FROM dirs WHERE drop_id = ?)",
+                    (*map(_signed, now), *map(_signed, before), _drop_id(sql, drop)),
                 )
 
     def wanted(self, drop: str, name: str) -> bool:
@@ -144,9 +133,9 @@ class IntakeLedger:
         dir_id = self._dir_id(sql, drop, directory)
         sql.execute(
             "INSERT INTO files"
-            " (dir_id, name, state, role, dev, ino, size, mtime_ns, ctime_ns, folder_dev, refers, observed_at,"
-            " updated_at)"
-            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (dir_id, name, state, role, dev, ino, size, mtime_ns, ctime_ns, folder_dev, root_ino, refers,"
+            " observed_at, updated_at)"
+            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (dir_id, name) DO UPDATE SET"
             "  observed_at = CASE WHEN settled_at IS NULL AND state != 'gone' THEN observed_at"
             "                     ELSE excluded.observed_at END,"
@@ -155,13 +144,13 @@ class IntakeLedger:
             "  state = 'pending', generation = generation + 1, settled_at = NULL, refs = NULL, wake_at = NULL,"
             "  due_at = NULL, attempts = 0, digest = NULL, error = NULL, dev = excluded.dev, ino = excluded.ino,"
             "  size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
-            "  folder_dev = excluded.folder_dev, updated_at = excluded.updated_at",
+            "  folder_dev = excluded.folder_dev, root_ino = excluded.root_ino, updated_at = excluded.updated_at",
             (
                 dir_id,
                 os.fsencode(name),
                 Role.COMPANION if file.companion else Role.MAIN,
                 *_columns(file.signature),
-                None if file.folder_device is None else _signed(file.folder_device),
+                *((None, None) if file.seen_in is None else map(_signed, file.seen_in)),
                 int(file.refers),
                 now,
                 now,
@@ -349,10 +338,5 @@ def _unsigned(number: int) -> int:
 
 def _known(row: sqlite3.Row) -> Known:
     signature = Signature(_unsigned(row["dev"]), _unsigned(row["ino"]), row["size"], row["mtime_ns"], row["ctime_ns"])
-    device = row["folder_dev"]
-    return Known(
-        signature,
-        FileState(row["state"]),
-        row["settled_at"] is not None,
-        None if device is None else _unsigned(device),
-    )
+    seen_in = None if row["root_ino"] is None else (_unsigned(row["folder_dev"]), _unsigned(row["root_ino"]))
+    return Known(signature, FileState(row["state"]), row["settled_at"] is not None, seen_in)

@@ -16,7 +16,6 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE drops (
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,
-    dev INTEGER, ino INTEGER,            -- the folder in which the files were seen
     on_change TEXT NOT NULL DEFAULT 'new',
     on_delete TEXT NOT NULL DEFAULT 'keep',
     delete_wait REAL NOT NULL DEFAULT 0  -- seconds
@@ -38,7 +37,8 @@ CREATE TABLE files (
     generation INTEGER NOT NULL DEFAULT 1,
     dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-    folder_dev INTEGER,                  -- the device of the folder in which it was seen; NULL: not known
+    folder_dev INTEGER,                  -- the device of the folder in which it was seen,
+    root_ino INTEGER,                    -- and the inode of the drop's folder then; NULL: not known
     observed_at REAL NOT NULL,           -- when this version was first seen
     settled_at REAL,                     -- NULL while it may still be written
     refers INTEGER NOT NULL DEFAULT 0,   -- whether its format can name other files

@@ -18,12 +18,19 @@ class DiskLook:
     Use a new one when the disk may have changed. Not for several threads at once.
     """
 
-    def __init__(self, root: str, references: Callable[[str], tuple[str, ...]] = read_references) -> None:
+    def __init__(
+        self,
+        root: str,
+        references: Callable[[str], tuple[str, ...]] = read_references,
+        *,
+        follow_symlinks: bool = False,
+    ) -> None:
         """`root` is the drop's real path. `references` may remember what it read."""
+        self._follow = follow_symlinks
         self._root = root.rstrip(os.sep) or os.sep
         self._references = references
         self._folders = {self._root: True}
-        """Whether the paths are folders, all the way from the root and without a symbolic link."""
+        """Whether the paths are folders, all the way from the root (and without a symbolic link, unless followed)."""
         self._spelled: dict[str, str | None] = {self._root: self._root}
         self._listings: dict[str, list[str]] = {}
         self._spellings: dict[str, dict[str, str]] = {}
@@ -31,7 +38,7 @@ class DiskLook:
 
     def references(self, path: str) -> tuple[str, ...]:
         """What the file at `path` names. Raises OSError when it cannot be read."""
-        return self._references(path)
+        return self._references(os.path.realpath(path) if self._follow else path)
 
     def find(self, path: str) -> str | None:
         """See :class:`watcher.plan.Look`. Hidden files and folders are not found either: they never leave the drop.
@@ -42,7 +49,7 @@ class DiskLook:
             return None
         folder, name = os.path.split(path)
         here = self._folder_spelled_as(folder)
-        return None if here is None else self._spelled_as(here, name, _is_file)
+        return None if here is None else self._spelled_as(here, name, self._is_file)
 
     def _folder_spelled_as(self, path: str) -> str | None:
         """The real spelling of the folder at this path, the drop's root or below it."""
@@ -59,7 +66,7 @@ class DiskLook:
         key = folder, extension = os.path.dirname(path), extension_of(path)
         if (known := self._alike.get(key)) is None:
             names = (name for name in self._listed(folder) if extension_of(name) == extension and name[0] != ".")
-            known = tuple(path for path in (os.path.join(folder, name) for name in names) if _is_file(path))
+            known = tuple(path for path in (os.path.join(folder, name) for name in names) if self._is_file(path))
             self._alike[key] = known
         return known
 
@@ -71,7 +78,7 @@ class DiskLook:
         if here is None:
             return ()
         names = (name for name in self._listed(here) if pattern.fullmatch(loose(name)) and not name.startswith("."))
-        return tuple(path for path in (os.path.join(here, name) for name in names) if _is_file(path))
+        return tuple(path for path in (os.path.join(here, name) for name in names) if self._is_file(path))
 
     def _spelled_as(self, folder: str, name: str, is_wanted: Callable[[str], bool]) -> str | None:
         """The path of `name` in the folder, or of what is called alike, if it is what is wanted."""
@@ -88,7 +95,7 @@ class DiskLook:
 
     def _is_folder(self, path: str) -> bool:
         if (known := self._folders.get(path)) is None:
-            known = self._folders[path] = stat.S_ISDIR(_mode(path))
+            known = self._folders[path] = stat.S_ISDIR(self._mode(path))
         return known
 
     def _names(self, folder: str) -> dict[str, str]:
@@ -109,14 +116,12 @@ class DiskLook:
             self._listings[folder] = names
         return names
 
+    def _is_file(self, path: str) -> bool:
+        return stat.S_ISREG(self._mode(path))
 
-def _is_file(path: str) -> bool:
-    return stat.S_ISREG(_mode(path))
-
-
-def _mode(path: str) -> int:
-    """As lstat tells; 0 when there is nothing."""
-    try:
-        return os.lstat(path).st_mode
-    except (OSError, ValueError):  # ValueError: a name that cannot be one here
-        return 0
+    def _mode(self, path: str) -> int:
+        """The type of what is there; 0 when there is nothing."""
+        try:
+            return (os.stat if self._follow else os.lstat)(path).st_mode
+        except (OSError, ValueError):  # ValueError: a name that cannot be one here
+            return 0
