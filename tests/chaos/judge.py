@@ -38,6 +38,8 @@ class Promise(StrEnum):
     """The ledger says what the server does not confirm."""
     ORPHAN = "orphans"
     """The server has what never was a whole file."""
+    LEFT = "left behind"
+    """The server still has what a tidy drop has no more."""
     SECRET = "secrets"
     """A key or token stands in something that the daemon wrote."""
     ALIVE = "surprises"
@@ -105,6 +107,7 @@ class Judge:
             verdict.violations += self._twice()
             verdict.violations += self._orphans()
             verdict.violations += self._false_claims()
+            verdict.violations += self._left_behind()
         verdict.violations += self._secrets()
         verdict.violations += [Violation(Promise.ALIVE, what) for what in self._subject.surprises]
         self._subject.surprises.clear()
@@ -164,9 +167,14 @@ class Judge:
         self._rows: dict[str, dict[str, Any]] = {row["path"]: row for row in self._subject.status()["files"]}
         with self._subject.sql() as sql:
             self._uploads = sql.execute("SELECT * FROM uploads").fetchall()
-            self._upload_of = {
-                os.path.join(os.fsdecode(row["path"]), os.fsdecode(row["name"])): row["upload_id"]
-                for row in sql.execute("SELECT d.path, f.name, f.upload_id FROM files f JOIN dirs d ON d.id = f.dir_id")
+            self._current = {
+                row[0]
+                for row in sql.execute(
+                    "SELECT u.upload_task_id FROM uploads u JOIN files f ON f.id = u.main_id"
+                    " JOIN members m ON m.upload_id = u.id AND m.position = 0"
+                    " WHERE f.state != 'gone' AND (f.upload_id = u.id OR (f.role = 'companion' AND f.digest = m.digest)"
+                    "  OR f.state = 'failed')"
+                )
             }
             self._members: dict[int, list[str]] = defaultdict(list)
             for row in sql.execute("SELECT upload_id, digest FROM members ORDER BY upload_id, position"):
@@ -299,6 +307,16 @@ class Judge:
                 made = set()
             if unknown := self._assets[upload["id"]] - made:
                 yield Violation(Promise.FALSE, f"{told}: assets that the server does not know: {sorted(unknown)}")
+
+    def _left_behind(self) -> Iterator[Violation]:
+        """In tidy drops every upload is the present version of a file that is there, or its last good ones."""
+        tidy = tuple(drop.remote for drop in self._subject.drops if drop.tidy)
+        for task, members in self._by_task.items():
+            where = self._remote_path[members[0].folder]
+            if where.startswith(tidy) and task not in self._current:
+                names = [stored.name for stored in members]
+                local = next((p for p in self._records.story if os.path.basename(p) == names[0]), None)
+                yield Violation(Promise.LEFT, f"{names} (task {task}) in {where} are of no file that is there", local)
 
     def _secrets(self) -> Iterator[Violation]:
         places = [self._subject.log, *(p for p in self._subject.state.rglob("*") if p.is_file())]

@@ -29,6 +29,8 @@ class DropSpec:
     path: Path
     remote: str
     mirror: bool = False
+    tidy: bool = False
+    """Whether the server is to hold what the drop holds and nothing else: every policy is the other one."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Tuning:
 
     settle_seconds: float = 0.3
     companion_wait_seconds: float = 1.5
+    delete_wait_seconds: float = 1.0
     rescan_interval: float = 6.0
     timeout: float = 2.0
     workers: int = 3
@@ -150,7 +153,10 @@ class Subject:
                 f"path = {json.dumps(str(drop.path))}\nfolder = {json.dumps(drop.remote)}",
                 f"mirror = {str(drop.mirror).lower()}",
                 f"settle_seconds = {t.settle_seconds}\ncompanion_wait_seconds = {t.companion_wait_seconds}",
+                f"delete_wait_seconds = {t.delete_wait_seconds}",
             ]
+            if drop.tidy:
+                lines += ['on_change = "replace"\non_delete = "delete"\non_move = "follow"']
         self.config.write_text("\n".join([*lines, ""]))
         self.config.chmod(0o600)
 
@@ -253,6 +259,12 @@ class Subject:
         except sqlite3.OperationalError:  # not made yet
             return False
         return last is not None and float(last[0]) >= scanned_since and files == 0 and open_uploads == 0
+
+    def owes(self) -> int:
+        """How much work the ledger says is still to be done on the server for files that changed, moved or went."""
+        with self.sql() as sql:
+            owed: int = sql.execute("SELECT count(*) FROM owed").fetchone()[0]
+        return owed
 
     def wait_for_rest(self, seconds: float, *, scanned_since: float = 0.0, calm: float = 0.7) -> bool:
         """Wait until it is at rest and stays so for a moment; False when it does not come to that in time."""
