@@ -65,6 +65,27 @@ def test_of_two_like_models_in_doubt_each_gets_its_own_upload(tmp_path: Path, se
         assert verdict.stored == 8
 
 
+def test_of_two_versions_in_doubt_the_one_with_fewer_companions_gets_its_own_upload(
+    tmp_path: Path, server: Server
+) -> None:
+    """The first had a companion, and did not arrive; the second went without it, and did."""
+    plan = Plan(Kill("doubts.unknown", 2, When.AFTER))
+    with Stage(tmp_path, server, plan, replace(QUICK, workers=1)) as stage:
+        for name, content in contents.kit(stage.dice, "other").items():
+            stage.put(name, content)
+        stage.start()
+        assert stage.subject.wait_for_rest(30)
+        stage.faults.uploads = [Fault.STATUS_502, Fault.LOST_ANSWER]
+        companion = stage.put("kit.mtl", contents.mtl(stage.dice, None))
+        model = stage.put("kit.obj", contents.obj(stage.dice, "kit.mtl"))
+        assert until(lambda: stage.state(model) == "waiting" and stage.subject.proxy.faults[Fault.STATUS_502], 20)
+        companion.unlink()
+        assert until(stage.subject.ended, 20)
+        stage.subject.start()
+        verdict = stage.settled()
+        assert [stage.judge.explain(violation) for violation in verdict.violations] == []
+
+
 @pytest.mark.parametrize("mutation", [Mutation.SKIP_RECONCILE, Mutation.CLAIM_ANYWAY])
 def test_the_judge_notices_a_broken_promise(mutation: Mutation, tmp_path: Path, server: Server) -> None:
     story = STORIES[mutation]

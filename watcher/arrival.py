@@ -81,18 +81,25 @@ class Arrival:
         return None
 
     def may_hold(
-        self, folder_id: str, companions: Sequence[SentFile], recorded: Callable[[SentFile], int] = lambda _: 0
+        self,
+        folder_id: str,
+        companions: Sequence[SentFile],
+        recorded: Callable[[SentFile], int] = lambda _: 0,
+        lists_companions: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Whether these companions may be in a remote folder: false when the name of one is there, and its content
         under none of these. A server that lists no companions tells nothing about them. Raises like :meth:`is_there`.
 
         Args:
             recorded: how often one must be there because of other uploads; it has to be there once more.
+            lists_companions: whether the server is known to list companions: then one that is not there is not.
         """
         for file in companions:
             there = list(self.namesakes(folder_id, file.name))
             equal = (source for source in there if self.is_there(source, file))
-            if there and next(islice(equal, recorded(file), None), None) is None:
+            if not there and not lists_companions():
+                continue
+            if next(islice(equal, recorded(file), None), None) is None:
                 return False
         return True
 

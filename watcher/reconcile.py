@@ -14,6 +14,7 @@ from watcher.api.models import SourceFile, UploadTask
 from watcher.arrival import Arrival, ProofStopped, same_name
 from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
+from watcher.listing import Listing
 from watcher.model import Asset, SentFile
 from watcher.upload import Backoff
 
@@ -202,7 +203,11 @@ class Reconciler:
             return sum(same_name(name, file.name) for name in names)
 
         folder_id, companions = attempt.folder_id, attempt.files[1:]
-        return self._arrival.may_hold(folder_id, companions, (lambda _: 0) if alone else on_record)
+        if alone:
+            return self._arrival.may_hold(folder_id, companions)
+        return self._arrival.may_hold(
+            folder_id, companions, on_record, lambda: Listing(self._api, folder_id).lists_companions
+        )
 
     def _without_task(self, attempt: OpenAttempt, told: set[str | None], *, alone: bool) -> SourceFile | None:
         """The main file of an attempt on a server that shows no upload task of it (any more), proven by its bytes.

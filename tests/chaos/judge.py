@@ -173,7 +173,8 @@ class Judge:
                     "SELECT u.upload_task_id FROM uploads u JOIN files f ON f.id = u.main_id"
                     " JOIN members m ON m.upload_id = u.id AND m.position = 0"
                     " WHERE f.state != 'gone' AND (f.upload_id = u.id OR (f.role = 'companion' AND f.digest = m.digest)"
-                    "  OR f.state = 'failed')"
+                    "  OR f.state = 'failed') OR f.id IN (SELECT l.companion_id FROM links l"
+                    "   JOIN files o ON o.id = l.main_id AND o.state != 'gone')"
                 )
             }
             self._members: dict[int, list[str]] = defaultdict(list)
@@ -238,12 +239,11 @@ class Judge:
         if name.startswith(_REFUSED):
             refused = re.search(r"HTTP 4\d\d", error) or "rejected" in error
             return None if refused else f"the server refused it; the reason given is: {error}"
-        if not content and row["role"] == "main":
-            return None if "empty" in error else f"it is empty; the reason given is: {error}"
-        if "conversion of" in error:
-            mains = {path, *row["mains"]}
-            if any(not self._convertible(main) for main in mains):
-                return None
+        mains = {path, *row["mains"]}
+        if "empty" in error and any(read_regular(main) == b"" for main in mains):
+            return None
+        if "conversion of" in error and content and any(not self._convertible(main) for main in mains):
+            return None
         return f"it failed without need: {error}"
 
     def _convertible(self, path: str) -> bool:

@@ -18,6 +18,9 @@ ODD_NAMES = (b"caf\xe9", b"new\nline", "Zoë".encode(), "Zoe\u0308".encode(), b"
 FOLDERS = ("", "a", "a/b", "c d", "déjà")
 TEMPORARIES = (".{}.swp", "{}~", "{}.tmp", ".~lock.{}#", "{}.part", "{}.crdownload")
 
+MOST_FILES = 400
+"""With more, half of what happens is that one is deleted."""
+
 Steps = Iterator[float]
 """A piece of mischief in progress: does something and yields the seconds until it goes on."""
 
@@ -84,7 +87,9 @@ class Mischievous:
         while (now := time.monotonic()) < end or self._going_on:
             if now < end and now >= next_one:
                 next_one = now + self._dice.expovariate(1 / every)
-                self.begin(self._dice.choices(self._kinds, self._weights)[0])
+                kind = self._dice.choices(self._kinds, self._weights)[0]
+                full = self._dice.random() < 0.5 and sum(len(names) for _, _, names in self._walk()) > MOST_FILES
+                self.begin(Mischief.DELETE if full else kind)
             while self._going_on and self._going_on[0][0] <= now:
                 self._go_on(heapq.heappop(self._going_on)[2])
             time.sleep(0.01)
@@ -110,13 +115,15 @@ class Mischievous:
         odd = os.fsdecode(self._dice.choice(ODD_NAMES)) if not prefix and self._dice.random() < 0.15 else ""
         return os.path.join(self._folder(), f"{prefix}{odd}f{next(self._numbers)}.{extension}")
 
+    def _walk(self) -> Iterator[tuple[str, list[str], list[str]]]:
+        return itertools.chain.from_iterable(os.walk(drop) for drop in self._drops)
+
     def _existing(self, *extensions: str) -> str:
         """A file of a drop. Raises FileNotFoundError when there is none."""
         wanted = extensions or (*contents.SINGLE, "gltf", "mtl", "bin")
         found = sorted(
             os.path.join(folder, name)
-            for drop in self._drops
-            for folder, _, names in os.walk(drop)
+            for folder, _, names in self._walk()
             for name in names
             if name.rpartition(".")[2] in wanted and not name.startswith((".", "noise", "refuse"))
         )
