@@ -196,7 +196,7 @@ def test_xml_that_explodes_or_reads_files_does_not(refuse: Refuse) -> None:
 
 def test_deep_nesting_and_absurd_counts_end_with_a_reason(refuse: Refuse) -> None:
     deep = "<X3D><Scene>" + "<Group>" * 200_000
-    assert refuse("a.x3d", {"a.x3d": deep}).reason
+    assert "nested too deeply" in refuse("a.x3d", {"a.x3d": deep}).reason
     ascii_fbx = "; FBX 7.3.0 project file\nFBXHeaderExtension: {\n FBXVersion: 7300\n}\n" + "A: {\n" * 200_000
     assert "crashed on this file" in refuse("a.fbx", {"a.fbx": ascii_fbx}).reason
     assert "of memory that it may use" in refuse("a.nff", {"a.nff": "tess 99999\ns 0 0 0 1\n"}).reason
@@ -204,9 +204,30 @@ def test_deep_nesting_and_absurd_counts_end_with_a_reason(refuse: Refuse) -> Non
     assert refuse("a.x", {"a.x": many}).reason
 
 
-def test_a_node_that_contains_itself_ends(refuse: Refuse) -> None:
+def test_nodes_that_contain_themselves_or_multiply_are_refused(refuse: Refuse) -> None:
     itself = "<X3D><Scene><Group DEF='a'><Group USE='a'/></Group></Scene></X3D>"
-    assert "crashed on this file" in refuse("a.x3d", {"a.x3d": itself}).reason
+    assert refuse("a.x3d", {"a.x3d": itself}).reason == "the node 'a' contains itself"
+    levels = "".join(f"DEF n{i} Group {{ children [ USE n{i - 1} USE n{i - 1} ] }}\n" for i in range(1, 40))
+    world = f"#VRML V2.0 utf8\nDEF n0 Shape {{ geometry Box {{ }} }}\n{levels}"
+    assert "more than 200000 nodes" in refuse("a.wrl", {"a.wrl": world}).reason
+
+
+def test_a_node_is_shown_wherever_it_is_used(convert: Convert) -> None:
+    world = "#VRML V2.0 utf8\nDEF b Shape { geometry Box { } } Transform { translation 9 0 0 children [ USE b USE c ] }"
+    result = convert("a.wrl", {"a.wrl": world})
+    assert result.assets[0].description["triangleCount"] == 24
+    assert result.log == "warning: the node 'c' is not defined"
+
+
+def test_an_x3d_world_has_a_document_type_and_shows_what_it_inlines(convert: Convert) -> None:
+    head = '<?xml version="1.0"?><!DOCTYPE X3D PUBLIC "ISO//Web3D//DTD X3D 3.3//EN" "https://www.web3d.org/x.dtd">'
+    inlines = """<Inline url='"none.x3d" "part.x3d"'/><Inline url='b.wrl'/>"""
+    outer = f"{head}<X3D><Scene><Shape DEF='a'><Box/></Shape>{inlines}</Scene></X3D>"
+    inner = f"{head}<X3D><Scene><Transform translation='9 0 0'><Shape DEF='a'><Box/></Shape></Transform></Scene></X3D>"
+    result = convert("a.x3d", {"a.x3d": outer, "part.x3d": inner})
+    assert result.assets[0].description["triangleCount"] == 24
+    assert result.assets[0].description["aabb"]["max"] == [10, 1, 1]
+    assert result.log == "warning: the file 'b.wrl' is not among the uploaded files"
 
 
 def test_a_missing_library_is_named_with_the_extra_that_brings_it(
@@ -226,7 +247,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
             here(ConversionJob(name, {name: tmp_path / "blob"}, tmp_path), [], lambda _: None)
 
 
-@pytest.mark.parametrize("extension", [name for name, reader in HEAVY_READERS.items() if reader in ("assimp", "wrl")])
+@pytest.mark.parametrize("extension", [name for name, reader in HEAVY_READERS.items() if reader in ("assimp", "x3d")])
 def test_rubbish_under_any_name_is_refused(extension: str, refuse: Refuse) -> None:
     name = f"a.{extension}"
     for content in (b"", b"\0" * 4096, bytes(range(256)) * 64, b"\xff" * 5000, b"%PDF-1.7 " * 500):

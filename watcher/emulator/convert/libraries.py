@@ -7,10 +7,11 @@ import importlib.metadata
 
 _ASSIMP = (
     "3ds ac ac3d acc ase ask b3d blend bvh cob enff fbx irr irrmesh lwo lws lxo md2 md3 md5 md5mesh mdc mdl mot"
-    " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x x3d xgl xml zgl"
+    " ms3d ndo nff ogex pmx prj q3o q3s raw scn sib smd ter uc vta x xgl xml zgl"
 )
 HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {
-    "wrl": "wrl",
+    "x3d": "x3d",
+    "wrl": "x3d",
     "las": "las",
     "laz": "las",
     "e57": "e57",
@@ -22,7 +23,7 @@ HEAVY_READERS: dict[str, str] = dict.fromkeys(_ASSIMP.split(), "assimp") | {
 """By extension: the module among the readers that has a ``read`` for it, imported when the first such file comes."""
 PACKAGES: dict[str, tuple[str, ...]] = {
     "assimp": ("cmeel-assimp",),
-    "wrl": ("cmeel-assimp",),
+    "x3d": ("cmeel-assimp",),
     "las": ("laspy", "lazrs"),
     "e57": ("pye57",),
     "dcm": ("pydicom", "pylibjpeg", "pylibjpeg-openjpeg"),

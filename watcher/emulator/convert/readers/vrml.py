@@ -104,8 +104,7 @@ class _Parser:
         word = self._next()
         if word == "USE":
             used = self._next()
-            kind = self._kinds.get(used)
-            return None if kind is None else VrmlNode(kind, use=used)
+            return VrmlNode(self._kinds.get(used, "Group"), use=used)
         if word == "DEF":
             name, word = self._next(), self._next()
         if not _NAME.fullmatch(word) or self._word != "{":
