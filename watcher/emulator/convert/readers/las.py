@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import laspy
 import numpy as np
@@ -15,6 +16,7 @@ from watcher.emulator.convert.readers.xyz import rgba
 _WHAT = "this LAS point cloud"
 _CHUNK_BYTES = 8 << 20
 _SHORTEST_HEADER = 227
+_POINT_FORMAT, _COMPRESSED = 104, 0xC0
 _RECORD_HEADER = 54
 """Bytes that a variable length record has at least."""
 
@@ -49,11 +51,27 @@ def read(conversion: Conversion) -> PointChunks:
 
 
 def _require_possible(path: Path) -> None:
-    """Raises ConversionFailed when the header counts more records than there is room for: laspy believes it."""
+    """Raises ConversionFailed when the file counts more of something than there is room for: laspy believes it."""
+    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_SHORTEST_HEADER)
-    if not head.startswith(b"LASF") or len(head) < _SHORTEST_HEADER:
-        raise ConversionFailed("this is not a LAS point cloud: it does not begin with LASF")
-    length, start, records = struct.unpack_from("<HII", head, 94)
-    if records * _RECORD_HEADER > start - length or start > path.stat().st_size:
-        raise ConversionFailed(f"{_WHAT} is damaged: there is no room for its {records} records before its points")
+        if not head.startswith(b"LASF") or len(head) < _SHORTEST_HEADER:
+            raise ConversionFailed("this is not a LAS point cloud: it does not begin with LASF")
+        length, start, records = struct.unpack_from("<HII", head, 94)
+        if records * _RECORD_HEADER > start - length or start > size:
+            raise ConversionFailed(f"{_WHAT} is damaged: there is no room for its {records} records before its points")
+        if head[_POINT_FORMAT] & _COMPRESSED and not _has_sound_chunks(file, start, size):
+            raise ConversionFailed(f"{_WHAT} is damaged: the table of its compressed chunks cannot be")
+
+
+def _has_sound_chunks(file: BinaryIO, start: int, size: int) -> bool:
+    """Whether the table of a LAZ file's chunks lies in the file and does not count more of them than it has bytes."""
+    file.seek(start)
+    table = int.from_bytes(file.read(8), "little", signed=True)
+    if table == -1:  # written to a stream: the place stands at the end
+        file.seek(size - 8)
+        table = int.from_bytes(file.read(8), "little", signed=True)
+    if not start < table <= size - 8:
+        return False
+    file.seek(table + 4)
+    return int.from_bytes(file.read(4), "little") <= size

@@ -7,6 +7,7 @@ import numpy as np
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Model, Node, PointSet
+from watcher.emulator.convert.readers.library import damaged
 from watcher.emulator.convert.readers.usd_layers import Layers, fault
 from watcher.emulator.convert.readers.usd_materials import Materials, defined_at
 from watcher.emulator.convert.readers.usd_meshes import read_mesh, read_polygons
@@ -25,11 +26,11 @@ def read(conversion: Conversion) -> Model | PointSet:
 
     What is missing among the files is a warning, and an error when nothing is to be seen then.
     """
-    layers = Layers(conversion)
-    try:
-        return _compose(layers, conversion)
-    except Tf.ErrorException as error:
-        raise ConversionFailed(f"this USD stage is damaged: {fault(error)}") from None
+    with damaged("this USD stage"):
+        try:
+            return _compose(Layers(conversion), conversion)
+        except Tf.ErrorException as error:
+            raise ConversionFailed(f"this USD stage is damaged: {fault(error)}") from None
 
 
 def _compose(layers: Layers, conversion: Conversion) -> Model | PointSet:

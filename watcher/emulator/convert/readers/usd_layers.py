@@ -177,4 +177,5 @@ def fault(error: Exception) -> str:
     if (place := re.search(r":(\d+):\d+: (.{1,60}?)( matching | at '| in <|'?\Z)", words)) is not None:
         return f"line {place[1]}: {place[2]}"
     said = re.search(r" : '(.*)'\s*\Z", words, re.DOTALL)
-    return (said[1] if said is not None else words).strip().split("\n")[0][:200]
+    first = (said[1] if said is not None else words).strip().split("\n")[0]
+    return re.sub(r"[<@]?/\S*/stage/\S*", "", first)[:200]  # where it lies here means nothing elsewhere
