@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdSkel, UsdUtils, Vt
 
 from watcher.emulator.convert import ConversionFailed, ConversionResult, ConvertedAsset
 
@@ -254,6 +254,67 @@ def test_colours_of_faces_become_colours_of_vertices(convert: Convert, tmp_path:
     stage.Save()
     [part] = by_type(convert("a.usda", {"a.usda": tmp_path / "a.usda"}), "mesh")[0].description["submeshes"]
     assert "color" in [channel["semantic"] for channel in part["channels"]]
+
+
+def add_body(stage: Usd.Stage) -> None:
+    """Two squares on two joints, of which the second turns for two seconds."""
+    root = UsdSkel.Root.Define(stage, "/Body")
+    stage.SetDefaultPrim(root.GetPrim())
+    stage.SetTimeCodesPerSecond(10)
+    skeleton = UsdSkel.Skeleton.Define(stage, "/Body/Rig")
+    skeleton.CreateJointsAttr(["Hip", "Hip/Arm"])
+    rest = [Gf.Matrix4d().SetTranslate((0, 1, 0)), Gf.Matrix4d().SetTranslate((1, 0, 0))]
+    skeleton.CreateRestTransformsAttr(rest)
+    skeleton.CreateBindTransformsAttr([rest[0], rest[1] * rest[0]])
+    animation = UsdSkel.Animation.Define(stage, "/Body/Wave")
+    animation.CreateJointsAttr(["Hip/Arm"])
+    rotations = animation.CreateRotationsAttr()
+    rotations.Set([Gf.Quatf(1, 0, 0, 0)], 5)
+    rotations.Set([Gf.Quatf(0, 0, 0, 1)], 25)
+    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets(["/Body/Wave"])
+    mesh = add_quads(stage, "/Body/Skin")
+    binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
+    binding.CreateSkeletonRel().SetTargets(["/Body/Rig"])
+    binding.CreateJointsAttr(["Hip/Arm", "Hip"])
+    binding.CreateJointIndicesPrimvar(False, 2).Set([1, 0] * 6)
+    binding.CreateJointWeightsPrimvar(False, 2).Set([0.75, 0.25] * 6)
+
+
+def test_skins_skeletons_and_their_animations_come_along(convert: Convert, tmp_path: Path) -> None:
+    import numpy as np
+
+    stage = Usd.Stage.CreateNew(str(tmp_path / "a.usdc"))
+    add_body(stage)
+    stage.Save()
+    result = convert("a.usdc", {"a.usdc": tmp_path / "a.usdc"})
+    [skeleton] = by_type(result, "skeleton")
+    bones = skeleton.description["bones"]
+    assert [(bone["name"], bone["parentIndex"]) for bone in bones] == [("Rig", -1), ("Hip", 0), ("Arm", 1)]
+    assert bones[2]["position"] == [1, 0, 0]
+    [animation] = by_type(result, "animation")
+    assert animation.description["durationInMs"] == 2000
+    [track] = animation.description["tracks"]
+    assert (track["target"], track["property"], track["keyCount"]) == ("Arm", "orientation", 2)
+    assert animation.payload is not None
+    numbers = np.frombuffer(animation.payload.read_bytes(), "<f4")
+    assert numbers.tolist() == [0, 2, 0, 0, 0, 1, 0, 0, 1, 0]
+    [mesh] = by_type(result, "mesh")
+    assert mesh.payload is not None
+    data = mesh.payload.read_bytes()
+    channels = {channel["semantic"]: channel for channel in mesh.description["submeshes"][0]["channels"]}
+    first = np.frombuffer(data, "<u2", 4, channels["bone_id"]["dataOffset"])
+    shares = np.frombuffer(data, "<f4", 4, channels["weight"]["dataOffset"])
+    assert dict(zip(first.tolist(), shares.tolist(), strict=True)) == {1: 0.75, 2: 0.25, 0: 0}
+
+
+def test_a_stage_of_motion_alone_is_an_animation(convert: Convert, tmp_path: Path) -> None:
+    stage = Usd.Stage.CreateNew(str(tmp_path / "a.usda"))
+    add_body(stage)
+    stage.RemovePrim("/Body/Skin")
+    stage.Save()
+    result = convert("a.usda", {"a.usda": tmp_path / "a.usda"})
+    assert result.pipeline == "animation"
+    assert [asset.type for asset in result.assets] == ["animation", "skeleton"]
 
 
 MESH = """def Mesh "m" {{

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from watcher.emulator.convert.bones import inverse_of
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Model, Node, PointSet
@@ -12,9 +13,10 @@ from watcher.emulator.convert.readers.usd_layers import Layers, fault
 from watcher.emulator.convert.readers.usd_materials import Materials, defined_at
 from watcher.emulator.convert.readers.usd_meshes import read_mesh, read_polygons
 from watcher.emulator.convert.readers.usd_shapes import read_shape
+from watcher.emulator.convert.readers.usd_skins import Skins
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
 
-from pxr import Tf, Usd, UsdGeom, UsdShade  # isort: skip
+from pxr import Tf, Usd, UsdGeom, UsdShade, UsdSkel  # isort: skip
 
 _NOT_SHOWN = (UsdGeom.Tokens.guide, UsdGeom.Tokens.proxy)
 _MOST_PRIMS = 100_000
@@ -41,7 +43,7 @@ def _compose(layers: Layers, conversion: Conversion) -> Model | PointSet:
         conversion.warn("the points of the stage are left out: it holds surfaces, too")
     elif points:
         return PointSet(np.concatenate(points))
-    if not model.meshes and layers.missing:
+    if not model.meshes and not model.animations and layers.missing:
         names = ", ".join(map(repr, layers.missing[:5]))
         raise ConversionFailed(f"there is nothing to see without what is not among the uploaded files: {names}")
     return model
@@ -56,19 +58,29 @@ class _Reader:
         self._meshes: dict[str, int | None] = {}
         """Places of meshes by the path of the prim that defines them; instances share one."""
         self._points: list[Doubles] = []
+        self._skins = Skins(stage, conversion)
         self._left_out: Counter[str] = Counter()
+        self._moving = 0
         self._prims = 0
+        self._upright = np.eye(4)
+        """From the stage's space to ours: metres, y up."""
+        if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z:
+            self._upright = Z_UP_TO_Y_UP.copy()
+        self._upright[:3, :3] *= UsdGeom.GetStageMetersPerUnit(stage)
 
     def read(self) -> tuple[Model, list[Doubles]]:
-        upright = np.eye(4)
-        if UsdGeom.GetStageUpAxis(self._stage) == UsdGeom.Tokens.z:
-            upright = Z_UP_TO_Y_UP.copy()
-        upright[:3, :3] *= UsdGeom.GetStageMetersPerUnit(self._stage)
-        children = [self._node(prim, upright, np.eye(4)) for prim in _shown_below(self._stage.GetPseudoRoot())]
+        for prim in self._stage.Traverse(Usd.TraverseInstanceProxies()):
+            if prim.IsA(UsdSkel.Skeleton):
+                place = UsdGeom.XformCache(_NOW).GetLocalToWorldTransform(prim)
+                self._skins.add(prim, self._upright @ np.array(place).T)
+        children = [self._node(prim, self._upright, np.eye(4)) for prim in _shown_below(self._stage.GetPseudoRoot())]
         model = self._model
         model.roots = [child for child in children if child is not None]
         for kind, count in sorted(self._left_out.items()):
             self._conversion.warn(f"{count} prims of the type {kind} are left out")
+        if self._moving:
+            self._conversion.warn(f"{self._moving} prims move; they stand where they are at the first moment")
+        model.skeletons, model.animations = self._skins.skeletons, self._skins.animations
         model.materials, model.images = self._materials.materials, self._materials.images
         return model, self._points
 
@@ -98,8 +110,9 @@ class _Reader:
         xformable = UsdGeom.Xformable(prim)
         if not xformable:
             return np.eye(4)
+        self._moving += xformable.TransformMightBeTimeVarying()
         matrix: Doubles = np.array(xformable.GetLocalTransformation(_NOW)).T
-        return np.linalg.inv(world) @ matrix if xformable.GetResetXformStack() else matrix
+        return inverse_of(world) @ self._upright @ matrix if xformable.GetResetXformStack() else matrix
 
     def _instances(self, instancer: UsdGeom.PointInstancer, world: Doubles) -> list[int | None]:
         prototypes = [self._stage.GetPrimAtPath(path) for path in instancer.GetPrototypesRel().GetTargets()]
@@ -131,7 +144,7 @@ class _Reader:
         if shape is None:
             self._left_out[prim.GetTypeName()] += 1
             return None
-        mesh = read_mesh(prim, shape, self._materials)
+        mesh = read_mesh(prim, shape, self._materials, self._skins.of(prim, len(shape.positions)))
         if not mesh.primitives:
             return None
         self._model.meshes.append(mesh)

@@ -10,6 +10,7 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Bytes, Doubles, Floats, Mesh, Primitive
 from watcher.emulator.convert.readers.usd_materials import Materials
 from watcher.emulator.convert.readers.usd_shapes import Polygons
+from watcher.emulator.convert.readers.usd_skins import Skin
 from watcher.emulator.convert.surface import (
     from_bottom,
     primitive_of,
@@ -35,7 +36,7 @@ def read_polygons(mesh: UsdGeom.Mesh) -> Polygons:
     return Polygons(positions, sizes, corners)
 
 
-def read_mesh(prim: Usd.Prim, shape: Polygons, materials: Materials) -> Mesh:
+def read_mesh(prim: Usd.Prim, shape: Polygons, materials: Materials, skin: Skin | None) -> Mesh:
     """The polygons of a mesh or a shape, with all that is said of their corners."""
     surface = UsdGeom.Gprim(prim)
     chosen = triangulate(shape.sizes, shape.positions[shape.corners] if (shape.sizes > 3).any() else None)
@@ -50,8 +51,8 @@ def read_mesh(prim: Usd.Prim, shape: Polygons, materials: Materials) -> Mesh:
     for material, faces in _groups(prim, surface, len(shape.sizes), materials):
         picked = chosen[faces[face_of_triangle]]
         if len(picked):
-            primitives.append(_primitive(prim, shape, picked, corners, material, materials))
-    return Mesh(prim.GetName(), primitives)
+            primitives.append(_primitive(prim, shape, picked, corners, material, materials, skin))
+    return Mesh(prim.GetName(), primitives, None if skin is None else skin.skeleton)
 
 
 def _groups(
@@ -76,8 +77,10 @@ def _primitive(
     corners: "_Corners",
     material: int | None,
     materials: Materials,
+    skin: Skin | None,
 ) -> Primitive:
     flat = triangles.ravel()
+    points = shape.corners[flat]
     normals = corners.normals()
     uvs = corners.uvs("" if material is None else materials.uv_names[material])
     colors: Bytes | None = None
@@ -95,10 +98,12 @@ def _primitive(
                 colors = np.nan_to_num(np.clip(seen[flat] * 255 + 0.5, 0, 255)).astype(np.uint8)
     return primitive_of(
         shape.positions,
-        shape.corners[triangles],
+        points.reshape(-1, 3),
         normals=None if normals is None else normals[flat],
         uvs=None if uvs is None else uvs[flat],
         colors=colors,
+        bones=None if skin is None else skin.bones[points],
+        weights=None if skin is None else skin.weights[points],
         material=material,
     )
 
