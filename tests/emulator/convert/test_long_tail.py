@@ -219,14 +219,31 @@ def test_a_node_is_shown_wherever_it_is_used(convert: Convert) -> None:
     assert result.log == "warning: the node 'c' is not defined"
 
 
+def test_a_group_is_shown_wherever_it_is_used_and_an_empty_one_harms_nothing(convert: Convert) -> None:
+    world = (
+        "#VRML V2.0 utf8\nDEF g Transform { translation 3 0 0 children [ DEF s Shape { geometry Box { } } ] }\n"
+        "Group { } Transform { translation 0 5 0 children USE g }\n"
+        "DEF e Group { children [ ] } Group { children [ USE e USE s ] }\n"
+        "Switch { whichChoice 1 choice [ Group { } USE s USE g ] } LOD { level [ USE g USE s ] }\n"
+        "Switch { choice USE g }"
+    )
+    result = convert("a.wrl", {"a.wrl": world})
+    assert result.assets[0].description["triangleCount"] == 5 * 12
+    assert result.assets[0].description["aabb"] == {"min": [-1, -1, -1], "max": [4, 6, 1]}
+    assert "g" in [entity["debug_name"]["value"] for entity in result.assets[0].description["entities"]]
+    assert result.log == ""
+
+
 def test_an_x3d_world_has_a_document_type_and_shows_what_it_inlines(convert: Convert) -> None:
     head = '<?xml version="1.0"?><!DOCTYPE X3D PUBLIC "ISO//Web3D//DTD X3D 3.3//EN" "https://www.web3d.org/x.dtd">'
     inlines = """<Inline url='"none.x3d" "part.x3d"'/><Inline url='b.wrl'/>"""
-    outer = f"{head}<X3D><Scene><Shape DEF='a'><Box/></Shape>{inlines}</Scene></X3D>"
-    inner = f"{head}<X3D><Scene><Transform translation='9 0 0'><Shape DEF='a'><Box/></Shape></Transform></Scene></X3D>"
+    outer = f"{head}<X3D><Scene><Shape DEF='a'><Box/></Shape>{inlines}<Shape USE='a'/></Scene></X3D>"
+    inner = (
+        f"{head}<X3D><Scene><Transform translation='9 0 0'><Shape DEF='a'><Sphere/></Shape></Transform></Scene></X3D>"
+    )
     result = convert("a.x3d", {"a.x3d": outer, "part.x3d": inner})
-    assert result.assets[0].description["triangleCount"] == 24
-    assert result.assets[0].description["aabb"]["max"] == [10, 1, 1]
+    assert result.assets[0].description["triangleCount"] == 12 + 1280 + 12, "names are a file's own"
+    assert result.assets[0].description["aabb"]["max"][0] == pytest.approx(10)
     assert result.log == "warning: the file 'b.wrl' is not among the uploaded files"
 
 

@@ -21,11 +21,12 @@ from watcher.emulator.convert.readers.xml import tree
 
 _LARGEST_UNPACKED = 256 << 20
 _DEEPEST_INLINE = 8
-_MOST_INLINES = 200
+_MOST_INLINES = 2000
 _MOST_NODES = 200_000
-"""Of a world in which every node that is used once more is counted once more."""
-_GROUPS = frozenset(("Anchor", "Billboard", "Collision", "LOD", "Inline"))
-"""Nodes whose content is shown as that of a group: the reader behind knows only groups."""
+"""Of a world, those that are used once more counted once more."""
+_GROUPS = frozenset(
+    ("Anchor", "Billboard", "Collision", "Group", "Inline", "LOD", "StaticGroup", "Switch", "Transform")
+)
 _PASSED_OVER = frozenset(("ProtoDeclare", "ExternProtoDeclare", "ProtoInstance", "Script", "ROUTE", "IS"))
 _PLAIN_DOCTYPE = re.compile(rb"<!DOCTYPE[^<>\[\]]*>")
 """One that declares nothing of its own; X3D documents have it as a rule."""
@@ -41,14 +42,18 @@ def read(conversion: Conversion) -> Model:
 
 
 class _World:
-    """Writes the nodes of files as elements of X3D, those of inlined files in their places."""
+    """Writes the nodes of files as elements of X3D, those of inlined files in their places.
+
+    Groups that are used once more are written once more, and empty ones not at all: the library loses its place at
+    both.
+    """
 
     def __init__(self, conversion: Conversion) -> None:
         self._conversion = conversion
         self._files = 0
         self._nodes = 0
-        self._sizes: dict[str, int | None] = {}
-        """Nodes below each named one, itself included; None until its end."""
+        self._named: dict[str, VrmlNode | None] = {}
+        """None until the node's end."""
 
     def file(self, name: str, depth: int) -> list[str]:
         """The elements of all nodes of a file."""
@@ -61,40 +66,43 @@ class _World:
         return [part for node in nodes for part in self._element(node, name, prefix, depth)]
 
     def _element(self, node: VrmlNode, file: str, prefix: str, depth: int) -> list[str]:
-        kind = "Group" if node.kind in _GROUPS else node.kind
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            raise ConversionFailed(f"this world has more than {_MOST_NODES} nodes")
         if node.use is not None:
-            return self._used(kind, prefix + node.use)
-        before = self._nodes
-        self._count(1)
-        attributes = ""
-        if node.name is not None:
-            self._sizes[prefix + node.name] = None
-            attributes = f" DEF={quoteattr(prefix + node.name)}"
-        if node.kind not in _GROUPS:
-            attributes += "".join(f" {key}={quoteattr(value)}" for key, value in node.values.items())
+            return self._used(node, file, prefix, depth)
+        name = None if node.name is None else prefix + node.name
+        define = "" if name is None else f" DEF={quoteattr(name)}"
+        if name is not None and self._named.get(name) is node:
+            # Part of a group that is written once more.
+            if node.kind not in _GROUPS:
+                return [f"<{node.kind} USE={quoteattr(name)}/>"]
+            define = ""
+        if name is not None:
+            self._named[name] = None
         if node.kind == "Inline":
             inside = self._inlined(node, file, depth)
         else:
-            children = node.children[:1] if node.kind == "LOD" else node.children
-            inside = [part for child in children for part in self._element(child, file, prefix, depth)]
-        if node.name is not None:
-            self._sizes[prefix + node.name] = self._nodes - before
-        return [f"<{kind}{attributes}>", *inside, f"</{kind}>"]
+            inside = [part for child in _shown(node) for part in self._element(child, file, prefix, depth)]
+        if name is not None:
+            self._named[name] = node
+        values = "".join(f" {key}={quoteattr(value)}" for key, value in node.values.items())
+        kind = node.kind
+        if kind in _GROUPS:
+            if not inside:
+                return []
+            kind, values = (kind, values) if kind == "Transform" else ("Group", "")
+        return [f"<{kind}{define}{values}>", *inside, f"</{kind}>"]
 
-    def _used(self, kind: str, name: str) -> list[str]:
-        if name not in self._sizes:
+    def _used(self, node: VrmlNode, file: str, prefix: str, depth: int) -> list[str]:
+        name = prefix + (node.use or "")
+        if name not in self._named:
             self._conversion.warn(f"the node {name[:60]!r} is not defined")
             return []
-        size = self._sizes[name]
-        if size is None:
+        used = self._named[name]
+        if used is None:
             raise ConversionFailed(f"the node {name[:60]!r} contains itself")
-        self._count(size)
-        return [f"<{kind} USE={quoteattr(name)}/>"]
-
-    def _count(self, nodes: int) -> None:
-        self._nodes += nodes
-        if self._nodes > _MOST_NODES:
-            raise ConversionFailed(f"this world has more than {_MOST_NODES} nodes")
+        return self._element(used, file, prefix, depth)
 
     def _inlined(self, node: VrmlNode, file: str, depth: int) -> list[str]:
         urls = [url for url in node.values.get("url", "").split('"') if url.strip()]
@@ -103,6 +111,16 @@ class _World:
             self._conversion.warn(f"the file {(urls or ['?'])[0]!r} is not among the uploaded files")
             return []
         return self.file(found, depth + 1)
+
+
+def _shown(node: VrmlNode) -> list[VrmlNode]:
+    """The children that are seen: the nearest of an object in several degrees of detail, the chosen one of a switch."""
+    if node.kind == "LOD":
+        return node.children[:1]
+    if node.kind == "Switch":
+        choice = node.values.get("whichChoice", "-1").strip()
+        return node.children[int(choice) : int(choice) + 1] if choice.isdigit() and len(choice) < 6 else []
+    return node.children
 
 
 def _nodes_of(name: str, conversion: Conversion) -> list[VrmlNode]:
