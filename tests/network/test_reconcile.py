@@ -159,12 +159,12 @@ def test_a_set_that_lacks_a_companion_is_removed_before_it_is_sent_again(station
     assert in_folder == here == {asset.asset_id for asset in report.assets}, "no asset is left of what was half there"
 
 
-@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize(("when", "size"), [("before", None), ("meanwhile", None), ("before", 20), ("meanwhile", 20)])
 def test_a_file_of_somebody_else_is_neither_adopted_nor_removed(
-    station: Any, line: Any, picture: Picture, when: str
+    station: Any, line: Any, picture: Picture, when: str, size: int | None
 ) -> None:
-    """The same name and size, in the same folder; it was there before, or comes when our upload is cut off."""
-    theirs = b"theirs" + picture(1)[6:]
+    """The same name, in the same folder; it was there before, or comes when our upload is cut off."""
+    theirs = (b"theirs" + picture(1)[6:])[:size]
 
     def somebody_else(exchange: Any = None) -> None:
         part = FilePart("a.png", len(theirs), lambda: [theirs])

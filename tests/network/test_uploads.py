@@ -189,12 +189,13 @@ def test_a_file_that_the_server_chokes_on_holds_up_no_other(station: Any, line: 
     station.drops("0.png", picture(0) + b"poison")
     for number in range(1, 6):
         station.drops(f"{number}.png", picture(number))
-    closed = []
     with station.daemon() as daemon:
-        while not daemon.at_rest():
-            closed.append(daemon.gate.reason)
-            time.sleep(0.01)
-    assert set(closed) == {None}, "the server is not away"
+
+        def at_rest() -> bool:
+            assert daemon.gate.reason is None, "the server is not away"
+            return daemon.at_rest()
+
+        station.until(at_rest)
     states = station.states()
     assert states.pop("0.png") is FileState.FAILED
     assert set(states.values()) == {FileState.DONE}
