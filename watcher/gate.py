@@ -10,6 +10,7 @@ from watcher import clock
 from watcher.api import (
     ApiError,
     AssetApi,
+    Cause,
     NotFound,
     RateLimited,
     RetryPolicy,
@@ -179,6 +180,6 @@ def _tells_of_all(error: ApiError) -> bool:
         case RateLimited():
             return error.status == TOO_MANY_REQUESTS
         case Unreachable():
-            return error.cause in NEVER_SENT
+            return error.cause in NEVER_SENT and error.cause is not Cause.POOL_TIMEOUT  # that is of our own making
         case _:
             return False

@@ -305,7 +305,8 @@ class Uploader:
         if may_have_arrived and upload_id is not None:
             slow = isinstance(error, Unreachable) and error.cause is Cause.TIMEOUT
             late = LATE_SECONDS if slow or error.status == GATEWAY_TIMEOUT else 0.0
-            self._ledger.doubts.unknown(upload_id, sentence, now, refund=outage, late_seconds=late)
+            asked = now + (error.retry_after or 0.0)
+            self._ledger.doubts.unknown(upload_id, sentence, now, refund=outage, late_seconds=late, not_before=asked)
             self._on_sent()
             return
         hopeless = isinstance(error, Rejected) or (not outage and attempts >= self._backoff.max_attempts)

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+import watcher.daemon
 from watcher.model import FileState
 
 Picture = Callable[[int], bytes]
+
+TRIANGLE = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 
 
 class Program:
@@ -125,11 +128,28 @@ def test_a_running_upload_ends_and_no_other_begins(program: Program, picture: Pi
     the_rest(program, 3, {"0.png": 1, "1.png": 1, "2.png": 1})
 
 
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_the_grace_of_an_upload_is_longer_than_that_of_other_work(
+    station: Any, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """It is being sent, or waits for its answer, for much longer than a step may take to end."""
+    monkeypatch.setattr(watcher.daemon, "STEP_GRACE", 0.1)
+    station.line.spoil = slow = Slow(share)
+    station.drops("a.off", TRIANGLE + b"#" * (8 << 20))
+    with station.daemon(watch=True) as daemon:
+        assert slow.at_work.wait(20)
+        threading.Timer(1.0, slow.go_on.set).start()
+        daemon.stop()
+        assert slow.through.is_set()
+    assert station.states() == {"a.off": FileState.CONVERTING}
+    assert station.line.uploads == 1
+
+
 def test_an_upload_that_takes_longer_than_the_grace_is_cut_off_and_sent_again_once(program: Program) -> None:
     station = program.station
     program.configures("shutdown_grace = 0.5")
     station.line.spoil = slow = Slow(0.1)
-    station.drops("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n" + b"#" * (12 << 20))
+    station.drops("a.off", TRIANGLE + b"#" * (12 << 20))
     program.starts()
     assert slow.at_work.wait(20)
     begun = time.monotonic()

@@ -109,6 +109,22 @@ def test_a_fault_that_passes_is_outlived_and_nothing_is_sent_twice(
     assert line.uploads == uploads
 
 
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_a_server_that_asks_for_time_gets_it(station: Any, line: Any, picture: Picture, code: int) -> None:
+    sent: list[float] = []
+
+    def busy(exchange: Any) -> None:
+        if exchange.is_upload:
+            sent.append(time.monotonic())
+        exchange.passes() if len(sent) > 1 or not exchange.is_upload else status(code, "Retry-After: 2")(exchange)
+
+    line.spoil = busy
+    station.drops("a.png", picture(1))
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+    assert sent[1] - sent[0] >= 2.0
+
+
 @pytest.mark.parametrize("code", [400, 409, 413, 415, 422])
 def test_what_a_retry_cannot_cure_fails_at_once_with_the_servers_words_and_comes_back_with_retry(
     station: Any, line: Any, picture: Picture, code: int
@@ -160,18 +176,18 @@ def test_who_is_slow_and_alive_is_not_given_up(station: Any, line: Any) -> None:
     """The body takes four times as long as the timeout, and so does the answer."""
 
     def slowly(exchange: Any) -> None:
-        for part in range(1, 17):
-            exchange.read(exchange.length * part // 16)
-            time.sleep(0.2)
+        for part in range(1, 11):
+            exchange.read(exchange.length * part // 10)
+            time.sleep(0.35)
         answer = exchange.forward(exchange.head, exchange.body)
-        for start in range(0, len(answer), len(answer) // 16):
-            exchange.client.sendall(answer[start : start + len(answer) // 16])
-            time.sleep(0.2)
+        for start in range(0, len(answer), len(answer) // 6):
+            exchange.client.sendall(answer[start : start + len(answer) // 6])
+            time.sleep(0.3)
 
     station.timeout = 0.8
     line.once = [slowly]
-    # More than what the sockets' buffers swallow.
-    station.drops("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n" + b"#" * (8 << 20))
+    # Were it all handed to the kernel at once, the waiting for the answer would begin long before the last byte left.
+    station.drops("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n" + b"#" * (5 << 20))
     station.scan()
     assert (station.reports()["a.off"].attempts, line.uploads) == (1, 1)
     assert station.on_server() == {"a.off": 1}

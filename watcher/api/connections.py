@@ -21,7 +21,7 @@ KEEP_ALIVE_SECONDS = 4.0
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_SECONDS)
 # How much of a body may wait in the kernel, so that on a slow line the last of it is not still under way when all has
 # been handed over and the waiting for the answer begins. Where a system has no such option, all of its buffer may.
-_UNSENT_BYTES = 512 * 1024
+_UNSENT_BYTES = 128 * 1024
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _OPTIONS = [] if _NOTSENT_LOWAT is None else [(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)]
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -33,17 +33,28 @@ class DoubtLedger:
         self._connection = connection
 
     def unknown(
-        self, upload_id: int, error: str, now: float, *, refund: bool = False, late_seconds: float = 0.0
+        self,
+        upload_id: int,
+        error: str,
+        now: float,
+        *,
+        refund: bool = False,
+        late_seconds: float = 0.0,
+        not_before: float = 0.0,
     ) -> None:
         """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated.
 
         Args:
             late_seconds: how much longer than usual it may take to become visible.
+            not_before: if it did not arrive, it is not sent again before this time.
             refund: take the try off the count: it was an outage, not a fault of the set.
         """
         with self._connection.transaction() as sql:
             _doubt(sql, upload_id, error, now)
-            sql.execute("UPDATE uploads SET late_seconds = ? WHERE id = ?", (late_seconds, upload_id))
+            sql.execute(
+                "UPDATE uploads SET late_seconds = ?, not_before = ? WHERE id = ?",
+                (late_seconds, not_before, upload_id),
+            )
             if refund:
                 refund_attempt(sql, upload_id)
 

@@ -96,6 +96,7 @@ CREATE TABLE uploads (
     error TEXT,
     started_at REAL NOT NULL,
     late_seconds REAL NOT NULL DEFAULT 0, -- in doubt: how much longer than usual it may take to become visible
+    not_before REAL NOT NULL DEFAULT 0,  -- in doubt: if it did not arrive, it is not sent again before this time
     sent_at REAL,
     finished_at REAL
 ) STRICT;

@@ -273,15 +273,18 @@ class UploadLedger:
             backoff: the seconds that a set waits after so many attempts.
         """
         with self._connection.transaction() as sql:
-            sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            not_before = sql.execute(
+                "UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ? RETURNING not_before", (now, upload_id)
+            ).fetchone()["not_before"]
             sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             for row in sql.execute(
                 "SELECT id, attempts FROM files WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
                 (upload_id,),
             ).fetchall():
+                due_at = max(not_before, now + (backoff(max(1, row["attempts"])) if backoff else 0.0))
                 sql.execute(
                     "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ?",
-                    (now + (backoff(max(1, row["attempts"])) if backoff else 0.0), now, row["id"]),
+                    (due_at, now, row["id"]),
                 )
             if refund:
                 refund_attempt(sql, upload_id)
