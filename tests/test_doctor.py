@@ -35,7 +35,7 @@ from watcher.emulator import Emulator, running_at
 from watcher.intake.mounts import Mount, mount_of, mounts_below, read_mounts
 from watcher.ledger import Ledger
 from watcher.ledger.health import Health
-from watcher.model import Drop
+from watcher.model import Drop, WatchMode
 from watcher.server import Server
 from watcher.state import EMULATOR_DATA, LEDGER, StateLock
 
@@ -342,8 +342,9 @@ def test_a_folder_is_counted_with_all_below_it_that_is_watched(drop_folder: Path
     (drop_folder / "link").symlink_to(drop_folder)
     (drop_folder / "file").touch()
     disk = Mount("/", "ext4")
-    assert drops_found(drop_folder, disk)[0].message == f"{drop_folder} can be read: 3 folders on ext4"
-    assert drops_found(drop_folder, disk, recursive=False)[0].message.endswith("1 folder on ext4")
+    told = f"{drop_folder} can be read: 3 folders on ext4, watched by inotify"
+    assert drops_found(drop_folder, disk)[0].message == told
+    assert drops_found(drop_folder, disk, recursive=False)[0].message.endswith("1 folder on ext4, watched by inotify")
 
 
 def test_counting_ends_at_its_bounds(drop_folder: Path) -> None:
@@ -355,21 +356,29 @@ def test_counting_ends_at_its_bounds(drop_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mounts", "words"),
+    ("mode", "mounts", "words"),
     [
-        ([Mount("/", "ext4"), Mount("{drop}", "nfs4")], "lies on the network (nfs4 at {drop})"),
-        ([Mount("/", "ext4"), Mount("{drop}/share", "cifs")], "lies on the network (cifs at {drop}/share)"),
-        ([Mount("/", "fuse.bindfs")], "lies on fuse.bindfs, which may not tell of changes"),
+        ("auto", {"{drop}": "nfs4"}, "on nfs4, polled every 10 s, since it is not told of what others change (nfs4 at"),
+        ("auto", {"{drop}/share": "cifs"}, "watched by inotify, and in part polled every 10 s"),
+        ("auto", {"{drop}": "fuse.bindfs"}, "(fuse.bindfs at {drop})"),
+        ("auto", {"{drop}": "fuseblk"}, "on fuseblk, watched by inotify"),
+        ("poll", {}, "on ext4, polled every 10 s as configured"),
+        (
+            "inotify",
+            {"{drop}": "nfs4"},
+            "watched by inotify, which does not tell of what others change (nfs4 at",
+        ),
     ],
 )
-def test_a_file_system_that_does_not_tell_of_all_changes_is_a_warning(
-    drop_folder: Path, mounts: list[Mount], words: str
+def test_a_drop_is_said_to_be_watched_or_polled_and_why(
+    drop_folder: Path, mode: str, mounts: dict[str, str], words: str
 ) -> None:
-    placed = [Mount(mount.point.format(drop=drop_folder), mount.kind) for mount in mounts]
-    [found] = drops_found(drop_folder, *placed)
-    assert found.result is Result.WARNING
+    table = [Mount("/", "ext4"), *(Mount(point.format(drop=drop_folder), kind) for point, kind in mounts.items())]
+    drops = [Drop(str(drop_folder), "X", watch=WatchMode(mode))]
+    [found] = check_drops(drops, count_trees(drops), table, 300.0)
     assert words.format(drop=drop_folder) in found.message
-    assert "300 s" in str(found.advice)
+    assert found.result is (Result.WARNING if mode == "inotify" else Result.OK)
+    assert mode != "inotify" or "300 s" in str(found.advice)
 
 
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may read everything")

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from watcher import clock
 from watcher.api import (
     ApiError,
     Cause,
@@ -171,3 +172,20 @@ def test_a_loop_that_does_not_come_back_is_told(until: Callable[..., None]) -> N
     until(lambda: runner.stalled(lambda name: 0.2) == ["stuck"])
     assert runner.stop(0.1) == ["stuck"]
     release.set()
+
+
+def test_hours_of_suspension_stall_no_loop_and_a_step_that_hangs_does(
+    monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
+) -> None:
+    stop, hang = threading.Event(), threading.Event()
+    working, hanging = Counter("working", 0.01), Counter("hanging", 0.01)
+    monkeypatch.setattr(hanging, "step", lambda _now: float(hang.wait()))
+    runner = Runner([working, hanging], stop)
+    runner.start()
+    until(lambda: working.steps > 1)
+    real = clock._elapsed
+    monkeypatch.setattr(clock, "_elapsed", lambda: real() + 8 * 3600)
+    assert runner.stalled(lambda _name: 60.0) == []
+    until(lambda: runner.stalled(lambda _name: 0.3) == ["hanging"], 5)
+    hang.set()
+    runner.stop(5)

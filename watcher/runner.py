@@ -5,6 +5,7 @@ called again. Tests call ``step`` themselves and never sleep.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -42,7 +43,8 @@ class _Thread:
         self._on_error = on_error
         self._on_success = on_success
         self._wake = threading.Event()
-        self.last_step = clock.now()
+        self.last_step = time.monotonic()
+        """Not by the daemon's clock, which goes on while the machine is suspended."""
         self.error: str | None = None
         """Why the last step failed."""
         self.thread = threading.Thread(target=self._run, name=loop.name, daemon=True)
@@ -63,7 +65,7 @@ class _Thread:
                 self.error = str(error)
                 self._on_error(self.loop.name, error)
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
-            self.last_step = clock.now()
+            self.last_step = time.monotonic()
             if wait > 0 and not self._stop.is_set():
                 self._wake.wait(wait)
 
@@ -103,7 +105,7 @@ class Runner:
 
     def stalled(self, seconds: Callable[[str], float]) -> list[str]:
         """The loops that did not come back from a step for longer than a loop of its name may, or whose thread died."""
-        now = clock.now()
+        now = time.monotonic()
         return [
             t.loop.name for t in self._threads if now - t.last_step > seconds(t.loop.name) or not t.thread.is_alive()
         ]

@@ -208,3 +208,28 @@ def test_help_and_version_are_everywhere(person: Any, arguments: list[str]) -> N
     done = person.runs(*arguments)
     assert done.code == 0
     assert len(done.out) > 10
+
+
+def test_a_folder_that_was_watched_before_may_be_away_and_one_that_never_was_is_a_mistake(
+    person: Any, daemon: Any, until: Until
+) -> None:
+    first = daemon("--emulator", "drop")
+    drop_triangles(person.drop, 1)
+    until(lambda: counts(person)["done"] == 1, 30)
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=30)
+
+    away = person.drop.rename(person.home / "away")
+    assert person.runs("run", "--emulator", "dorp").code == 2
+    second = daemon("--emulator", "drop")
+
+    def trouble() -> str:
+        return str(person.runs("status", "--json").json["daemon"]["trouble"])
+
+    until(lambda: "the drop folder is not there" in trouble(), 30)
+    assert counts(person)["gone"] == 0
+    away.rename(person.drop)
+    drop_triangles(person.drop, 1, start=1)
+    until(lambda: counts(person)["done"] == 2, 30)
+    until(lambda: trouble() == "None", 30)
+    assert second.poll() is None

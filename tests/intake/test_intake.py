@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from watcher import clock
 from watcher.model import FileState
@@ -182,26 +184,105 @@ def test_a_folder_moved_away_takes_its_files_with_it(
     drive(driven, until, lambda: set(driven.files().values()) == {FileState.GONE}, "the move")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_reader_killed_by_archive_and_reuse_of_a_name_is_replaced(
+def test_a_name_that_is_archived_and_used_again_loses_nothing(
     hand_driven: Make, drop_folder: Path, tmp_path: Path, until: Until
 ) -> None:
-    """This sequence ends watchdog's reader thread while everything looks alive."""
+    """This sequence ends the reader of watchdog's own observer, while everything looks alive."""
     driven = hand_driven()
     (drop_folder / "job").mkdir()
-    drive(driven, until, lambda: driven.intake.idle, "the first scan")
+    driven.until_idle()
     job, archive = drop_folder / "job", tmp_path / "archive"
     archive.mkdir()
-    for _ in range(5):
-        job.rename(archive / "job")
-        job.mkdir()
-        job.rmdir()
-        (archive / "job").rmdir()
-        job.mkdir()
-        driven.step()
-    time.sleep(0.5)
-    (drop_folder / "after.obj").write_text("o after\n")
-    drive(driven, until, lambda: "after.obj" in driven.settled(), "a file dropped after the reader's end")
+    with capture_logs() as log:
+        for number in range(5):
+            job.rename(archive / "job")
+            job.mkdir()
+            job.rmdir()
+            (archive / "job").rename(archive / str(number))
+            job.mkdir()
+            (job / f"{number}.obj").write_text("o job\n")
+            driven.until(lambda n=number: f"job/{n}.obj" in driven.settled(), "a file in the new folder", 5)
+    assert log == [], "nothing had to be mended"
+
+
+def test_a_renamed_folder_is_followed_and_a_folder_that_leaves_is_not(
+    hand_driven: Make, drop_folder: Path, tmp_path: Path
+) -> None:
+    (drop_folder / "a" / "textures").mkdir(parents=True)
+    driven = hand_driven()
+    driven.until_idle()
+    (drop_folder / "a").rename(drop_folder / "b")
+    (drop_folder / "b" / "one.obj").write_text("o one\n")
+    (drop_folder / "b" / "textures" / "two.png").write_bytes(b"two")
+    driven.until_settled({"b/one.obj", "b/textures/two.png"}, seconds=5)
+    (drop_folder / "b").rename(tmp_path / "b")
+    driven.until(lambda: len(driven.gone()) == 2, "the leaving", seconds=5)
+    (tmp_path / "b" / "three.obj").write_text("o three\n")
+    (drop_folder / "b").mkdir()
+    (drop_folder / "b" / "four.obj").write_text("o four\n")
+    driven.until_settled({"b/four.obj"}, seconds=5)
+    (tmp_path / "b").rename(drop_folder / "c")
+    driven.until_settled({"b/four.obj", "c/one.obj", "c/textures/two.png", "c/three.obj"}, "the return", seconds=5)
+    (drop_folder / "c" / "textures" / "five.png").write_bytes(b"five")
+    driven.until(lambda: "c/textures/five.png" in driven.settled(), "a file in what returned", seconds=5)
+
+
+def test_ten_thousand_files_are_settled_soon_after_the_last_rename(hand_driven: Make, drop_folder: Path) -> None:
+    """The measure is a bare look at the same files, so that a slow machine is no failure."""
+    folders = [drop_folder / str(number) for number in range(100)]
+    for folder in folders:
+        folder.mkdir()
+    driven = hand_driven(settle_seconds=0.1)
+    driven.until_idle()
+    stop = threading.Event()
+
+    def step() -> None:
+        while not stop.is_set():
+            stop.wait(driven.intake.step(clock.now()))
+
+    stepping = threading.Thread(target=step)
+    stepping.start()
+    code = """
+import os
+for number in range(10_000):
+    path = f"{number % 100}/{number}.obj"
+    with open(path + ".part", "w") as file:
+        file.write("o")
+    os.rename(path + ".part", path)
+"""
+    try:
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=drop_folder)
+        written = time.monotonic()
+        while driven.settled_count() < 10_000:
+            assert time.monotonic() - written < 60
+            time.sleep(0.02)
+        took = time.monotonic() - written - 0.1
+    finally:
+        stop.set()
+        stepping.join()
+    start = time.monotonic()
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            assert sum(entry.stat().st_size for entry in entries) == 100
+    floor = time.monotonic() - start
+    assert took < max(3.0, 60 * floor), f"settled {took:.2f} s after the last rename; a bare look takes {floor:.2f} s"
+
+
+def test_folders_and_files_made_in_a_race_cause_no_flood_of_warnings(
+    hand_driven: Make, drop_folder: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    driven = hand_driven()
+    driven.until_idle()
+    code = """
+import os
+for number in range(2000):
+    os.makedirs(f"{number % 40}/{number}/x")
+    open(f"{number % 40}/{number}/x/a.stl", "w").close()
+"""
+    making = subprocess.Popen([sys.executable, "-c", code], cwd=drop_folder)
+    driven.until(lambda: driven.settled_count() == 2000, "all files")
+    assert making.wait() == 0
+    assert not [str(warning.message)[:200] for warning in recwarn]
 
 
 def test_only_what_counts_is_taken_and_the_rest_is_counted(hand_driven: Make, drop_folder: Path, until: Until) -> None:

@@ -13,6 +13,7 @@ from watcher.doctor.inotify import check_inotify
 from watcher.doctor.server import check_server
 from watcher.doctor.state import check_daemon, check_state, look_at_ledger
 from watcher.intake.mounts import read_mounts
+from watcher.model import WatchMode
 from watcher.state import owner
 
 Load = Callable[[bool], Settings]
@@ -50,8 +51,9 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield from check_server(settings, health)
     trees = count_trees(settings.drops)
     yield from check_drops(settings.drops, trees, mounts, settings.rescan_interval)
-    folders = sum(tree.folders for tree in trees.values())
-    yield from check_inotify(len(settings.drops), folders, own=process.pid if process is not None else None)
+    watched = [drop for drop in settings.drops if drop.watch is not WatchMode.POLL]
+    folders = sum(trees[drop.path].folders for drop in watched)
+    yield from check_inotify(len(watched), folders, own=process.pid if process is not None else None)
     yield from check_state(settings, mounts)
     yield ledger
     yield check_daemon(settings)

@@ -1,13 +1,14 @@
 """The drop folders: are they there, can they be read, and does the kernel tell of what happens in them?"""
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.intake.mounts import Mount, mount_of, mounts_below
-from watcher.model import Drop
+from watcher.model import Drop, WatchMode
 
 MOST_FOLDERS = 500_000
 """Folders that are counted, in all drops together."""
@@ -85,23 +86,7 @@ def _check(drop: Drop, tree: Tree, mounts: Sequence[Mount], rescan: float) -> It
             "drop", f"{path} cannot be read by this user", f"setfacl -R -m u:{_user()}:rX -m d:u:{_user()}:rX {path}"
         )
         return
-    mount = mount_of(drop.path, mounts)
-    remote = [each for each in (mount, *mounts_below(drop.path, mounts)) if each is not None and each.is_network]
-    if remote:
-        kinds = ", ".join(dict.fromkeys(f"{each.kind} at {shown(each.point)}" for each in remote))
-        yield warning(
-            "drop",
-            f"{path} can be read, but lies on the network ({kinds}): changes by other machines are not told",
-            f"such files are found within {rescan:g} s; lower rescan_interval if that is too late",
-        )
-    elif mount is not None and mount.kind.startswith("fuse"):
-        yield warning(
-            "drop",
-            f"{path} can be read, but lies on {mount.kind}, which may not tell of changes",
-            f"such files are found within {rescan:g} s; lower rescan_interval if that is too late",
-        )
-    else:
-        yield ok("drop", f"{path} can be read: {tree.size}" + (f" on {mount.kind}" if mount is not None else ""))
+    yield _watching(drop, tree, mounts, rescan)
     if tree.unreadable:
         names = ", ".join(shown(folder) for folder in tree.unreadable[:SHOWN])
         more = f" and {len(tree.unreadable) - SHOWN} more" if len(tree.unreadable) > SHOWN else ""
@@ -110,6 +95,27 @@ def _check(drop: Drop, tree: Tree, mounts: Sequence[Mount], rescan: float) -> It
             f"folders below {path} cannot be read by this user, their files are not taken: {names}{more}",
             "give the daemon's user the right to read and enter them",
         )
+
+
+def _watching(drop: Drop, tree: Tree, mounts: Sequence[Mount], rescan: float) -> Finding:
+    """How changes in a drop that can be read come to be known."""
+    mount = mount_of(drop.path, mounts)
+    fact = f"{shown(drop.path)} can be read: {tree.size}" + (f" on {mount.kind}" if mount is not None else "")
+    silent = [each for each in (mount, *mounts_below(drop.path, mounts)) if each is not None and each.is_silent]
+    kinds = ", ".join(dict.fromkeys(f"{each.kind} at {shown(each.point)}" for each in silent))
+    polled = f"polled every {drop.poll_interval:g} s"
+    if drop.watch is WatchMode.POLL:
+        return ok("drop", f"{fact}, {polled} as configured")
+    if silent and drop.watch is WatchMode.INOTIFY:
+        return warning(
+            "drop",
+            f"{fact}, watched by inotify, which does not tell of what others change ({kinds})",
+            f'such files are found within {rescan:g} s; with watch = "auto" they are polled',
+        )
+    if silent:
+        part = "" if mount in silent else "watched by inotify, and in part "
+        return ok("drop", f"{fact}, {part}{polled}, since it is not told of what others change ({kinds})")
+    return ok("drop", f"{fact}, watched by inotify" if sys.platform == "linux" else fact)
 
 
 def shown(path: str) -> str:

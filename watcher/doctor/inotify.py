@@ -12,7 +12,7 @@ LIMITS = Path("/proc/sys/fs/inotify")
 PROCESSES = Path("/proc")
 USUAL_QUEUE = 16_384
 """Events: the kernel's default."""
-_LATER = "until then changes are found by the rescans only"
+_LATER = "until then what cannot be watched is polled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Usage:
 def check_inotify(drops: int, folders: int, limits: Path = LIMITS, own: int | None = None) -> Iterator[Finding]:
     """Args:
     drops: how many there are; each takes an instance.
-    folders: below all of them; each takes a watch, and each may be named in the queue at once.
+    folders: below all of them; each takes a watch.
     own: the process id of the running daemon, whose use is what is asked for here.
     """
     try:
@@ -49,12 +49,12 @@ def check_inotify(drops: int, folders: int, limits: Path = LIMITS, own: int | No
                 f"fs.inotify.{name} is {limit:,}; the drops need {need:,}, this user's other programs have {taken:,}",
                 f"sudo sysctl fs.inotify.{name}={_round(2 * (need + taken))} (keep it in /etc/sysctl.d); {_LATER}",
             )
-    if queue < max(USUAL_QUEUE, folders):
+    if queue < USUAL_QUEUE:
         short = True
         yield warning(
             "inotify",
             f"fs.inotify.max_queued_events is {queue:,}: a burst of changes overflows it, and costs a full scan",
-            f"sudo sysctl fs.inotify.max_queued_events={_round(max(USUAL_QUEUE, folders))} (keep it in /etc/sysctl.d)",
+            f"sudo sysctl fs.inotify.max_queued_events={USUAL_QUEUE} (keep it in /etc/sysctl.d)",
         )
     if not short:
         yield ok(
