@@ -239,10 +239,11 @@ def test_an_x3d_world_has_a_document_type_and_shows_what_it_inlines(convert: Con
     inlines = """<Inline url='"none.x3d" "part.x3d"'/><Inline url='b.wrl'/>"""
     outer = f"{head}<X3D><Scene><Shape DEF='a'><Box/></Shape>{inlines}<Shape USE='a'/></Scene></X3D>"
     inner = (
-        f"{head}<X3D><Scene><Transform translation='9 0 0'><Shape DEF='a'><Sphere/></Shape></Transform></Scene></X3D>"
+        f"{head}<X3D><Scene><Transform translation='9 0 0'><Shape DEF='a'><Sphere/></Shape></Transform>"
+    inner += "<Shape USE='a'/></Scene></X3D>"
     )
     result = convert("a.x3d", {"a.x3d": outer, "part.x3d": inner})
-    assert result.assets[0].description["triangleCount"] == 12 + 1280 + 12, "names are a file's own"
+    assert result.assets[0].description["triangleCount"] == 12 + 1280 + 1280 + 12, "names are a file's own"
     assert result.assets[0].description["aabb"]["max"][0] == pytest.approx(10)
     assert result.log == "warning: the file 'b.wrl' is not among the uploaded files"
 
