@@ -240,7 +240,7 @@ def test_an_x3d_world_has_a_document_type_and_shows_what_it_inlines(convert: Con
     outer = f"{head}<X3D><Scene><Shape DEF='a'><Box/></Shape>{inlines}<Shape USE='a'/></Scene></X3D>"
     inner = (
         f"{head}<X3D><Scene><Transform translation='9 0 0'><Shape DEF='a'><Sphere/></Shape></Transform>"
-    inner += "<Shape USE='a'/></Scene></X3D>"
+        "<Shape USE='a'/></Scene></X3D>"
     )
     result = convert("a.x3d", {"a.x3d": outer, "part.x3d": inner})
     assert result.assets[0].description["triangleCount"] == 12 + 1280 + 1280 + 12, "names are a file's own"
