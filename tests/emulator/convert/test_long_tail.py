@@ -118,6 +118,12 @@ def test_a_format_whose_third_axis_points_up_is_set_upright(convert: Convert) ->
     assert (bounds["min"], bounds["max"]) == (pytest.approx([0, 0, 0]), pytest.approx([2, 9, 0]))
 
 
+def test_every_object_of_a_file_is_shown(convert: Convert) -> None:
+    result = convert("a.raw", {"a.raw": "one\n0 0 0 1 0 0 0 1 0\ntwo\n5 0 0 6 0 0 5 1 0\nthree\n0 0 9 1 0 9 0 1 9\n"})
+    assert result.assets[0].description["triangleCount"] == 3
+    assert result.assets[0].description["aabb"]["max"] == [6, 1, 9]
+
+
 def test_names_that_lead_out_reach_no_file_of_the_machine(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "secret.lwo").write_bytes(lightwave())
     for name in (f"{tmp_path}/secret.lwo", f"../../../../../..{tmp_path}/secret.lwo", "/etc/passwd.lwo"):

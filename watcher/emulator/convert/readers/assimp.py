@@ -152,6 +152,11 @@ class _Reader:
             if source.mesh_count:
                 shown[at] = tuple(i for i in source.meshes[: source.mesh_count] if i < len(self._meshes))
             waiting += [(child, at) for child in reversed(library.items(source.children, source.child_count))]
+        # The nodes of some formats (RAW) come incomplete.
+        for part in sorted({*range(len(self._meshes))}.difference(*shown.values())):
+            shown[len(model.nodes)] = (part,)
+            model.roots.append(len(model.nodes))
+            model.nodes.append(Node(str(self._meshes[part].name) or f"mesh {part}"))
         return shown
 
     def _bones(self, shown: dict[int, tuple[int, ...]], tree: Tree) -> tuple[list[list[str]], dict[str, Doubles]]:
@@ -199,9 +204,6 @@ class _Reader:
             self._conversion.progress(0.5 + 0.5 * (done + 1) / len(shown))
         if without:
             self._conversion.note(f"{without} meshes of points or lines were left out")
-        hidden = len(self._meshes) - len(primitives)
-        if hidden:
-            self._conversion.note(f"{hidden} meshes that the scene does not show were left out")
 
     def _skeleton_of(self, sources: list[library.Mesh], place_of: list[dict[str, int]]) -> int | None:
         names = {str(bone.name) for source in sources for bone in library.items(source.bones, source.bone_count)}
