@@ -155,6 +155,24 @@ def test_a_changed_companion_makes_the_whole_older_set_go(replacing: Any, triang
     replacing.check()
 
 
+def test_what_a_file_sent_by_itself_before_it_became_a_companion_goes_when_it_changes(
+    replacing: Any, triangle: Callable[..., str], picture: Callable[[int], bytes]
+) -> None:
+    replacing.write("wood.png", picture(1))
+    replacing.scan()
+    alone = replacing.report("wood.png").source_file_id
+    replacing.write("car.obj", triangle("car"))
+    replacing.write("car.mtl", "newmtl paint\nmap_Kd wood.png\n")
+    replacing.scan()
+    assert replacing.is_there(alone), "it has not changed"
+    replacing.write("wood.png", picture(2))
+    replacing.scan()
+    assert not replacing.is_there(alone)
+    assert replacing.names() == {"car.obj": 1, "car.mtl": 1, "wood.png": 1}
+    assert picture(2) in replacing.contents()
+    replacing.check()
+
+
 def put(yard: Any, content: bytes) -> None:
     """Somebody else uploads a car.mtl into the remote folder."""
     part = FilePart("car.mtl", len(content), lambda: iter([content]))
@@ -282,7 +300,14 @@ def test_a_removal_that_has_not_begun_is_called_off_when_its_content_comes_back(
     with monkeypatch.context() as context:
         context.setattr(Caretaker, "step", lambda *_: 1.0)
         with replacing.daemon() as daemon:
-            replacing.until(lambda: replacing.report("a.png").state is FileState.DONE, 30, "the new version")
+            replacing.until(
+                lambda: (
+                    replacing.report("a.png").state is FileState.DONE
+                    and replacing.report("a.png").source_file_id != first
+                ),
+                30,
+                "the new version",
+            )
             assert not daemon.at_rest(), "something is owed"
             replacing.write("a.png", picture(1))
     with monkeypatch.context() as context:

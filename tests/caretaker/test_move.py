@@ -33,10 +33,10 @@ def uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture(params=["one pass", "a running daemon"])
-def after(request: pytest.FixtureRequest, yard: Any) -> Callable[[Callable[[], Any]], None]:
-    """Something happens between two passes, or under the eyes of a daemon; then all comes to rest."""
+def after(request: pytest.FixtureRequest, yard: Any) -> Callable[[Callable[[], Any], str], None]:
+    """Something happens to a file between two passes, or under the eyes of a daemon; then all comes to rest."""
 
-    def happens(what: Callable[[], Any]) -> None:
+    def happens(what: Callable[[], Any], gone: str) -> None:
         if request.param == "one pass":
             what()
             yard.scan()
@@ -44,8 +44,7 @@ def after(request: pytest.FixtureRequest, yard: Any) -> Callable[[Callable[[], A
         with yard.daemon(watch=True) as daemon:
             yard.until(daemon.at_rest, 10, "rest")
             what()
-            seen = time.time() + 1.0  # hints come within a quarter of a second, and it settles in 0.1 s
-            yard.until(lambda: time.time() > seen and daemon.at_rest(), 20, "rest")
+            yard.until(lambda: yard.report(gone).state is FileState.GONE and daemon.at_rest(), 20, "rest")
 
     return happens
 
@@ -64,7 +63,7 @@ def test_a_renamed_or_moved_file_is_followed_and_nothing_is_uploaded(
     yard.scan()
     before = yard.report("a/first.png")
     (yard.drop / "b").mkdir()
-    after(lambda: (yard.drop / "a/first.png").rename(yard.drop / "b/second.png"))
+    after(lambda: (yard.drop / "a/first.png").rename(yard.drop / "b/second.png"), "a/first.png")
     moved = yard.report("b/second.png")
     assert (moved.state, moved.source_file_id, moved.assets) == (
         FileState.DONE,
@@ -143,7 +142,7 @@ def test_a_renamed_model_of_a_set_is_not_uploaded_again(
     mtl(yard, triangle)
     yard.scan()
     sent = list(uploads)
-    after(lambda: (yard.drop / "car.obj").rename(yard.drop / "auto.obj"))
+    after(lambda: (yard.drop / "car.obj").rename(yard.drop / "auto.obj"), "car.obj")
     assert yard.report("auto.obj").state is FileState.DONE
     assert uploads == sent
     assert yard.names() == {"car.obj": 1, "car.mtl": 1}
@@ -175,7 +174,7 @@ def test_the_remote_source_file_follows_a_rename(yard: Any, picture: Callable[[i
     yard.write("first.png", picture(1))
     yard.scan()
     before = yard.report("first.png")
-    after(lambda: (yard.drop / "first.png").rename(yard.drop / "second.png"))
+    after(lambda: (yard.drop / "first.png").rename(yard.drop / "second.png"), "first.png")
     assert yard.report("second.png").source_file_id == before.source_file_id
     assert yard.api.source_files.details(before.source_file_id).name == "second"
     yard.check()
@@ -189,7 +188,7 @@ def test_a_set_follows_its_model_into_another_remote_folder_with_its_assets(
     yard.scan()
     before = yard.report("a/car.obj")
     sent = list(uploads)
-    after(lambda: (yard.drop / "a").rename(yard.drop / "b"))
+    after(lambda: (yard.drop / "a").rename(yard.drop / "b"), "a/car.obj")
     moved = yard.report("b/car.obj")
     assert (moved.state, moved.source_file_id) == (FileState.DONE, before.source_file_id)
     assert moved.folder_id == yard.folder("b").folder_id

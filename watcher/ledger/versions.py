@@ -8,7 +8,6 @@ def settled_on(sql: sqlite3.Connection, file_id: int, upload_id: int, now: float
 
     So is what a companion of it sent by itself while it had another content.
     """
-    cancel_removal(sql, upload_id)
     sql.execute("UPDATE uploads SET superseded = 0 WHERE id = ? AND superseded = 1", (upload_id,))
     older = sql.execute(
         "SELECT u.id, u.main_id, p.on_change FROM uploads u JOIN files f ON f.id = u.main_id"
@@ -20,6 +19,11 @@ def settled_on(sql: sqlite3.Connection, file_id: int, upload_id: int, now: float
         (file_id, file_id, upload_id, file_id),
     ).fetchall()
     for upload in older:
+        # A companion stands on the uploads of its models now.
+        sql.execute(
+            "UPDATE files SET upload_id = NULL WHERE id = ? AND upload_id = ? AND role = 'companion'",
+            (upload["main_id"], upload["id"]),
+        )
         if _passed_on(sql, upload["id"], upload["main_id"], now):
             continue
         if upload["on_change"] == "replace":
