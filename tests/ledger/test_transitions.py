@@ -475,3 +475,15 @@ def test_a_model_whose_companion_is_forgotten_is_planned_anew(ledger: Ledger) ->
     ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
     ledger.upkeep.forget([texture])
     assert f"{DROP}/a.obj" in [candidate.path for candidate in ledger.plan.candidates([DROP], 11.0, 10)]
+
+
+def test_what_comes_of_a_forgotten_upload_does_not_land_on_the_next_one(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    forgotten = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    assert ledger.upkeep.forget([f"{DROP}/a.obj"]) == 1
+    settle(ledger, "b.obj", 2)
+    ready(ledger, "b.obj")
+    ledger.uploads.claim(take(ledger), FOLDER, "blake3:b", ["blake3:b"], 12.0)
+    ledger.uploads.sent(forgotten.upload_id, "task-a", 13.0)
+    assert (report(ledger, "b.obj").state, report(ledger, "b.obj").upload_task_id) == (FileState.UPLOADING, None)

@@ -29,7 +29,7 @@ CREATE TABLE dirs (
 CREATE INDEX dirs_by_drop ON dirs(drop_id);
 
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: a worker may hold one that was forgotten
     dir_id INTEGER NOT NULL REFERENCES dirs(id),
     name BLOB NOT NULL,
     state TEXT NOT NULL,
@@ -80,7 +80,7 @@ CREATE INDEX links_by_missing ON links(missing_key) WHERE missing_key IS NOT NUL
 
 -- One row an attempt to put a set of files into a remote folder.
 CREATE TABLE uploads (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: a worker may hold one that was forgotten
     main_id INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
     folder_id TEXT NOT NULL,
     set_digest TEXT NOT NULL,
