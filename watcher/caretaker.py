@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 IDLE = 1.0
 """Seconds between looks when nothing is owed (it is woken when something is)."""
-BATCH = 50
+BATCH = 20
 """Pieces of work in one step."""
 LOOK_AGAIN = 1.0
 """Seconds until work is judged again that something still speaks against."""
@@ -102,10 +102,13 @@ class Caretaker:
         if owed.begun:
             return False
         judgement = self._ledger.owed.judge(owed.upload_id, self._drops)
-        if judgement is Judgement.OFF:
+        if judgement is Judgement.OFF or (owed.work is OwedWork.DELETED and os.path.lexists(owed.path)):
             self._ledger.owed.call_off(owed.upload_id)
-        elif judgement is Judgement.LATER or (owed.work is OwedWork.DELETED and not _surely_gone(owed)):
+        elif judgement is Judgement.LATER:
             self._ledger.owed.put_off(owed.upload_id, now + LOOK_AGAIN)
+        elif owed.work is OwedWork.DELETED and not os.access(owed.drop, os.R_OK | os.X_OK):
+            sentence = f"{owed.drop} cannot be read, so the deletion is not certain"
+            self._ledger.owed.put_off(owed.upload_id, now + LOOK_AGAIN, sentence)
         else:
             return False
         return True
@@ -203,12 +206,3 @@ class Caretaker:
                     confirm_with=f"3dverse-watcher retry {shlex.quote(drop)}",
                 )
         self._held = held
-
-
-def _surely_gone(owed: Owed) -> bool:
-    """Whether the disk says, too, that a file was deleted: its drop can be read, and it is not there."""
-    try:
-        with os.scandir(owed.drop):
-            return not os.path.lexists(owed.path)
-    except OSError:
-        return False

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +82,16 @@ def test_a_drop_that_is_not_there_deletes_nothing(deleting: Any, picture: Callab
     deleting.scan()
     assert len(deleting.contents()) == 3
     deleting.check()
+
+
+def test_what_a_link_took_the_place_of_stays(deleting: Any, picture: Callable[[int], bytes], tmp_path: Path) -> None:
+    path = deleting.write("a.png", picture(1))
+    deleting.scan()
+    path.rename(tmp_path / "elsewhere.png")
+    path.symlink_to(tmp_path / "elsewhere.png")
+    deleting.scan()
+    assert deleting.report("a.png").state is FileState.GONE
+    assert deleting.contents() == [picture(1)]
 
 
 def test_a_deleted_set_goes_whole_and_its_companions_stand_for_themselves(
