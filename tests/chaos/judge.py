@@ -242,7 +242,8 @@ class Judge:
         mains = {path, *row["mains"]}
         if "empty" in error and any(read_regular(main) == b"" for main in mains):
             return None
-        if "conversion of" in error and content and any(not self._convertible(main) for main in mains):
+        sent_whole = content or row["role"] == "companion"
+        if "conversion of" in error and sent_whole and any(not self._convertible(main) for main in mains):
             return None
         return f"it failed without need: {error}"
 
