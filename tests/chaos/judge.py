@@ -2,10 +2,8 @@
 
 import os
 import re
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -60,11 +58,32 @@ class Violation:
 class _Stored:
     """A source file on the server."""
 
-    source_file_id: str
-    task: str
-    folder: str
     name: str
+    folder: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """An upload that the ledger believes to be on the server."""
+
+    row: dict[str, Any]
+    digests: list[str]
+    """Of its files, the main one first."""
+    key: object
+    """Equal for equal contents."""
+
+
+_UPLOADS = """
+SELECT u.*, f.name, d.path AS dir,
+    f.state != 'gone' AND (f.upload_id = u.id OR f.state = 'failed' OR (f.role = 'companion' AND f.digest = m.digest))
+    OR EXISTS (SELECT 1 FROM links l JOIN files o ON o.id = l.main_id WHERE l.companion_id = f.id AND o.state != 'gone')
+    AS needed
+FROM uploads u JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id
+JOIN members m ON m.upload_id = u.id AND m.position = 0
+WHERE u.state IN ('sent', 'success', 'error')
+"""
+"""What the server is to have. Needed is what a file stands on, and what a model that is there was sent with."""
 
 
 @dataclass
@@ -105,6 +124,7 @@ class Judge:
                     verdict.files += 1
                     verdict.violations += [Violation(p, what, path) for p, what in self._file(drop, path)]
             verdict.violations += self._twice()
+            verdict.violations += self._copies()
             verdict.violations += self._orphans()
             verdict.violations += self._false_claims()
             verdict.violations += self._left_behind()
@@ -130,31 +150,26 @@ class Judge:
     # -- what there is -----------------------------------------------------------------------------------------------
 
     def _read_server(self) -> None:
-        """All that is in the subject's remote folders: the records from the server's own database (the API does not
-        tell with which upload a companion came), the contents by download."""
+        """All that is in the subject's remote folders."""
         wanted = {drop.remote.split("/")[0] for drop in self._subject.drops}
-        with closing(sqlite3.connect(f"file:{self._subject.server.data / 'emulator.db'}?mode=ro", uri=True)) as sql:
-            folders = {row[0]: (row[1], row[2]) for row in sql.execute("SELECT folder_id, parent_id, name FROM folder")}
-            files = sql.execute("SELECT source_file_id, upload_task_id, folder_id, original_name FROM source_file")
-            rows = files.fetchall()
-            self._tasks = {row[0] for row in sql.execute("SELECT upload_task_id FROM upload_task")}
+        folders = {folder.folder_id: folder for folder in self._api.folders.iterate()}
         self._remote_path: dict[str, str] = {}
         for folder_id in folders:
-            parts, at = [], folder_id
+            parts: list[str] = []
+            at: str | None = folder_id
             while at is not None:
-                at, name = folders[at]
-                parts.append(name)
+                parts.append(folders[at].name)
+                at = folders[at].parent_folder_id
             if parts[-1] in wanted:
                 self._remote_path[folder_id] = "/".join(reversed(parts))
+        self._tasks = {task.upload_task_id for task in self._api.upload_tasks.iterate()}
         self._stored = [
-            _Stored(source_file_id, task, folder, name, self._content(source_file_id))
-            for source_file_id, task, folder, name in rows
-            if folder in self._remote_path
+            _Stored(file.source_file_original_name, folder_id, self._content(file.source_file_id))
+            for folder_id in self._remote_path
+            for file in self._api.folders.source_files(folder_id)
         ]
-        self._by_task: dict[str, list[_Stored]] = defaultdict(list)
         self._at: dict[str, set[str]] = defaultdict(set)
         for stored in self._stored:
-            self._by_task[stored.task].append(stored)
             self._at[stored.digest].add(self._remote_path[stored.folder])
 
     def _content(self, source_file_id: str) -> str:
@@ -166,23 +181,17 @@ class Judge:
     def _read_ledger(self) -> None:
         self._rows: dict[str, dict[str, Any]] = {row["path"]: row for row in self._subject.status()["files"]}
         with self._subject.sql() as sql:
-            self._uploads = sql.execute("SELECT * FROM uploads").fetchall()
-            self._current = {
-                row[0]
-                for row in sql.execute(
-                    "SELECT u.upload_task_id FROM uploads u JOIN files f ON f.id = u.main_id"
-                    " JOIN members m ON m.upload_id = u.id AND m.position = 0"
-                    " WHERE f.state != 'gone' AND (f.upload_id = u.id OR (f.role = 'companion' AND f.digest = m.digest)"
-                    "  OR f.state = 'failed') OR f.id IN (SELECT l.companion_id FROM links l"
-                    "   JOIN files o ON o.id = l.main_id AND o.state != 'gone')"
-                )
-            }
-            self._members: dict[int, list[str]] = defaultdict(list)
-            for row in sql.execute("SELECT upload_id, digest FROM members ORDER BY upload_id, position"):
-                self._members[row["upload_id"]].append(row["digest"])
+            members: dict[int, list[tuple[bytes, str]]] = defaultdict(list)
+            for row in sql.execute("SELECT upload_id, name, digest FROM members ORDER BY upload_id, position"):
+                members[row["upload_id"]].append((row["name"], row["digest"]))
+            self._uploads = [
+                _Upload(dict(row), [digest for _, digest in members[row["id"]]], _content_key(members[row["id"]]))
+                for row in sql.execute(_UPLOADS)
+            ]
             self._assets: dict[int, set[str]] = defaultdict(set)
             for row in sql.execute("SELECT upload_id, asset_id FROM assets"):
                 self._assets[row["upload_id"]].add(row["asset_id"])
+        self._by_task = {upload.row["upload_task_id"]: upload for upload in self._uploads}
 
     # -- one file on disk --------------------------------------------------------------------------------------------
 
@@ -217,7 +226,7 @@ class Judge:
         if any(digest_of(c) not in self._records.sound for c in (content, *members.values())):
             return  # what such files name is nobody's business
         wanted = sorted([digest, *map(digest_of, members.values())])
-        sent = sorted(s.digest for s in self._by_task[row["upload_task_id"]])
+        sent = sorted(self._by_task[row["upload_task_id"]].digests)
         # What was sent stays when a companion goes away.
         if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
             yield Promise.LOST, f"its upload holds {len(sent)} files that are not the {len(wanted)} it consists of now"
@@ -265,59 +274,75 @@ class Judge:
     # -- all of the server, all of the ledger ------------------------------------------------------------------------
 
     def _twice(self) -> Iterator[Violation]:
-        paths = list(self._remote_path.values())
-        for path in sorted({path for path in paths if paths.count(path) > 1}):
-            yield Violation(Promise.TWICE, f"the remote folder {path} was created {paths.count(path)} times")
-        seen: dict[tuple[str, object], list[str]] = defaultdict(list)
-        for task, members in self._by_task.items():
-            what = tuple(sorted((m.name, m.digest) for m in members)) if len(members) > 1 else members[0].digest
-            seen[self._remote_path[members[0].folder], what].append(task)
-        for (folder, what), tasks in seen.items():
-            if len(tasks) > 1:
-                names = [s.name for task in tasks for s in self._by_task[task]]
-                local = next((p for p in self._rows if os.path.basename(p) == names[0]), None)
-                yield Violation(Promise.TWICE, f"{what} is {len(tasks)} times in {folder}, as {names}", local)
+        paths = Counter(self._remote_path.values())
+        for path, times in paths.items():
+            if times > 1:
+                yield Violation(Promise.TWICE, f"the remote folder {path} was created {times} times")
+        contents_of_folders = Counter((upload.row["folder_id"], upload.key) for upload in self._uploads)
+        for (folder_id, key), times in contents_of_folders.items():
+            if times > 1:
+                yield Violation(Promise.TWICE, f"{key} was sent {times} times to {self._remote_path.get(folder_id)}")
+
+    def _copies(self) -> Iterator[Violation]:
+        """How often each content is in a folder, on the server and by the ledger. Which file came with which upload
+        the server does not tell, and it does not matter."""
+        there = Counter((stored.folder, stored.digest) for stored in self._stored)
+        known = Counter((upload.row["folder_id"], digest) for upload in self._uploads for digest in upload.digests)
+        names = {(stored.folder, stored.digest): stored.name for stored in self._stored}
+        for (folder_id, digest), times in (there - known).items():
+            name, claims = names[folder_id, digest], known[folder_id, digest]
+            what = f"{name!r} ({digest}) is {times + claims} times in {self._remote_path[folder_id]}"
+            promise = Promise.TWICE if claims else Promise.LEFT
+            yield Violation(promise, f"{what}, the ledger knows of {claims}", self._path_of(name))
+        for (folder_id, digest), times in (known - there).items():
+            where = self._remote_path.get(folder_id, folder_id)
+            yield Violation(Promise.FALSE, f"{digest} is to be in {where} {times} times more than it is")
 
     def _orphans(self) -> Iterator[Violation]:
         for stored in self._stored:
             if stored.digest not in self._records.complete:
-                local = next((p for p in self._records.story if os.path.basename(p) == stored.name), None)
-                yield Violation(Promise.ORPHAN, f"{stored.name!r} on the server was never a whole file", local)
+                what = f"{stored.name!r} on the server was never a whole file"
+                yield Violation(Promise.ORPHAN, what, self._path_of(stored.name))
 
     def _false_claims(self) -> Iterator[Violation]:
         for path, row in self._rows.items():
             if row["state"] != "gone" and not os.path.lexists(path):
                 yield Violation(Promise.FALSE, f"the ledger says {row['state']} of a file that is not there", path)
         for upload in self._uploads:
-            if upload["state"] not in {"sent", "success", "error"}:
+            row, source_file_id = upload.row, upload.row["source_file_id"]
+            told = f"upload {row['id']} ({row['state']}, task {row['upload_task_id']})"
+            if row["upload_task_id"] not in self._tasks:
+                yield Violation(Promise.FALSE, f"{told}: the server knows no such task")
+            if source_file_id is not None and self._digests.get(source_file_id) != upload.digests[0]:
+                yield Violation(Promise.FALSE, f"{told}: source file {source_file_id} is not {upload.digests[0]}")
+            if row["state"] != "success":
                 continue
-            told = f"upload {upload['id']} ({upload['state']})"
-            if upload["upload_task_id"] not in self._tasks:
-                yield Violation(Promise.FALSE, f"{told}: the server knows no task {upload['upload_task_id']}")
-            source_file_id, digests = upload["source_file_id"], self._members[upload["id"]]
-            if source_file_id is not None and self._digests.get(source_file_id) != digests[0]:
-                yield Violation(Promise.FALSE, f"{told}: source file {source_file_id} does not hold {digests[0]}")
-            if upload["state"] != "success":
-                continue
-            sent = sorted(s.digest for s in self._by_task[upload["upload_task_id"]])
-            if sent != sorted(digests):
-                yield Violation(Promise.FALSE, f"{told}: the server holds other contents than the ledger says")
             try:
                 made = {ref for _, ref, _ in self._api.source_files.assets(source_file_id or "none").refs()}
             except NotFound:
                 made = set()
-            if unknown := self._assets[upload["id"]] - made:
+            if unknown := self._assets[row["id"]] - made:
                 yield Violation(Promise.FALSE, f"{told}: assets that the server does not know: {sorted(unknown)}")
 
     def _left_behind(self) -> Iterator[Violation]:
-        """In tidy drops every upload is the present version of a file that is there, or its last good ones."""
-        tidy = tuple(drop.remote for drop in self._subject.drops if drop.tidy)
-        for task, members in self._by_task.items():
-            where = self._remote_path[members[0].folder]
-            if where.startswith(tidy) and task not in self._current:
-                names = [stored.name for stored in members]
-                local = next((p for p in self._records.story if os.path.basename(p) == names[0]), None)
-                yield Violation(Promise.LEFT, f"{names} (task {task}) in {where} are of no file that is there", local)
+        """What a tidy drop sent is the present version of a file that is there, or the last good ones of it; or its
+        file went to another drop."""
+        tidy = [drop for drop in self._subject.drops if drop.tidy]
+        for upload in self._uploads:
+            where = self._remote_path.get(upload.row["folder_id"], "")
+            drop = next((d for d in tidy if where == d.remote or where.startswith(f"{d.remote}/")), None)
+            if drop is None or upload.row["needed"]:
+                continue
+            if all(place == str(drop.path) or place.startswith(f"{drop.path}/") for place in self._homes_of(upload)):
+                path = os.path.join(os.fsdecode(upload.row["dir"]), os.fsdecode(upload.row["name"]))
+                yield Violation(Promise.LEFT, f"upload {upload.row['id']} in {where} is of no file that is there", path)
+
+    def _homes_of(self, upload: "_Upload") -> set[str]:
+        return self._records.places[upload.digests[0]]
+
+    def _path_of(self, name: str) -> str | None:
+        """A local file that bears the name of one on the server."""
+        return next((path for path in self._records.story if os.path.basename(path) == name), None)
 
     def _secrets(self) -> Iterator[Violation]:
         places = [self._subject.log, *(p for p in self._subject.state.rglob("*") if p.is_file())]
@@ -366,6 +391,11 @@ def _companions(path: str, content: bytes) -> dict[str, bytes]:
 def _named(path: str, content: bytes) -> list[str]:
     pattern = _REFERENCE.get(_extension(path))
     return [] if pattern is None else [os.fsdecode(name) for name in pattern.findall(content)]
+
+
+def _content_key(members: list[tuple[bytes, str]]) -> object:
+    """What an upload set is known by: one file by its content, several by names and contents."""
+    return members[0][1] if len(members) == 1 else tuple(sorted(members))
 
 
 def _extension(path: str) -> str:
