@@ -226,7 +226,8 @@ class Judge:
         if any(digest_of(c) not in self._records.sound for c in (content, *members.values())):
             return  # what such files name is nobody's business
         wanted = sorted([digest, *map(digest_of, members.values())])
-        sent = sorted(self._by_task[row["upload_task_id"]].digests)
+        upload = self._by_task.get(row["upload_task_id"])
+        sent = sorted(upload.digests) if upload else []
         # What was sent stays when a companion goes away.
         if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
             yield Promise.LOST, f"its upload holds {len(sent)} files that are not the {len(wanted)} it consists of now"
