@@ -19,6 +19,7 @@ from tests.chaos.subject import Server
 @click.option("--seed", default=1, show_default=True, help="What the faults, the mischief and the kills are drawn by.")
 @click.option("--workers", default=3, show_default=True, help="Upload workers of the daemon.")
 @click.option("--round-seconds", default=60.0, show_default=True, help="Of mischief, before each judgement.")
+@click.option("--tidy/--no-tidy", default=True, help="Whether there is a drop with every other policy, too.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where it happens, and stays; must be empty.")
 @click.option("--kills", is_flag=True, help="Kill at every marked call of a small story instead.")
 @click.option("--outages", type=int, help="So many outages of the server in one life of the daemon instead.")
@@ -29,6 +30,7 @@ def main(
     seed: int,
     workers: int,
     round_seconds: float,
+    tidy: bool,
     folder: Path | None,
     kills: bool,
     outages: int | None,
@@ -49,7 +51,7 @@ def main(
                 caught = [_caught(Mutation(name), place, server) for name in mutate or Mutation]
                 good = all(caught)
             else:
-                summary = Campaign(place, server, seed, workers=workers, say=click.echo).run(
+                summary = Campaign(place, server, seed, workers=workers, tidy=tidy, say=click.echo).run(
                     minutes, round_seconds=round_seconds
                 )
                 click.echo("\n".join(summary.lines()))

@@ -83,7 +83,21 @@ def _counted(title: str, counts: Counter[str]) -> list[str]:
 class Campaign:
     """Rounds on one subject, whose state stays from round to round."""
 
-    def __init__(self, folder: Path, server: Server, seed: int, *, workers: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: Server,
+        seed: int,
+        *,
+        workers: int = 3,
+        tidy: bool = True,
+        say: Callable[[str], None],
+    ) -> None:
+        """
+        Args:
+            tidy: whether there is a drop with every other policy, too.
+            say: takes a line for each round.
+        """
         self._dice = random.Random(f"{seed} kills")
         self._schedule = Schedule(seed)
         self._records = Records()
@@ -92,8 +106,9 @@ class Campaign:
         drops = [
             DropSpec(folder / "mirrored", "Chaos/Mirrored", mirror=True),
             DropSpec(folder / "flat", "Flat"),
-            DropSpec(folder / "tidy", "Chaos/Tidy", mirror=True, tidy=True),
         ]
+        if tidy:
+            drops.append(DropSpec(folder / "tidy", "Chaos/Tidy", mirror=True, tidy=True))
         tuning = Tuning(workers=workers)
         self._subject = Subject(folder, server, self._schedule, drops, tuning, seed)
         paths = [str(drop.path) for drop in drops]
