@@ -53,12 +53,12 @@ def test_of_two_like_models_in_doubt_each_gets_its_own_upload(tmp_path: Path, se
             stage.put(f"{folder}/kit.obj", contents.obj(stage.dice, "kit.mtl"))
             stage.put(f"{folder}/kit.mtl", contents.mtl(stage.dice, None))
         stage.start()
-        assert stage.subject.wait_for_rest(30)
+        assert stage.subject.wait_for_rest(60)
         stage.faults.uploads = [Fault.STATUS_502, Fault.LOST_ANSWER]
         model = contents.obj(stage.dice, "kit.mtl")
         for folder in ("a", "b"):
             stage.put(f"{folder}/kit.obj", model)
-        assert until(stage.subject.ended, 20)
+        assert until(stage.subject.ended, 60)
         stage.subject.start()
         verdict = stage.settled()
         assert [stage.judge.explain(violation) for violation in verdict.violations] == []
@@ -74,13 +74,13 @@ def test_of_two_versions_in_doubt_the_one_with_fewer_companions_gets_its_own_upl
         for name, content in contents.kit(stage.dice, "other").items():
             stage.put(name, content)
         stage.start()
-        assert stage.subject.wait_for_rest(30)
+        assert stage.subject.wait_for_rest(60)
         stage.faults.uploads = [Fault.STATUS_502, Fault.LOST_ANSWER]
         companion = stage.put("kit.mtl", contents.mtl(stage.dice, None))
         model = stage.put("kit.obj", contents.obj(stage.dice, "kit.mtl"))
-        assert until(lambda: stage.state(model) == "waiting" and stage.subject.proxy.faults[Fault.STATUS_502], 20)
+        assert until(lambda: stage.state(model) == "waiting" and stage.subject.proxy.faults[Fault.STATUS_502], 60)
         companion.unlink()
-        assert until(stage.subject.ended, 20)
+        assert until(stage.subject.ended, 60)
         stage.subject.start()
         verdict = stage.settled()
         assert [stage.judge.explain(violation) for violation in verdict.violations] == []

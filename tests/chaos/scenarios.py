@@ -21,7 +21,7 @@ from tests.chaos.records import Records
 from tests.chaos.subject import DropSpec, Server, Subject, Tuning, until
 
 QUICK = Tuning(settle_seconds=0.1, companion_wait_seconds=0.5, rescan_interval=1.0, workers=2)
-REST_SECONDS = 30.0
+REST_SECONDS = 60.0
 AT_ONCE = 4
 """Stories that play at the same time."""
 
@@ -132,7 +132,7 @@ def killed_at(kill: Kill, folder: Path, server: Server) -> tuple[bool, Verdict, 
     with Stage(folder, server, Plan(kill)) as stage:
         a_working_day(stage)
         stage.start()
-        died = until(lambda: stage.subject.ended() or stage.subject.at_rest(), 15)
+        died = until(lambda: stage.subject.ended() or stage.subject.at_rest(), REST_SECONDS)
         died = bool(stage.subject.kills) and died
         if not died:
             stage.subject.kill("it did not come to the point")
@@ -213,7 +213,7 @@ def _killed_while_sending(stage: Stage) -> None:
     mutation, stage.plan = stage.plan, Plan(Kill("uploads.claim", 1, When.AFTER))
     stage.put("a.png", contents.png(stage.dice))
     stage.start()
-    until(stage.subject.ended, 15)
+    until(stage.subject.ended, REST_SECONDS)
     stage.plan = mutation
     stage.start()
 
