@@ -172,7 +172,7 @@ def test_an_answer_before_the_body_is_through_is_heard(station: Any, line: Any) 
     assert "at most 1 MiB" in report.error
 
 
-def test_who_is_slow_and_alive_is_not_given_up(station: Any, line: Any) -> None:
+def test_who_is_slow_and_alive_is_not_given_up(station: Any, line: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """The body takes four times as long as the timeout, and so does the answer."""
 
     def slowly(exchange: Any) -> None:
@@ -189,6 +189,7 @@ def test_who_is_slow_and_alive_is_not_given_up(station: Any, line: Any) -> None:
     # Were it all handed to the kernel at once, the waiting for the answer would begin long before the last byte left.
     station.drops("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n" + b"#" * (5 << 20))
     station.scan()
+    assert "an upload did not succeed" not in capsys.readouterr().out
     assert (station.reports()["a.off"].attempts, line.uploads) == (1, 1)
     assert station.on_server() == {"a.off": 1}
 
