@@ -92,6 +92,8 @@ class Tracker:
         """Look at every folder whose time has come."""
         folders = self._ledger.conversions.folders()
         self._paces = {folder: pace for folder, pace in self._paces.items() if folder in folders}
+        if not folders:
+            self._unsaid.clear()
         for folder, newest in folders.items():
             pace = self._paces.setdefault(folder, _Pace(now, self._min, newest))
             if newest > pace.newest:  # something new was sent: it is worth a look soon
