@@ -337,3 +337,14 @@ def test_many_files_cost_one_listing_and_two_requests_each(
     assert asked["downloadSourceFile"] == 151
     assert asked["getSourceFileAssets"] == 151
     assert sum(asked.values()) - 302 < 15, asked
+
+
+def test_a_scan_with_a_new_ledger_says_that_the_folder_holds_files_already(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home.path / "a.png").write_bytes(PIXEL)
+    home.scan()
+    assert "adopt" not in capsys.readouterr().out
+    home.lose_ledger()
+    home.scan()
+    assert capsys.readouterr().out.count("3dverse-watcher adopt") == 1

@@ -4,10 +4,11 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import structlog
 
-from watcher.api import AssetApi, NotFound, Unauthorized
+from watcher.api import ApiError, AssetApi, NotFound, Unauthorized
 from watcher.api.models import Folder
 from watcher.identity import Identity, KeyRefused
 from watcher.ledger import Ledger
@@ -31,6 +32,7 @@ class RemoteFolders:
         self._ledger = ledger
         self._identity = identity
         self._lock = threading.Lock()
+        self._looked_at: set[str] = set()
 
     def folder_for(self, drop: Drop, path: str) -> str:
         """The id of the remote folder that the file at ``path`` goes to; creates what is missing.
@@ -51,14 +53,33 @@ class RemoteFolders:
         Raises:
             ApiError: like :meth:`folder_for`.
         """
+        known = self.known(drop)
         if self._identity is None:
-            return self.known(drop) or self._find_mapped(drop.folder, self._api)
-        try:
-            folder_id = self.known(drop) or self._find_mapped(drop.folder, self._identity.keeper)
-            self._identity.grant(folder_id)
-        except Unauthorized as error:
-            raise KeyRefused(error.operation, error.message, status=error.status) from error
+            folder_id = known or self._find_mapped(drop.folder, self._api)
+        else:
+            try:
+                folder_id = known or self._find_mapped(drop.folder, self._identity.keeper)
+                self._identity.grant(folder_id)
+            except Unauthorized as error:
+                raise KeyRefused(error.operation, error.message, status=error.status) from error
+        if known is None:
+            self._hint(drop, folder_id)
         return folder_id
+
+    def _hint(self, drop: Drop, folder_id: str) -> None:
+        """A ledger that knows nothing, and files in the folder already: they may be what a lost one knew."""
+        with self._lock:
+            if drop.path in self._looked_at or self._ledger.report.sent_anything():
+                return
+            self._looked_at.add(drop.path)
+        with suppress(ApiError):
+            if self._api.folders.source_files_page(folder_id, limit=1).items:
+                _log.warning(
+                    "the ledger is new, and the remote folder holds files already: if a lost ledger knew them,"
+                    " `3dverse-watcher adopt` links them, and what it links is not uploaded again",
+                    drop=drop.path,
+                    folder=drop.folder,
+                )
 
     def known(self, drop: Drop) -> str | None:
         """The id of the drop's remote folder, when it was found before."""

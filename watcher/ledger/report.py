@@ -260,6 +260,10 @@ class ReportLedger:
             for row in rows
         ]
 
+    def sent_anything(self) -> bool:
+        """Whether any upload is on record."""
+        return self._connection.row("SELECT 1 FROM uploads LIMIT 1") is not None
+
     def meta(self, key: str) -> str | None:
         """A remembered fact of the installation, such as ``last_scan_at``."""
         row = self._connection.row("SELECT value FROM meta WHERE key = ?", (key,))
