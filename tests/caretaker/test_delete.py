@@ -1,6 +1,7 @@
 """``on_delete = "delete"``: what a deleted file made goes too, when the deletion is certain."""
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +237,25 @@ def test_a_dry_run_owes_and_removes_nothing(deleting: Any, picture: Callable[[in
     with Ledger(deleting.state / LEDGER, read_only=True) as ledger:
         assert ledger.report.owed() == []
     assert deleting.contents() == [picture(1)]
+
+
+def test_a_deleted_model_takes_its_companions_along_also_when_an_upload_that_did_not_arrive_had_the_same(
+    deleting: Any, triangle: Callable[..., str]
+) -> None:
+    deleting.write("a.obj", triangle("paint"))
+    deleting.write("paint.mtl", "newmtl paint\nKd 1 0 0\n")
+    deleting.scan()
+    assert len(deleting.contents()) == 2
+    for name in ("a.obj", "paint.mtl"):
+        (deleting.drop / name).unlink()
+    with sqlite3.connect(deleting.state / LEDGER) as sql:
+        sql.execute(
+            "INSERT INTO uploads (id, main_id, folder_id, set_digest, size, state, started_at)"
+            " SELECT 99, main_id, folder_id, 'another', size, 'unknown', started_at FROM uploads"
+        )
+        sql.execute(
+            "INSERT INTO members SELECT 99, position, name, iif(position = 0, 'none', digest), size FROM members"
+        )
+    sql.close()
+    deleting.scan()
+    assert deleting.contents() == []

@@ -35,7 +35,8 @@ class Judgement(StrEnum):
 
     GO = "go"
     LATER = "later"
-    """Its conversion is under way, or a file that may have the same content is."""
+    """Its conversion is under way, or a file that may have the same content is, or an upload that may have brought the
+    same companions is in doubt."""
     OFF = "off"
     """A file needs it again, or the drop's policy changed."""
 
@@ -355,7 +356,15 @@ def _judge(sql: sqlite3.Connection, upload_id: int, drops: Collection[str]) -> J
         f" AND p.path IN ({_marks(drops)}) LIMIT 1",
         (row["size"], row["digest"], *map(os.fsencode, drops)),
     ).fetchone()
-    return Judgement.GO if ended and not coming else Judgement.LATER
+    # Of equal companions it must be known how many are to stay.
+    in_doubt = sql.execute(
+        "SELECT 1 FROM uploads mine JOIN members a ON a.upload_id = mine.id AND a.position > 0"
+        " JOIN members b ON b.digest = a.digest AND b.position > 0"
+        " JOIN uploads other ON other.id = b.upload_id AND other.id != mine.id AND other.folder_id = mine.folder_id"
+        " WHERE mine.id = ? AND other.state IN ('sending', 'unknown') LIMIT 1",
+        (upload_id,),
+    ).fetchone()
+    return Judgement.GO if ended and not coming and not in_doubt else Judgement.LATER
 
 
 def _counts_elsewhere(sql: sqlite3.Connection, upload_id: int, folder_id: str) -> bool:
