@@ -77,11 +77,11 @@ def plan(root: Path, state: Path, on_step: Callable[[], None] = lambda: None) ->
         planner = Planner([drop], ledger, intake.hints, patient=False, scanned=intake.scanned)
         planner._references = RememberedReferences(read)
         while not intake.idle or ledger.report.unplanned([drop.path]):
-            began = time.perf_counter()
+            began = time.process_time()
             intake.step(clock.now())
-            between = time.perf_counter()
+            between = time.process_time()
             wait = planner.step(clock.now())
-            ended = time.perf_counter()
+            ended = time.process_time()
             scanning, planning, steps = scanning + between - began, planning + ended - between, steps + 1
             on_step()
             if intake.idle and wait > 0:

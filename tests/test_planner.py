@@ -404,7 +404,8 @@ def test_the_layers_of_a_stage_go_with_it_in_whatever_order_they_come(
     plan.drop_file("props/chair.png")
     for number in order:
         plan.drop_file(*files[number])
-        plan.after(6)
+        plan.after(2.5)
+        assert plan.due() == []
     plan.after(12)
     assert plan.due() == [["shot.usda", "layers/set.usda", "props/chair.usda", "props/chair.png"]]
 
@@ -452,16 +453,17 @@ def test_a_model_that_no_other_would_load_is_not_held_back(stage: Callable[..., 
 
 def test_the_tiles_of_a_texture_are_waited_for_and_a_late_one_sends_the_set_anew(stage: Callable[..., Stage]) -> None:
     plan = stage(wait=4.0)
-    plan.drop_file("a.mtlx", "")
-    plan.drop_file("a.usda", "#usda 1.0\nasset file = @tex/skin.<UDIM>.png@\n")
+    plan.drop_file("a.obj", "mtllib a.mtl\n")
+    plan.drop_file("a.mtl", "map_Kd tex/skin.<UDIM>.png\n")
     plan.drop_file("tex/skin.1001.png")
     plan.after(3)
+    assert plan.due() == []
     plan.drop_file("tex/skin.1002.png")
     plan.after(9)
-    assert plan.due() == [["a.usda", "tex/skin.1001.png", "tex/skin.1002.png"]]
+    assert plan.due() == [["a.obj", "a.mtl", "tex/skin.1001.png", "tex/skin.1002.png"]]
     plan.drop_file("tex/skin.1011.png")
     plan.after(9)
-    assert plan.due() == [["a.usda", "tex/skin.1001.png", "tex/skin.1002.png", "tex/skin.1011.png"]]
+    assert plan.due() == [["a.obj", "a.mtl", "tex/skin.1001.png", "tex/skin.1002.png", "tex/skin.1011.png"]]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from watcher.intake.observe import Hint, Hints
 from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
-from watcher.model import Drop, Role, Textures
+from watcher.model import Drop, Textures
 from watcher.plan import READERS, Assembly, DiskLook, assemble, may_be_part
 from watcher.plan.remembered import RememberedReferences
 from watcher.source import PATIENT_ERRORS
@@ -232,9 +232,7 @@ class Planner:
 
     def _let_stand_alone(self, drop: Drop) -> None:
         """The drop's images are all assets of their own from now on, also those that only travelled so far."""
-        files = self._ledger.report.files(drops=[drop.path])
-        companions = (file.path for file in files if file.role is Role.COMPANION)
-        alone = [path for path in companions if self._stands_alone(drop, path)]
+        alone = [path for path in self._ledger.plan.companions(drop.path) if self._stands_alone(drop, path)]
         self._ledger.plan.stand_alone(alone, clock.now())
 
     def _dismiss(self, candidate: Candidate) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
 from watcher.ledger.intake import BACK_TO_PLAN, missing_key
-from watcher.ledger.schema import STATE_OF_MODELS
+from watcher.ledger.schema import PLANNED_AT, STATE_OF_MODELS
 from watcher.model import FileState, Role, Signature
 
 
@@ -80,7 +80,7 @@ class PlanLedger:
     def candidates(
         self, drops: Collection[str], now: float, limit: int, *, refer: bool | None = None
     ) -> list[Candidate]:
-        """Settled files of these drops without a plan whose time has come, oldest first.
+        """Settled files of these drops without a plan whose time has come, in the order of that time.
 
         Args:
             refer: those of the formats that can name others, or the rest; all without.
@@ -90,12 +90,13 @@ class PlanLedger:
             "SELECT f.id, f.generation, d.path AS dir, f.name, p.path AS drop_path, f.refers, f.settled_at, f.refs,"
             " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
             "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
-            " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
-            " WHERE f.due_at IS NULL AND f.state IN ('pending', 'waiting') AND f.settled_at IS NOT NULL"
-            f" AND f.role = 'main' AND f.refers IN ({', '.join('?' * len(refers))})"
-            f" AND p.path IN ({', '.join('?' * len(drops))})"
-            " AND CASE f.state WHEN 'pending' THEN 1 ELSE f.wake_at <= ? END ORDER BY f.settled_at LIMIT ?",
-            (*refers, *map(os.fsencode, drops), now, limit),
+            " FROM files f INDEXED BY files_to_plan"
+            " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
+            f" AND f.settled_at IS NOT NULL AND f.refers IN ({', '.join('?' * len(refers))})"
+            f" AND {PLANNED_AT} <= ? AND p.path IN ({', '.join('?' * len(drops))})"
+            f" ORDER BY {PLANNED_AT} LIMIT ?",
+            (*refers, now, *map(os.fsencode, drops), limit),
         )
         return [
             Candidate(
@@ -114,9 +115,10 @@ class PlanLedger:
     def next_wake(self, drops: Collection[str]) -> float | None:
         """When the next waiting file of these drops is to be planned again, or None."""
         row = self._connection.row(
-            "SELECT min(f.wake_at) AS at FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
-            " WHERE f.due_at IS NULL AND f.state = 'waiting' AND f.settled_at IS NOT NULL AND f.role = 'main'"
-            f" AND p.path IN ({', '.join('?' * len(drops))})",
+            f"SELECT min({PLANNED_AT}) AS at FROM files f INDEXED BY files_to_plan"
+            " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
+            f" AND f.state = 'waiting' AND f.settled_at IS NOT NULL AND p.path IN ({', '.join('?' * len(drops))})",
             map(os.fsencode, drops),
         )
         return None if row is None else row["at"]
@@ -220,6 +222,15 @@ class PlanLedger:
                     " AND id NOT IN (SELECT main_id FROM links WHERE companion_id = ?)",
                     (now, os.fsencode(name), os.fsencode(directory), candidate.file_id),
                 )
+
+    def companions(self, drop: str) -> list[str]:
+        """Paths of the files of a drop that travel with models only."""
+        rows = self._connection.rows(
+            "SELECT d.path AS dir, f.name FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.role = 'companion' AND f.state != 'gone' AND p.path = ?",
+            (os.fsencode(drop),),
+        )
+        return [os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])) for row in rows]
 
     def stand_alone(self, paths: Iterable[str], now: float) -> None:
         """Companions that are assets of their own from now on, too."""

@@ -9,7 +9,10 @@ from sqlite_utils import Database, Migrations
 
 migrations = Migrations("ledger")
 
-_FIRST = """
+PLANNED_AT = "CASE state WHEN 'pending' THEN settled_at ELSE wake_at END"
+"""When a file without a plan is planned; NULL while it waits for something else."""
+
+_FIRST = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 -- The policy is that of the configuration with which a daemon worked last.
@@ -52,7 +55,8 @@ CREATE TABLE files (
     updated_at REAL NOT NULL,
     UNIQUE (dir_id, name)
 ) STRICT;
-CREATE INDEX files_to_plan ON files(refers, settled_at) WHERE due_at IS NULL AND state IN ('pending', 'waiting');
+CREATE INDEX files_to_plan ON files(refers, {PLANNED_AT})
+    WHERE due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_unread ON files(observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
 CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
