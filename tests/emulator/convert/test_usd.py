@@ -35,7 +35,7 @@ def add_material(stage: Usd.Stage, path: str, texture: str = "", **values: Any) 
         image.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(texture)
         reader = UsdShade.Shader.Define(stage, f"{path}/Reader")
         reader.CreateIdAttr("UsdPrimvarReader_float2")
-        reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("map2")
+        reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set("uv2")
         image.CreateInput("st", Sdf.ValueTypeNames.Float2).ConnectToSource(reader.ConnectableAPI(), "result")
         surface.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).ConnectToSource(image.ConnectableAPI(), "rgb")
     material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
@@ -50,7 +50,7 @@ def add_quads(stage: Usd.Stage, path: str) -> UsdGeom.Mesh:
     mesh.CreateFaceVertexIndicesAttr([0, 1, 2, 3, 1, 4, 5, 2])
     kind = Sdf.ValueTypeNames.TexCoord2fArray
     UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", kind, "faceVarying").Set([(9, 9)] * 8)
-    UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("map2", kind, "vertex").Set([(0, 0.25)] * 6)
+    UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("uv2", kind, "vertex").Set([(0, 0.25)] * 6)
     return mesh
 
 
@@ -221,9 +221,12 @@ def Cube "guide" {
 }
 def PointInstancer "many" {
     rel prototypes = [</many/box>, </many/ball>]
-    int[] protoIndices = [0, 0, 1]
-    point3f[] positions = [(10, 0, 0), (20, 0, 0), (30, 0, 0)]
+    int[] protoIndices = [0, 0, 1, 0]
+    point3f[] positions = [(10, 0, 0), (20, 0, 0), (30, 0, 0), (90, 0, 0)]
+    int64[] invisibleIds = [3]
     def Cube "box" {
+        double3 xformOp:translate = (0, 0, 7)
+        uniform token[] xformOpOrder = ["xformOp:translate"]
     }
     def Plane "ball" {
     }
@@ -233,7 +236,7 @@ def BasisCurves "hair" {
 """
     result = convert("a.usda", {"a.usda": text})
     assert triangles(result) == 12 * 3 + 2
-    assert result.assets[0].description["aabb"]["max"][0] == pytest.approx(31)
+    assert result.assets[0].description["aabb"]["max"] == pytest.approx([31, 1, 8])
     assert sorted(mesh.name for mesh in by_type(result, "mesh")) == ["ball", "box", "shown"], "each once"
     assert "warning: 1 prims of the type BasisCurves are left out" in result.log
 

@@ -116,14 +116,18 @@ class _Reader:
 
     def _instances(self, instancer: UsdGeom.PointInstancer, world: Doubles) -> list[int | None]:
         prototypes = [self._stage.GetPrimAtPath(path) for path in instancer.GetPrototypesRel().GetTargets()]
-        places = instancer.ComputeInstanceTransformsAtTime(_NOW, _NOW)
+        # A prototype's own matrix is its node's.
+        places = instancer.ComputeInstanceTransformsAtTime(
+            _NOW, _NOW, UsdGeom.PointInstancer.ExcludeProtoXform, UsdGeom.PointInstancer.IgnoreMask
+        )
         which = instancer.GetProtoIndicesAttr().Get(_NOW) or ()
+        shown = instancer.ComputeMaskAtTime(_NOW) or [True] * len(which)
         if len(places) < len(which):
             self._conversion.warn(f"the instances of {instancer.GetPath()} are left out: they have no proper places")
         return [
             self._node(prototypes[index], np.array(place).T, world)
-            for index, place in zip(which, places, strict=False)
-            if 0 <= index < len(prototypes) and prototypes[index]
+            for index, place, is_shown in zip(which, places, shown, strict=False)
+            if is_shown and 0 <= index < len(prototypes) and prototypes[index]
         ]
 
     def _mesh(self, prim: Usd.Prim, world: Doubles) -> int | None:

@@ -47,6 +47,7 @@ class Layers:
         self._layers: dict[str, Sdf.Layer] = {}
         """The opened ones, by name; a layer that nobody holds is opened anew, from the disk."""
         self._by_path: dict[str, str] = {}
+        """Names of the files that are no layers, by the asset paths that stand for them now."""
         self.missing: list[str] = []
         """Asset paths that mean no file of the job."""
         main = conversion.main_name
@@ -124,7 +125,6 @@ class Layers:
             raise ConversionFailed(f"the USD layer {name} is damaged")
         layer.SetPermissionToEdit(True)
         self._layers[name] = layer
-        self._by_path[str(link)] = name
         if len(self._layers) > _MOST_LAYERS:
             raise ConversionFailed(f"the stage has more than {_MOST_LAYERS} layers")
         return layer
