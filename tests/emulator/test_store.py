@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,24 @@ def test_writers_take_turns(store: Store, blobs: Blobs) -> None:
 def test_the_schema_keeps_the_data_whole(store: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError), store.write() as tx:
         tx.run("INSERT INTO folder (folder_id, parent_id, name, created_at) VALUES ('x', 'nowhere', 'x', '')")
+
+
+def test_a_deletion_that_a_full_disk_does_not_take_leaves_the_content_where_it_is(
+    small_disk: Any, tmp_path: Path
+) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    store = Store(tmp_path / "state" / "emulator.db", blobs)
+    store.open()
+    with store.write() as tx:
+        tx.run("INSERT INTO folder (folder_id, name, created_at) VALUES ('f', 'f', '')")
+        digest = add_file(tx, blobs, "s", b"content")
+    small_disk.fill()
+    with pytest.raises(sqlite3.OperationalError, match="full"), store.write() as tx:
+        tx.run("DELETE FROM source_file")
+    assert blobs.path(digest).read_bytes() == b"content"
+    small_disk.empty()
+    with store.write() as tx:
+        assert tx.rows("SELECT digest FROM source_file")[0]["digest"] == digest
+        tx.run("DELETE FROM source_file")
+    assert not blobs.path(digest).exists()
+    store.close()

@@ -7,6 +7,7 @@ every other method. Operations that read large bodies (``streams``) are coroutin
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -155,10 +156,9 @@ class Operation:
             return error_response(fault)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
-        except OSError as error:
-            if error.errno == _NO_SPACE:
-                return error_response(StorageFull("The emulator's disk is full."))
-            return _unexpected(self, error)
+        except (OSError, sqlite3.OperationalError) as error:
+            full = error.errno == _NO_SPACE if isinstance(error, OSError) else _is_full(error)
+            return error_response(StorageFull("The emulator's disk is full.")) if full else _unexpected(self, error)
         except Exception as error:  # noqa: BLE001 - the boundary of the server
             return _unexpected(self, error)
 
@@ -217,6 +217,10 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 
 def error_response(fault: Fault, headers: dict[str, str] | None = None) -> Response:
     return json_response({"errorCode": fault.status, "message": fault.message}, fault.status, headers)
+
+
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _unexpected(where: Operation, error: Exception) -> Response:

@@ -7,7 +7,7 @@ transaction: rolled back, none of them stays; committed, what nobody refers to a
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -105,13 +105,15 @@ class Store:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
             tx = Transaction(db, self._blobs)
+            unused = tx.placed
             try:
                 yield tx
-                unused = [row[0] for row in tx.rows("DELETE FROM blob WHERE refs = 0 RETURNING digest")]
+                unreferred = [row[0] for row in tx.rows("DELETE FROM blob WHERE refs = 0 RETURNING digest")]
                 db.execute("COMMIT")
+                unused = unreferred
             except BaseException:
-                db.execute("ROLLBACK")
-                unused = tx.placed
+                with suppress(sqlite3.Error):  # a full disk may have ended the transaction
+                    db.execute("ROLLBACK")
                 raise
             finally:
                 for digest in unused:
