@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from ezdxf.render.forms import cube
 
-from watcher.emulator.convert import ConversionFailed, ConversionResult, ConvertedAsset
+from watcher.emulator.convert import ConversionFailed, ConversionJob, ConversionResult, ConvertedAsset, ConverterPool
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -289,3 +289,18 @@ def test_a_bent_building_ends_with_a_reason(building: bytes, convert: Convert) -
         except ConversionFailed as failure:
             assert failure.reason
             assert "could not be converted" not in failure.reason
+
+
+def test_reading_drawings_writes_nothing_to_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    made = drawing()
+    made.modelspace().add_3dface(SQUARE)
+    (tmp_path / "a.dxf").write_bytes(text_of(made))
+    pool = ConverterPool(workers=1)
+    try:
+        assert pool.convert(ConversionJob("a.dxf", {"a.dxf": tmp_path / "a.dxf"}, tmp_path), lambda _: None).assets
+    finally:
+        pool.close()
+    assert list(home.rglob("*")) == []

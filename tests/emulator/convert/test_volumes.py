@@ -19,7 +19,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from watcher.emulator.convert import ConversionFailed, ConversionResult
+from watcher.emulator.convert import ConversionFailed, ConversionJob, ConversionResult, ConverterPool
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -187,14 +187,19 @@ def test_a_file_that_is_cut_short_or_no_image_says_so(refuse: Refuse) -> None:
     assert "not a DICOM image" in refuse("a.dcm", {"a.dcm": report}).reason
 
 
-def test_a_file_that_unpacks_without_end_stays_within_the_memory(refuse: Refuse) -> None:
+def test_a_file_that_unpacks_without_end_stays_within_the_memory(tmp_path: Path) -> None:
     head = image(slices()[0], syntax=DeflatedExplicitVRLittleEndian)
     start = 132 + 12 + int.from_bytes(head[140:144], "little")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(bytes(64 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
-    bomb = block * 50 + b"\x03\x00"
-    assert len(bomb) < 4 << 20
-    assert "memory" in refuse("a.dcm", {"a.dcm": head[:start] + bomb}).reason
+    (tmp_path / "bomb").write_bytes(head[:start] + block * 40 + b"\x03\x00")
+    assert (tmp_path / "bomb").stat().st_size < 4 << 20
+    pool = ConverterPool(workers=1, memory_limit=600 << 20)
+    try:
+        with pytest.raises(ConversionFailed, match="needs more than the 600 MiB of memory"):
+            pool.convert(ConversionJob("a.dcm", {"a.dcm": tmp_path / "bomb"}, tmp_path), lambda _: None)
+    finally:
+        pool.close()
 
 
 def test_sequences_in_sequences_without_end_are_refused(refuse: Refuse) -> None:

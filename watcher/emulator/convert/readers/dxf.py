@@ -3,6 +3,7 @@
 Source: Autodesk, "DXF reference"; ezdxf documentation, "Disassemble".
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -10,10 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ezdxf import colors
-from ezdxf.disassemble import make_primitive
-from ezdxf.filemanagement import readfile
-from ezdxf.math import BoundingBox
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
@@ -22,6 +19,17 @@ from watcher.emulator.convert.readers.library import damaged
 from watcher.emulator.convert.surface import primitive_of, require_finite, triangulate, weld
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
 from watcher.formats import extension_of
+
+# When it is imported, ezdxf reads all fonts of the system and writes what it found to the user's cache. Surfaces need
+# no fonts: it finds a cache that says so.
+os.environ["XDG_CACHE_HOME"] = os.path.join(os.path.dirname(__file__), "no_fonts")
+
+from ezdxf import colors
+from ezdxf.disassemble import make_primitive
+from ezdxf.filemanagement import readfile
+from ezdxf.math import BoundingBox
+
+del os.environ["XDG_CACHE_HOME"]
 
 _WHAT = "this DXF drawing"
 _QUADRILATERALS = frozenset(("3DFACE", "SOLID", "TRACE"))
