@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from watcher.intake import coverage, inotify
+from watcher.intake import coverage, inotify, loop
 from watcher.intake.inotify import InotifyWatch
 from watcher.intake.mounts import read_mounts
 from watcher.intake.observe import WatchFailed
@@ -96,6 +96,25 @@ def test_an_overflow_of_the_kernels_queue_leads_to_a_scan_that_misses_nothing_an
     assert time.process_time() - used < 0.25, "the processor comes to rest"
     (tree[0] / "after.obj").write_text("o after\n")
     driven.until(lambda: driven.settled_count() == len(names) + 1, "a file dropped afterwards", seconds=5)
+
+
+def test_overflow_upon_overflow_does_not_keep_a_scan_from_its_end(
+    hand_driven: Make, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage, "HEALTH_INTERVAL", 0.0)
+    monkeypatch.setattr(loop, "SLICE", 0.0)  # a folder a step
+    names = set()
+    for number in range(30):
+        (drop_folder / str(number)).mkdir()
+        (drop_folder / str(number) / "a.obj").write_text("o a\n")
+        names.add(f"{number}/a.obj")
+    driven = hand_driven(settle_seconds=0.0)
+
+    def overflows() -> bool:
+        driven.coverage._watch._listener.overflowed = True
+        return bool(driven.settled() == names)
+
+    driven.until(overflows, "all files", seconds=10)
 
 
 # -- deaf and dead readers ---------------------------------------------------------------------------------------------

@@ -94,9 +94,11 @@ class Coverage:
         problem = self._watch.problem(now)
         if problem is None:
             return self._finds_out(now)
+        self._renewed = problem
+        if self._seen is not None:
+            return False  # the scan that is under way comes to its end first, or under a steady load none ever would
         _log.warning("the watch of a drop is set anew, and everything is scanned", drop=self._drop.path, reason=problem)
         self._renew(now)
-        self._renewed = problem
         return True
 
     def _lost(self, error: OSError) -> bool:
