@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from watcher import clock
 from watcher.intake import coverage
 
 Make = Callable[..., Any]
@@ -121,14 +122,16 @@ def test_a_disk_below_the_drop_that_comes_or_goes_deletes_nothing(
         disk(job)
     else:
         unmount(job)
+        (job / "c.obj").write_text("o c\n")
+        driven.until(lambda: "job/c.obj" in driven.settled(), "a file in the bare folder", seconds=5)
     scan_again(driven)
     assert driven.gone() == set()
     assert "'job/a.obj'" in driven.trouble
     # And elsewhere a deletion is one.
     (drop_folder / "b.obj").unlink()
     driven.until(lambda: driven.gone() == {"b.obj"}, "a deletion")
-    (job / "c.obj").write_text("o c\n")
-    driven.until(lambda: "job/c.obj" in driven.settled(), "a file in the other folder", seconds=5)
+    (job / "d.obj").write_text("o d\n")
+    driven.until(lambda: "job/d.obj" in driven.settled(), "a file in the other folder", seconds=5)
 
 
 def test_a_hint_at_a_file_of_an_unmounted_disk_does_not_delete_it(
@@ -242,3 +245,19 @@ def test_a_folder_that_comes_back_is_watched_again(hand_driven: Make, drop_folde
             shutil.rmtree(drop_folder)
             driven.until(lambda: driven.trouble is not None, "its end")
             drop_folder.mkdir()
+
+
+def test_a_drop_deleted_and_made_again_between_two_looks_is_watched_again(
+    hand_driven: Make, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Often it has the same inode number: then only the scan that did not find it knows."""
+    driven = hand_driven()
+    driven.until_idle()
+    monkeypatch.setattr(coverage, "HEALTH_INTERVAL", 1.0)
+    driven.until(lambda: driven.coverage._next_check > clock.now() + 0.8, "a look at the health")
+    drop_folder.rmdir()
+    driven.until(lambda: driven.trouble is not None, "a scan that finds nothing", seconds=0.7)
+    drop_folder.mkdir()
+    driven.until(lambda: driven.trouble is None, "its return", seconds=5)
+    (drop_folder / "a.obj").write_text("o a\n")
+    driven.until_settled({"a.obj"}, seconds=5)

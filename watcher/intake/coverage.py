@@ -86,12 +86,16 @@ class Coverage:
             self._root, self._away = root, None
             self._renew(now)
             return True
-        if self._watch is None:
-            if self._drop.watch is WatchMode.POLL or now < self._watch_again:
-                return False
-            self._renew(now)
-            return self._watch is not None
-        problem = self._watch.problem(now)
+        return self._check_again(now) if self._watch is None else self._check_watch(self._watch, now)
+
+    def _check_again(self, now: float) -> bool:
+        if self._drop.watch is WatchMode.POLL or now < self._watch_again:
+            return False
+        self._renew(now)
+        return self._watch is not None
+
+    def _check_watch(self, watch: Watch, now: float) -> bool:
+        problem = watch.problem(now)
         if problem is None:
             return self._finds_out(now)
         self._renewed = problem
