@@ -93,7 +93,7 @@ def test_a_server_that_fails_at_one_of_its_lists_is_not_away(station: Any, line:
         assert why_away(api) is None
 
 
-@pytest.mark.parametrize("outage", [refuses, is_silent, fails, is_another_server, has_enough])
+@pytest.mark.parametrize("outage", [refuses, is_silent, fails])
 @pytest.mark.usefixtures("quick_knocks")
 def test_a_server_that_serves_nobody_costs_no_file_an_attempt_and_is_asked_by_one_only(
     station: Any, line: Any, picture: Picture, outage: Callable[[Any], None]
