@@ -20,6 +20,7 @@ from tests.chaos.subject import Server
 @click.option("--workers", default=3, show_default=True, help="Upload workers of the daemon.")
 @click.option("--round-seconds", default=60.0, show_default=True, help="Of mischief, before each judgement.")
 @click.option("--tidy/--no-tidy", default=True, help="Whether there is a drop with every other policy, too.")
+@click.option("--go-on", is_flag=True, help="Also after a round with violations.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where it happens, and stays; must be empty.")
 @click.option("--kills", is_flag=True, help="Kill at every marked call of a small story instead.")
 @click.option("--outages", type=int, help="So many outages of the server in one life of the daemon instead.")
@@ -31,6 +32,7 @@ def main(
     workers: int,
     round_seconds: float,
     tidy: bool,
+    go_on: bool,
     folder: Path | None,
     kills: bool,
     outages: int | None,
@@ -52,7 +54,7 @@ def main(
                 good = all(caught)
             else:
                 summary = Campaign(place, server, seed, workers=workers, tidy=tidy, say=click.echo).run(
-                    minutes, round_seconds=round_seconds
+                    minutes, round_seconds=round_seconds, go_on=go_on
                 )
                 click.echo("\n".join(summary.lines()))
                 good = summary.good

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.judge import Judge, Promise, Verdict
+from tests.chaos.judge import Judge, Promise, Verdict, Violation
 from tests.chaos.launcher import Kill, Plan, When
 from tests.chaos.mischief import Mischief, Mischievous
 from tests.chaos.proxy import Fault, Schedule
@@ -115,15 +115,20 @@ class Campaign:
         self._mischief = Mischievous(paths, str(folder / "outside"), self._records, seed, settle=tuning.settle_seconds)
         self._judge = Judge(self._subject, self._records)
         self.summary = Summary(seed)
+        self._told: set[Violation] = set()
 
-    def run(self, minutes: float, *, round_seconds: float = 60.0, every: float = 0.25) -> Summary:
-        """Rounds until the time is over; every ``every`` seconds something happens in a drop."""
+    def run(self, minutes: float, *, round_seconds: float = 60.0, every: float = 0.25, go_on: bool = False) -> Summary:
+        """Rounds until the time is over; every ``every`` seconds something happens in a drop.
+
+        Args:
+            go_on: also after a round with violations, each of which is told once.
+        """
         began = time.monotonic()
         with self._subject:
             while (left := minutes * 60 - (time.monotonic() - began)) > 0:
                 self._round(min(round_seconds, left), every)
                 self.summary.seconds = time.monotonic() - began
-                if not self.summary.good:
+                if not self.summary.good and not go_on:
                     break
             self.summary.seconds = time.monotonic() - began
             self._sum_up()
@@ -152,6 +157,8 @@ class Campaign:
             until(lambda: not self._subject.owes(), FIRST_REST)
             rests = self._subject.wait_for_rest(FIRST_REST)
         verdict = self._judge.judge()
+        verdict.violations = [v for v in verdict.violations if v not in self._told]
+        self._told.update(verdict.violations)
         self.summary.verdicts.append(verdict)
         self._subject.sample()
         self.summary.explained += [self._judge.explain(violation) for violation in verdict.violations]
@@ -205,10 +212,7 @@ class Campaign:
         return [
             row["path"]
             for row in self._subject.status()["files"]
-            if row["state"] == "failed"
-            and row["role"] == "main"
-            and ("given up" in row["error"] or "made up" in row["error"] or "cannot be read" in row["error"])
-            and "refuse-4" not in row["path"]
+            if row["state"] == "failed" and row["role"] == "main" and _of_the_faults(row["path"], row["error"])
         ]
 
     def _sum_up(self) -> None:
@@ -225,3 +229,9 @@ class Campaign:
                 summary.resources.append(
                     f"{name}: median {first} in the first third, {last} in the last, {max(values)} at most"
                 )
+
+
+def _of_the_faults(path: str, error: str) -> bool:
+    """Whether a failure is one that trying again cures, once there are no faults any more."""
+    answered = "given up" in error or "made up" in error
+    return "cannot be read" in error or (answered and "refuse-4" not in path)
