@@ -156,7 +156,7 @@ class Campaign:
             self._subject.command("retry", *(str(drop.path) for drop in self._subject.drops if drop.tidy))
             until(lambda: not self._subject.owes(), FIRST_REST)
             rests = self._subject.wait_for_rest(FIRST_REST)
-        verdict = self._judge.judge()
+        verdict = self._judge.judge(rests=rests)
         verdict.violations = [v for v in verdict.violations if v not in self._told]
         self._told.update(verdict.violations)
         self.summary.verdicts.append(verdict)
@@ -164,7 +164,7 @@ class Campaign:
         self.summary.explained += [self._judge.explain(violation) for violation in verdict.violations]
         self._say(
             f"round {self.summary.rounds}: {verdict.files} files, {verdict.stored} on the server, rest after"
-            f" {time.time() - began:.0f} s{'' if rests else ' NOT REACHED'}; {verdict.zeros}"
+            f" {time.time() - began:.0f} s; {verdict.zeros}"
         )
 
     def _torment(self, stop: threading.Event) -> None:

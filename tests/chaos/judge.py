@@ -112,9 +112,15 @@ class Judge:
         self._records = records
         self._digests: dict[str, str] = {}
 
-    def judge(self) -> Verdict:
-        """Look at everything. The daemon must be at rest, and nobody may touch the drops."""
+    def judge(self, *, rests: bool = True) -> Verdict:
+        """Look at everything. Nobody may touch the drops meanwhile.
+
+        Args:
+            rests: whether the daemon came to rest in the time that it had.
+        """
         verdict = Verdict()
+        if not rests:
+            verdict.violations.append(Violation(Promise.LOST, "the daemon does not come to rest"))
         with AssetApi(self._subject.server.base_url, api_key=API_KEY) as api:
             self._api = api
             self._read_server()
@@ -163,13 +169,13 @@ class Judge:
             if parts[-1] in wanted:
                 self._remote_path[folder_id] = "/".join(reversed(parts))
         self._tasks = {task.upload_task_id for task in self._api.upload_tasks.iterate()}
-        self._stored = [
-            _Stored(file.source_file_original_name, folder_id, self._content(file.source_file_id))
+        self._stored = {
+            file.source_file_id: _Stored(file.source_file_original_name, folder_id, self._content(file.source_file_id))
             for folder_id in self._remote_path
             for file in self._api.folders.source_files(folder_id)
-        ]
+        }
         self._at: dict[str, set[str]] = defaultdict(set)
-        for stored in self._stored:
+        for stored in self._stored.values():
             self._at[stored.digest].add(self._remote_path[stored.folder])
 
     def _content(self, source_file_id: str) -> str:
@@ -218,7 +224,7 @@ class Judge:
             yield from self._main(path, content, digest, row)
 
     def _main(self, path: str, content: bytes, digest: str, row: dict[str, Any]) -> Iterator[tuple[Promise, str]]:
-        if row["source_file_id"] is None or self._digests.get(row["source_file_id"]) != digest:
+        if not self._holds(row["source_file_id"], digest):
             yield Promise.FALSE, f"its source file {row['source_file_id']} does not hold the content {digest}"
         if not row["assets"]:
             yield Promise.FALSE, "it has no assets"
@@ -231,6 +237,11 @@ class Judge:
         # What was sent stays when a companion goes away.
         if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
             yield Promise.LOST, f"its upload holds {len(sent)} files that are not the {len(wanted)} it consists of now"
+
+    def _holds(self, source_file_id: str | None, digest: str) -> bool:
+        """Whether the server has this source file, with this content."""
+        stored = self._stored.get(source_file_id or "")
+        return stored is not None and stored.digest == digest
 
     def _homes(self, drop: DropSpec, path: str, digest: str) -> set[str]:
         """The remote folders in which a content may lie: where the file is, or where one like it was before."""
@@ -287,9 +298,9 @@ class Judge:
     def _copies(self) -> Iterator[Violation]:
         """How often each content is in a folder, on the server and by the ledger. Which file came with which upload
         the server does not tell, and it does not matter."""
-        there = Counter((stored.folder, stored.digest) for stored in self._stored)
+        there = Counter((stored.folder, stored.digest) for stored in self._stored.values())
         known = Counter((upload.row["folder_id"], digest) for upload in self._uploads for digest in upload.digests)
-        names = {(stored.folder, stored.digest): stored.name for stored in self._stored}
+        names = {(stored.folder, stored.digest): stored.name for stored in self._stored.values()}
         for (folder_id, digest), times in (there - known).items():
             name, claims = names[folder_id, digest], known[folder_id, digest]
             what = f"{name!r} ({digest}) is {times + claims} times in {self._remote_path[folder_id]}"
@@ -300,7 +311,7 @@ class Judge:
             yield Violation(Promise.FALSE, f"{digest} is to be in {where} {times} times more than it is")
 
     def _orphans(self) -> Iterator[Violation]:
-        for stored in self._stored:
+        for stored in self._stored.values():
             if stored.digest not in self._records.complete:
                 what = f"{stored.name!r} on the server was never a whole file"
                 yield Violation(Promise.ORPHAN, what, self._path_of(stored.name))
@@ -314,7 +325,7 @@ class Judge:
             told = f"upload {row['id']} ({row['state']}, task {row['upload_task_id']})"
             if row["upload_task_id"] not in self._tasks:
                 yield Violation(Promise.FALSE, f"{told}: the server knows no such task")
-            if source_file_id is not None and self._digests.get(source_file_id) != upload.digests[0]:
+            if source_file_id is not None and not self._holds(source_file_id, upload.digests[0]):
                 yield Violation(Promise.FALSE, f"{told}: source file {source_file_id} is not {upload.digests[0]}")
             if row["state"] != "success":
                 continue
@@ -334,12 +345,10 @@ class Judge:
             drop = next((d for d in tidy if where == d.remote or where.startswith(f"{d.remote}/")), None)
             if drop is None or upload.row["needed"]:
                 continue
-            if all(place == str(drop.path) or place.startswith(f"{drop.path}/") for place in self._homes_of(upload)):
+            places = self._records.places[upload.digests[0]]
+            if all(place == str(drop.path) or place.startswith(f"{drop.path}/") for place in places):
                 path = os.path.join(os.fsdecode(upload.row["dir"]), os.fsdecode(upload.row["name"]))
                 yield Violation(Promise.LEFT, f"upload {upload.row['id']} in {where} is of no file that is there", path)
-
-    def _homes_of(self, upload: "_Upload") -> set[str]:
-        return self._records.places[upload.digests[0]]
 
     def _path_of(self, name: str) -> str | None:
         """A local file that bears the name of one on the server."""

@@ -86,8 +86,8 @@ class Stage:
 
     def settled(self, seconds: float = REST_SECONDS) -> Verdict:
         """The judgement, once the daemon is at rest (or does not come to it)."""
-        self.subject.wait_for_rest(seconds, scanned_since=time.time(), calm=0.3)
-        return self.judge.judge()
+        rests = self.subject.wait_for_rest(seconds, scanned_since=time.time(), calm=0.3)
+        return self.judge.judge(rests=rests)
 
 
 # -- a kill at every marked call ---------------------------------------------------------------------------------------
