@@ -55,7 +55,6 @@ class Summary:
         """The summary as text."""
         total = {promise: sum(v.count(promise) for v in self.verdicts) for promise in Promise}
         return [
-            *self.explained,
             f"seed {self.seed}: {self.rounds} rounds in {self.seconds / 60:.1f} minutes",
             f"kills: {self.kills.total()}; starts {self.starts}, SIGTERM {self.terms}, SIGSTOP {self.pauses},"
             f" SIGHUP {self.reloads}; kills of the server: {self.server_kills}",
@@ -161,11 +160,14 @@ class Campaign:
         self._told.update(verdict.violations)
         self.summary.verdicts.append(verdict)
         self._subject.sample()
-        self.summary.explained += [self._judge.explain(violation) for violation in verdict.violations]
+        explained = [self._judge.explain(violation) for violation in verdict.violations]
+        self.summary.explained += explained
         self._say(
             f"round {self.summary.rounds}: {verdict.files} files, {verdict.stored} on the server, rest after"
             f" {time.time() - began:.0f} s; {verdict.zeros}"
         )
+        for violation in explained:
+            self._say(violation)
 
     def _torment(self, stop: threading.Event) -> None:
         """Kill, pause, stop and reload the daemon, and start it again, until told to stop."""
