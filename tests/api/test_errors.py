@@ -144,6 +144,16 @@ def test_a_success_that_is_not_the_contracts_is_unexpected(api: AssetApi, server
     assert len(str(error)) < 300
 
 
+def test_a_page_is_no_success_also_where_no_answer_is_read(api: AssetApi, server: Any) -> None:
+    """A captive portal answers everything with 200: nothing was deleted, and no file was downloaded."""
+    page = b"<html><title>Log in</title></html>"
+    server.says_body(page, {"content-type": "text/html; charset=utf-8"})
+    with pytest.raises(UnexpectedAnswer, match="the page 'Log in' came"):
+        api.source_files.delete(["s"])
+    with pytest.raises(UnexpectedAnswer, match="the page 'Log in' came"), api.source_files.download("s"):
+        pass
+
+
 def test_a_list_that_is_none_is_unexpected(api: AssetApi, server: Any) -> None:
     server.says_body({"folders": []})
     with pytest.raises(UnexpectedAnswer, match="a list was expected, an object came"):

@@ -261,7 +261,7 @@ class Proxy:
             case Fault.CUT_ANSWER:
                 client.sendall(answer[: len(head) + 4 + len(body) // 2])
                 return False
-            case Fault.TRUNCATED_JSON:
+            case Fault.TRUNCATED_JSON if b"application/json" in head.lower():
                 client.sendall(_page(200, body[: len(body) // 2], "Content-Type: application/json\r\n"))
                 return True
             case Fault.TRICKLE:

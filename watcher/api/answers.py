@@ -113,7 +113,9 @@ class Answer:
             return None
 
     def error(self) -> ApiError:
-        """The error that this answer stands for; its status is not one of success."""
+        """The error that this answer stands for; its status is not one of success, or it is a page."""
+        if self.status < 300:
+            return self._unexpected(f"{self._seen()} came")
         if self.status < 400:
             target = self.headers.get("location")
             return self._unexpected(f"it redirects to {self._say(target)}" if target else "neither success nor error")

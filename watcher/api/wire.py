@@ -172,7 +172,7 @@ class Wire:
         except httpx.TransportError as error:
             patience = self.connect_timeout if isinstance(error, httpx.ConnectTimeout) else self.timeout
             raise unreachable(call.operation.id, error, request.url.netloc.decode(), patience) from error
-        if response.is_success or (redirects and response.is_redirect):
+        if (response.is_success and not _is_page(response)) or (redirects and response.is_redirect):
             return response
         try:
             body = _beginning(response)
@@ -207,6 +207,12 @@ def _beginning(response: httpx.Response) -> bytes:
             if len(body) >= LONGEST_ERROR_BODY:
                 break
     return body[:LONGEST_ERROR_BODY]
+
+
+def _is_page(response: httpx.Response) -> bool:
+    """Whether a page for people came: what stands between us and the server (a captive portal, a proxy) sends such,
+    with the status of success, and nothing that the API gives is one."""
+    return response.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
 
 
 def _host(response: httpx.Response) -> str:
