@@ -397,6 +397,25 @@ def test_a_companion_left_by_its_model_on_the_server_is_at_rest_and_goes_when_it
     assert [c.path for c in ledger.plan.candidates([DROP], 20.0, 10)] == [texture]
 
 
+def test_a_companion_left_by_a_model_that_failed_since_does_not_stay_failed_without_a_reason(ledger: Ledger) -> None:
+    model_path = settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    job = take(ledger)
+    for member, digest in zip(job.members, ["blake3:a", "blake3:t"], strict=True):
+        ledger.uploads.hashed(member, digest)
+    claim = ledger.uploads.claim(job, FOLDER, "set", ["blake3:a", "blake3:t"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    convert(ledger, claim.upload_id, "asset-1")
+    settle(ledger, "a.obj", 3, 20.0, refers=True)
+    (model,) = ledger.plan.candidates([DROP], 20.0, 10)
+    ledger.plan.failed(model, "the file is empty", 21.0)
+    assert report(ledger, "wood.png").state is FileState.FAILED
+    ledger.intake.vanished(DROP, [model_path], 22.0)
+    assert report(ledger, "wood.png").state is FileState.DONE
+
+
 def test_a_drop_inside_or_around_an_earlier_one_takes_over_its_files(ledger: Ledger) -> None:
     path = f"{DROP}/cars/a.obj"
     ledger.intake.observed(DROP, [Observation(path, signature())], 1.0)

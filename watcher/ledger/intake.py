@@ -307,7 +307,7 @@ def release_companions(sql: sqlite3.Connection, main_id: int, now: float) -> Non
     )
     sql.execute(
         f"UPDATE files SET state = 'done', updated_at = ?{left_alone} AND {on_the_server}"
-        " AND state IN ('pending', 'waiting', 'uploading', 'converting')",
+        " AND state IN ('pending', 'waiting', 'uploading', 'converting', 'failed')",
         (now, main_id),
     )
     sql.execute(
