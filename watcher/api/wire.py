@@ -212,7 +212,8 @@ def _beginning(response: httpx.Response) -> bytes:
 def _is_page(response: httpx.Response) -> bool:
     """Whether a page for people came: what stands between us and the server (a captive portal, a proxy) sends such,
     with the status of success, and nothing that the API gives is one."""
-    return response.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
+    content_type = str(response.headers.get("content-type", ""))
+    return content_type.lower().startswith(("text/html", "application/xhtml"))
 
 
 def _host(response: httpx.Response) -> str:
