@@ -111,10 +111,9 @@ class Reconciler:
         return 0.5
 
     def _tasks(self, folder_id: str) -> list[UploadTask]:
-        """The upload tasks of a folder that no upload on record has."""
+        """The upload tasks of a folder."""
         try:
-            found = islice(self._api.folders.upload_tasks(folder_id), TASKS_LOOKED_AT)
-            return [task for task in found if not self._ledger.doubts.owned(task.upload_task_id)]
+            return list(islice(self._api.folders.upload_tasks(folder_id), TASKS_LOOKED_AT))
         except NotFound:
             return []  # a folder that is gone holds nothing
 
@@ -129,6 +128,9 @@ class Reconciler:
             return  # what comes to be visible now may be that one's
         name = attempt.files[0].name
         named = [t for t in tasks if any(same_name(c.source_file_name, name) for c in t.conversion_tasks)]
+        # Those of other uploads, too: what they tell of is not free to be taken, also before it is converted.
+        told = {conversion.source_file_id for task in named for conversion in task.conversion_tasks}
+        named = [task for task in named if not self._ledger.doubts.owned(task.upload_task_id)]
         task = self._found(attempt, named, now, alone=not rivals)
         if task is not None:
             self._decided(attempt, arrived=True, by=task.upload_task_id)
@@ -142,9 +144,7 @@ class Reconciler:
             message = f"the upload task {silent[0].upload_task_id} has no source file yet"
             raise UnexpectedAnswer("getUploadTasksInFolder", message)
         if doubt.source is None:
-            doubt.source = self._without_task(
-                attempt, {c.source_file_id for t in named for c in t.conversion_tasks}, alone=not rivals
-            )
+            doubt.source = self._without_task(attempt, told, alone=not rivals)
         if doubt.source is not None and (assets := self._assets(doubt.source)):
             source_file_id = doubt.source.source_file_id
             self._decided(attempt, arrived=True, by=source_file_id)
@@ -168,8 +168,7 @@ class Reconciler:
         doubt = self._doubts[attempt.upload_id]
         main = attempt.files[0]
         for task in named:
-            # One may have been given to another attempt a moment ago.
-            if task.upload_task_id in doubt.others or self._ledger.doubts.owned(task.upload_task_id):
+            if task.upload_task_id in doubt.others:
                 continue
             if self._may_be(task, attempt, now):
                 removable = alone and is_newer(task, attempt.started_at, now, STRICT_SKEW_SECONDS) is True

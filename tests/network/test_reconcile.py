@@ -1,6 +1,7 @@
 """An upload that is cut off anywhere is settled before it is repeated: what arrived is adopted, half of it removed."""
 
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +14,18 @@ import watcher.reconcile
 from watcher import clock
 from watcher.api import AssetApi, FilePart
 from watcher.api.models import UploadTask
+from watcher.arrival import Arrival
 from watcher.daemon import Daemon
+from watcher.gate import Gate
+from watcher.ledger import Ledger
 from watcher.ledger.conversions import ConversionLedger
 from watcher.ledger.doubts import DoubtLedger
 from watcher.ledger.uploads import UploadLedger
 from watcher.model import FileState
 from watcher.reconcile import is_newer
 from watcher.server import Server
+from watcher.state import LEDGER
+from watcher.upload import Backoff
 
 pytestmark = pytest.mark.usefixtures("soon_decided")
 Picture = Callable[[int], bytes]
@@ -334,3 +340,28 @@ def sources(station: Any) -> Iterator[Any]:
 def content(api: AssetApi, source_file_id: str) -> bytes:
     with api.source_files.download(source_file_id) as chunks:
         return chunks.read()
+
+
+def test_what_another_upload_brought_is_not_taken_while_nothing_but_its_task_is_on_record(
+    station: Any, picture: Picture
+) -> None:
+    """Of a file's two versions in doubt, with one main file, the second had arrived and was adopted this moment."""
+    station.drops("a.png", picture(1))
+    station.scan()
+    with sqlite3.connect(station.state / LEDGER) as sql:
+        sql.execute("UPDATE uploads SET state = 'sent', source_file_id = NULL")
+        sql.execute("DELETE FROM conversions")
+        sql.execute(
+            "INSERT INTO uploads (id, main_id, folder_id, set_digest, size, state, started_at)"
+            " SELECT 99, main_id, folder_id, 'another', size, 'unknown', started_at FROM uploads"
+        )
+        sql.execute("INSERT INTO members SELECT 99, position, name, digest, size FROM members")
+    sql.close()
+    with station.api() as api, Ledger(station.state / LEDGER) as ledger:
+        reconciler = watcher.reconcile.Reconciler(ledger, api, Gate(), Arrival(api), backoff=Backoff())
+        deadline = clock.now() + 20
+        while ledger.doubts.in_doubt() and clock.now() < deadline:
+            time.sleep(min(0.1, reconciler.step(clock.now())))
+    with sqlite3.connect(station.state / LEDGER) as sql:
+        assert sql.execute("SELECT state FROM uploads WHERE id = 99").fetchone() == ("void",)
+    sql.close()
