@@ -48,6 +48,24 @@ def passed_over(drops: Sequence[Drop], path: str) -> FileReport | None:
     return None
 
 
+def why_unknown(drops: Sequence[str], ledger: Ledger | None, path: str) -> str:
+    """What to say of a path that the ledger knows nothing of.
+
+    Args:
+        drops: the drop folders' paths.
+    """
+    if ledger is not None and (models := ledger.report.lacking(path)):
+        names = ", ".join(map(os.path.basename, models))
+        return f"not there, and missing from {names}: put it there, and it goes along"
+    if not any(path == drop or path.startswith(drop.rstrip("/") + "/") for drop in drops):
+        return "in none of the drop folders" + (f" ({', '.join(sorted(drops))})" if drops else "")
+    if os.path.isdir(path):
+        return "no file in this folder was taken so far"
+    if os.path.lexists(path):
+        return "not seen so far: the daemon takes it when it runs, or the next scan"
+    return "there is no such file, and none was seen here"
+
+
 def document(state_dir: Path, ledger: Ledger | None, counts: Counts, files: Iterable[FileReport]) -> dict[str, Any]:
     """The whole answer; see the README for its keys."""
     return {

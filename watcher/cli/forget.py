@@ -1,8 +1,11 @@
 """``forget``: lose all memory of files."""
 
+import sys
+
 import click
 
 from watcher.cli import Options
+from watcher.cli.outcome import Refused, Unclear
 from watcher.cli.places import ledger_for_writing, resolve
 from watcher.cli.settings import load
 
@@ -25,6 +28,18 @@ def command(options: Options, paths: tuple[str, ...], yes: bool) -> None:
         if not yes:
             shown = "\n".join(f"  {click.format_filename(report.path)}" for report in reports[:20])
             more = f"\n  and {len(reports) - 20} more" if len(reports) > 20 else ""
-            click.confirm(f"Forget these files?\n{shown}{more}\n", abort=True)
+            _ask(f"Forget these files?\n{shown}{more}\n")
         forgotten = ledger.upkeep.forget([report.path for report in reports])
     click.echo(f"{forgotten} file{'s' if forgotten != 1 else ''} forgotten")
+
+
+def _ask(question: str) -> None:
+    """Raises Unclear when nobody answers, Refused when the answer is no."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise Unclear("nobody answers: give --yes to go ahead") from None
+    if not agreed:
+        raise Refused("nothing was done")

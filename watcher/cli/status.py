@@ -14,12 +14,12 @@ from watcher.cli.outcome import ExitCode
 from watcher.cli.owed import Remainder
 from watcher.cli.places import resolve
 from watcher.cli.settings import load
-from watcher.cli.table import in_order, output, print_counts, print_files
+from watcher.cli.table import in_order, output, print_counts, print_files, shown
 from watcher.config import Settings
 from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
 from watcher.model import FileState
 from watcher.state import LEDGER
-from watcher.status import daemon_facts, document, passed_over
+from watcher.status import daemon_facts, document, passed_over, why_unknown
 
 NOT_AT_REST = [
     FileState.PENDING,
@@ -29,6 +29,13 @@ NOT_AT_REST = [
     FileState.FAILED,
 ]
 WATCH_INTERVAL = 1.0
+_URGENCY = {
+    state: rank
+    for rank, state in enumerate(
+        (FileState.UPLOADING, FileState.CONVERTING, FileState.PENDING, FileState.WAITING, FileState.FAILED)
+    )
+}
+"""In which order a screen shows what it has room for."""
 
 
 @click.command("status")
@@ -40,7 +47,8 @@ WATCH_INTERVAL = 1.0
 @click.option(
     "--check",
     is_flag=True,
-    help="For monitors: exit 0 well, 1 a file failed, 2 the daemon does not run or the ledger cannot be read.",
+    help="For monitors: exit 0 well, 1 a file failed or work is held up, 2 the daemon does not run or the ledger cannot"
+    " be read.",
 )
 @click.pass_obj
 def command(
@@ -83,7 +91,11 @@ class _Answer:
         self._state_dir = state_dir = settings.state_dir
         self.counts = Counts(states=dict.fromkeys(FileState, 0))
         self.files: Sequence[FileReport] = []
-        self.unknown: list[str] = list(paths)
+        self._paths = paths
+        configured = [drop.path for drop in settings.drops]
+        self.unknown = {path: why_unknown(configured, None, path) for path in paths}
+        """The paths of which nothing is known, and why."""
+        self._document: dict[str, object] | None = None
         self.remainder = Remainder()
         try:
             ledger = Ledger(state_dir / LEDGER, read_only=True)
@@ -97,22 +109,35 @@ class _Answer:
             unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in files)]
             skipped = list(filter(None, (passed_over(settings.drops, path) for path in unknown)))
             self.files = in_order(files + skipped)
-            self.unknown = [path for path in unknown if path not in {file.path for file in skipped}]
+            drops = sorted(ledger.intake.drops() | {drop.path for drop in settings.drops})
+            taken = {file.path for file in skipped}
+            self.unknown = {path: why_unknown(drops, ledger, path) for path in unknown if path not in taken}
             self.daemon = daemon_facts(ledger, state_dir)
             self._document = document(state_dir, ledger, self.counts, self.files)
 
     def document(self) -> dict[str, object]:
-        if hasattr(self, "_document"):
-            return self._document
-        return document(self._state_dir, None, self.counts, [])
+        known = self._document or document(self._state_dir, None, self.counts, [])
+        return {**known, "unknown": [{"path": path, "reason": reason} for path, reason in self.unknown.items()]}
 
     def show(self, console: Console) -> None:
-        print_files(console, self.files)
-        for path in self.unknown:
-            console.print(Text(f"{path}: the ledger knows no such file (is it below a drop folder?)", "yellow"))
-        if self.files:
+        self._show_files(console, self.files)
+        if self.files or self.unknown:
             console.print()
-        print_counts(console, self.counts)
+        self._show_summary(console)
+
+    def show_at_a_glance(self, console: Console) -> None:
+        """With what a screen must not cut off at the top."""
+        self._show_summary(console)
+        console.print()
+        self._show_files(console, sorted(self.files, key=lambda file: _URGENCY.get(file.state, len(_URGENCY))))
+
+    def _show_files(self, console: Console, files: Sequence[FileReport]) -> None:
+        print_files(console, files)
+        for path, reason in self.unknown.items():
+            console.print(Text(f"{shown(path)}: {shown(reason)}", "yellow"), soft_wrap=True)
+
+    def _show_summary(self, console: Console) -> None:
+        print_counts(console, self.counts, "all files: " if self._paths else "")
         self.remainder.show(console)
         console.print(self.daemon_line(), soft_wrap=True)
 
@@ -131,9 +156,11 @@ def _live(settings: Settings, paths: Sequence[str], states: Sequence[FileState] 
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             with console.capture() as captured:
-                _Answer(settings, paths, states, with_lacking=True).show(console)
-            lines = Text.from_ansi(captured.get()).split("\n")
-            live.update(Group(*lines[: max(1, console.height - 1)]), refresh=True)
+                _Answer(settings, paths, states, with_lacking=True).show_at_a_glance(console)
+            lines = list(Text.from_ansi(captured.get()).split("\n"))
+            if len(lines) > (room := max(2, console.height - 1)):
+                lines = [*lines[: room - 1], Text("... and more than fits here: see `3dverse-watcher status`", "dim")]
+            live.update(Group(*lines), refresh=True)
             time.sleep(WATCH_INTERVAL)
 
 
@@ -153,5 +180,8 @@ def _check(settings: Settings) -> int:
     if waiting := answer.remainder.needs_a_person():
         click.echo(f"WARNING: {waiting}")
         return ExitCode.FAILED
-    click.echo("OK: " + (answer.daemon["trouble"] or "all is well"))
+    if trouble := answer.daemon["trouble"]:
+        click.echo(f"WARNING: {trouble}")
+        return ExitCode.FAILED
+    click.echo("OK: all is well")
     return ExitCode.GOOD

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from watcher import clock
 from watcher.ledger import Counts, FileReport
 from watcher.mending import ways_to_mend
 from watcher.model import FileState, Role
-from watcher.status import iso
 
 SHOWN_LACKING = 20
 """Missing companions of one model that are listed."""
@@ -49,13 +49,21 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
         lines.append((f"{first.asset_id} {first.type}" + (f" +{len(others)}" if others else ""), ""))
     if file.mains:
         names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:SHOWN_MAINS])
-        lines.append((f"travels with {names}" + (", ..." if len(file.mains) > SHOWN_MAINS else ""), "dim"))
+        names += ", ..." if len(file.mains) > SHOWN_MAINS else ""
+        lines.append(
+            (f"missing from {names}", "yellow") if file.state is FileState.GONE else (f"travels with {names}", "dim")
+        )
     if file.error and not (file.role is Role.COMPANION and file.mains):  # it is the error of one of them
         lines.append((shown(file.error), "red" if file.state is FileState.FAILED else "yellow"))
     elif file.state is FileState.CONVERTING and file.progress:
         lines.append((f"{file.progress:.0%}", "yellow"))
-    if file.state is FileState.PENDING and file.attempts:
-        lines.append((f"next try {iso(file.uploads_again_at) or 'soon'} (after {file.attempts})", "dim"))
+    if file.state is FileState.PENDING and not file.settled:
+        lines.append(("settling: it may not be complete yet", "dim"))
+    elif file.state is FileState.PENDING and file.attempts:
+        tries = f"{file.attempts} tr{'ies' if file.attempts > 1 else 'y'}"
+        lines.append((f"next try {_within(file.uploads_again_at)}, after {tries}", "dim"))
+    elif file.state is FileState.WAITING and file.waits_until is not None:
+        lines.append((f"{_awaited(file)}; looked at again {_within(file.waits_until)}", "dim"))
     for one in file.lacking[:SHOWN_LACKING]:
         by = os.path.basename(one.named_by or file.path)
         ways = ", or ".join(ways_to_mend(one, file.path))
@@ -63,6 +71,22 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
     if (more := len(file.lacking) - SHOWN_LACKING) > 0:
         lines.append((f"and {more} more are missing", "yellow"))
     return lines
+
+
+def _awaited(file: FileReport) -> str:
+    if file.lacking:
+        return "waits for what is missing, and goes without it in the end"
+    return "waits until its companions are complete" if file.companions else "waits for a model that may name it"
+
+
+def _within(at: float | None) -> str:
+    """A moment to come, Unix seconds, by how far it is away."""
+    seconds = max(0.0, (at or 0.0) - clock.now())
+    if seconds < 1:
+        return "soon"
+    if seconds < 120:
+        return f"in {seconds:.0f} s"
+    return f"in {seconds / 60:.0f} min" if seconds < 7200 else f"in {seconds / 3600:.0f} h"
 
 
 def print_files(console: Console, files: Iterable[FileReport]) -> None:
@@ -85,10 +109,11 @@ def print_files(console: Console, files: Iterable[FileReport]) -> None:
         console.print(table)
 
 
-def print_counts(console: Console, counts: Counts) -> None:
+def print_counts(console: Console, counts: Counts, intro: str = "") -> None:
     """One line of totals, and what went incomplete, was passed over or cannot be read."""
     parts = [Text(f"{counts.states[state]} {state}", STYLES[state]) for state in counts.states if counts.states[state]]
-    console.print(Text(", ").join(parts) if parts else Text("nothing was dropped yet"), soft_wrap=True)
+    totals = Text(", ").join(parts) if parts else Text("nothing was dropped yet")
+    console.print(Text(intro) + totals, soft_wrap=True)
     if counts.go_without:
         models = "1 model" if counts.go_without == 1 else f"{counts.go_without} models"
         console.print(Text(f"warning: {models} went without files that they name", "yellow"), soft_wrap=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from watcher.formats import IMAGES, kind_of
 from watcher.ledger.connection import Connection, blob_text
+from watcher.ledger.intake import missing_key
 from watcher.ledger.owed import KeptAsset, OwedWork
 from watcher.ledger.plan import LackingFile
 from watcher.model import Asset, FileState, Role
@@ -55,6 +56,10 @@ class FileReport:
     """Unix seconds."""
     uploads_again_at: float | None = None
     """When the next try is due, Unix seconds."""
+    waits_until: float | None = None
+    """Of a waiting file: until when it waits for a companion, or for a model that may name it, Unix seconds."""
+    settled: bool = True
+    """Whether it stayed unchanged for long enough to be taken for complete."""
 
     @property
     def mains(self) -> tuple[str, ...]:
@@ -201,6 +206,17 @@ class ReportLedger:
         for row in self._connection.rows(sql, parameters):
             yield self._report(row)
 
+    def lacking(self, path: str) -> list[str]:
+        """Paths of the models that go without, or wait for, a file that they expect at ``path``."""
+        rows = self._connection.rows(
+            "SELECT DISTINCT d.path AS dir, f.name FROM links l INDEXED BY links_by_missing"
+            " JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
+            " WHERE l.missing_key = ? AND l.expected = ? AND l.companion_id IS NULL AND f.state != 'gone'"
+            " ORDER BY d.path, f.name",
+            (missing_key(path), os.fsencode(path)),
+        )
+        return [os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])) for row in rows]
+
     def at_work(self, drops: Sequence[str]) -> bool:
         """Whether any file of these drops is still on its way."""
         sql = (
@@ -321,6 +337,8 @@ class ReportLedger:
             attempts=row["attempts"],
             updated_at=row["updated_at"],
             uploads_again_at=row["due_at"] if state is FileState.PENDING else None,
+            waits_until=row["wake_at"] if state is FileState.WAITING else None,
+            settled=row["settled_at"] is not None,
         )
 
 
