@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -94,7 +95,8 @@ def print_files(console: Console, files: Iterable[FileReport]) -> None:
     if not console.is_terminal:
         for file in files:
             remarks = "; ".join(text for text, _ in remark(file))
-            console.out("\t".join([str(file.state), shown(file.path), remarks]), highlight=False)
+            # Not by the console: it would make blanks of the tabs.
+            click.echo("\t".join([str(file.state), shown(file.path), remarks]), file=console.file)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("File", overflow="fold", ratio=2)
