@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from watcher import clock
 from watcher.api import (
@@ -15,6 +16,7 @@ from watcher.api import (
     RateLimited,
     Rejected,
     ServerFault,
+    Unauthorized,
     UnexpectedAnswer,
     Unreachable,
 )
@@ -72,6 +74,17 @@ def test_the_first_who_gets_through_opens_the_gate() -> None:
     assert "refused" in (gate.reason or "")
     assert gate.knock()
     assert (gate.reason, gate.wait(0.1), gate.open()) == (None, 0.0, False)
+
+
+def test_that_it_is_the_key_now_and_not_the_network_any_more_is_logged_once() -> None:
+    gate, _ = gate_that_hears(AWAY, Unauthorized("x", "wrong key"), Unauthorized("x", "wrong key"), None)
+    with capture_logs() as logged:
+        gate.failed(AWAY, 0.0)
+        while not gate.knock():
+            pass
+    words = ["the server is away", "for another reason now", "there again"]
+    assert all(word in line["event"] for word, line in zip(words, logged, strict=True))
+    assert "wrong key" in logged[1]["reason"]
 
 
 def test_the_gate_stays_closed_as_long_as_the_server_asks() -> None:

@@ -111,7 +111,9 @@ class Gate:
             return True
         with self._lock:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
-            self._keep_closed(str(asked), now(), isinstance(asked, Unauthorized), asked.retry_after or 0.0)
+            if (refused := isinstance(asked, Unauthorized)) != self.refused:  # somebody else is to act on it
+                _log.warning("all work with the server waits, for another reason now", reason=str(asked))
+            self._keep_closed(str(asked), now(), refused, asked.retry_after or 0.0)
         return False
 
     def _keep_closed(self, reason: str, now: float, refused: bool, at_least: float) -> None:
@@ -161,15 +163,20 @@ def why_away(api: AssetApi) -> ApiError | None:
             ask(limit=1)
         except (ServerFault, UnexpectedAnswer) as error:
             failure = failure or error
-        except NotFound as error:  # every Asset API has these lists
-            message = f"there is no Asset API at this address ({error.message}); is base_url right?"
-            failure = failure or UnexpectedAnswer(error.operation, message, status=error.status)
+        except NotFound as error:
+            failure = failure or no_api_here(error)
         except ApiError as error:
             # What is refused is answered.
             return error if _tells_of_all(error) or isinstance(error, Unreachable) else None
         else:
             return None
     return failure
+
+
+def no_api_here(error: NotFound) -> UnexpectedAnswer:
+    """What it means that the list of folders or of tasks, which every Asset API has, is not found."""
+    message = f"there is no Asset API at this address ({error.message}); is base_url right?"
+    return UnexpectedAnswer(error.operation, message, status=error.status)
 
 
 def _tells_of_all(error: ApiError) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watcher import clock
-from watcher.api import AssetApi, RetryPolicy
+from watcher.api import AssetApi, NotFound, RetryPolicy
 from watcher.config import Auth, Settings
 from watcher.credential import ConfiguredCredential
+from watcher.gate import no_api_here
 from watcher.logs import add_secret
 from watcher.state import EMULATOR, EMULATOR_DATA, StateInUse
 
@@ -34,8 +35,11 @@ class Server:
         """Is anybody there, and are we welcome? Raises ApiError when not."""
         if auth is Auth.USER:
             self.api.users.list(limit=1)
-        else:
+            return
+        try:
             self.api.folders.list(limit=1)
+        except NotFound as error:
+            raise no_api_here(error) from error
 
 
 @contextlib.contextmanager

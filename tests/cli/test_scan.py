@@ -1,6 +1,7 @@
 """`scan` as a user runs it."""
 
 import csv
+import json
 import os
 import shutil
 import socket
@@ -132,6 +133,19 @@ def test_a_server_that_is_away_or_refuses_the_key_is_exit_3(person: Any, emulato
     assert done.code == 3
     assert ("refused" in done.err) and "Traceback" not in done.err
     assert "not-the-key-of-anybody" not in done.err + done.out
+
+
+def test_a_base_url_without_an_api_behind_it_is_named(person: Any, emulator: Any) -> None:
+    person.env |= {"WATCHER_API__BASE_URL": emulator.base_url + "/more", "WATCHER_API__API_KEY": emulator.api_key}
+    done = person.runs("scan", "drop")
+    assert (done.code, "is base_url right?" in done.err) == (3, True)
+
+
+def test_a_log_for_programs_is_nothing_but_json(person: Any, corpus: Path) -> None:
+    copy_corpus(corpus / "glb-box", person.drop)
+    done = person.runs("--log-format", "json", "scan", "--emulator", "drop")
+    events = [json.loads(line)["event"] for line in done.err.splitlines()]
+    assert (done.code, "converted" in events) == (0, True)
 
 
 def test_a_timeout_with_work_left_is_exit_4_and_the_next_scan_goes_on(person: Any, corpus: Path) -> None:

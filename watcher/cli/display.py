@@ -22,11 +22,13 @@ LOOK_INTERVAL = 0.2
 class Display:
     """Follows a daemon. Files that come to rest are printed as they do; above is what happens now."""
 
-    def __init__(self, drops: list[str] | None = None) -> None:
+    def __init__(self, drops: list[str] | None = None, *, quiet: bool = False) -> None:
         """
         Args:
             drops: the drops that are followed; all without.
+            quiet: show nothing: the log beside it is for programs, and tells the same.
         """
+        self._quiet = quiet
         self._console = errors()
         self._drops = drops
         self._told: dict[str, FileState] = {}
@@ -43,7 +45,7 @@ class Display:
         self._uploads: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             self._live = Live(console=self._console, transient=True, refresh_per_second=4)
             self._live.__enter__()
         return self
@@ -67,7 +69,7 @@ class Display:
             last: look once more, however short ago the look before was.
         """
         begun = clock.now()
-        if begun < self._next_look and not last:
+        if self._quiet or (begun < self._next_look and not last):
             return
         for file in daemon.ledger.report.files(drops=self._drops, states=list(AT_REST), updated_since=self._since):
             if self._told.get(file.path) is not file.state:

@@ -21,6 +21,7 @@ from watcher.config import Settings
 from watcher.daemon import AT_WORK, Daemon
 from watcher.dry_run import dry_run
 from watcher.ledger import FileReport
+from watcher.logs import LogFormat
 from watcher.model import FileState
 from watcher.server import connect
 from watcher.state import LEDGER, StateLock
@@ -66,7 +67,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
     with StateLock(settings.state_dir), connect(settings, stop) as server:
         server.greet(settings.api.auth)
         with Daemon(settings, server, stop, watch=False) as daemon:
-            with Display(drops) as display:
+            with Display(drops, quiet=settings.log.format is LogFormat.JSON) as display:
 
                 def tick(daemon: Daemon) -> bool:
                     nonlocal outcome
