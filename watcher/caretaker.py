@@ -101,7 +101,7 @@ class Caretaker:
         """Whether it is not to be done, or not yet; the ledger knows by then."""
         if owed.begun:
             return False
-        judgement = self._ledger.owed.judge(owed.upload_id, self._drops)
+        judgement = self._ledger.owed.judge(owed.upload_id, owed.work, self._drops)
         if judgement is Judgement.OFF or (owed.work is OwedWork.DELETED and os.path.lexists(owed.path)):
             self._ledger.owed.call_off(owed.upload_id)
         elif judgement is Judgement.LATER:
@@ -116,7 +116,7 @@ class Caretaker:
     def _remove(self, owed: Owed) -> None:
         ledger = self._ledger.owed
         removal = look(self._api, self._source_files(owed))
-        if not owed.begun and not ledger.begin(owed.upload_id, self._drops):
+        if not owed.begun and not ledger.begin(owed.upload_id, owed.work, self._drops):
             return
         for number, step in enumerate(removal.steps(self._api)):
             try:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from watcher.api.folders import Folders
 from watcher.api.source_files import SourceFiles
 from watcher.caretaker import Caretaker
-from watcher.ledger import IntakeLedger, Ledger, OwedLedger, moves
+from watcher.ledger import IntakeLedger, Judgement, Ledger, OwedLedger, OwedWork, moves
 from watcher.model import FileState
 from watcher.state import LEDGER
 
@@ -279,3 +280,23 @@ def test_a_kill_at_any_point_of_a_relocation_is_made_up_for(
     assert set(yard.assets("b")) == {asset.asset_id for asset in before.assets}
     assert uploads == sent
     yard.check()
+
+
+def test_what_was_to_be_removed_is_not_when_its_file_was_moved_in_the_same_moment(
+    yard: Any, picture: Callable[[int], bytes]
+) -> None:
+    """The caretaker has the deletion in its hands when the upload stage finds out that the file was renamed."""
+    yard.policy = 'on_move = "follow"\non_delete = "delete"'
+    path = yard.write("a.png", picture(1))
+    yard.scan()
+    drops = [str(yard.drop)]
+    with Ledger(yard.state / LEDGER) as ledger:
+        ledger.intake.vanished(drops[0], [str(path)], time.time())
+        (deletion,) = ledger.owed.due(drops, time.time() + 60, 10)
+        assert deletion.work is OwedWork.DELETED
+        with sqlite3.connect(yard.state / LEDGER) as sql:
+            sql.execute("UPDATE owed SET work = 'relocate'")
+            sql.execute("UPDATE files SET state = 'done'")
+        sql.close()
+        assert ledger.owed.judge(deletion.upload_id, deletion.work, drops) is Judgement.LATER
+        assert not ledger.owed.begin(deletion.upload_id, deletion.work, drops)

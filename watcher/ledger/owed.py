@@ -216,16 +216,16 @@ class OwedLedger:
                 "UPDATE owed SET source_file_ids = ? WHERE upload_id = ?", (json.dumps(source_file_ids), upload_id)
             )
 
-    def judge(self, upload_id: int, drops: Collection[str]) -> Judgement:
-        """Whether what is owed for an upload is to be done now."""
+    def judge(self, upload_id: int, work: OwedWork, drops: Collection[str]) -> Judgement:
+        """Whether this work for an upload is to be done now."""
         with self._connection.snapshot() as sql:
-            return _judge(sql, upload_id, drops)
+            return _judge(sql, upload_id, work, drops)
 
-    def begin(self, upload_id: int, drops: Collection[str]) -> bool:
+    def begin(self, upload_id: int, work: OwedWork, drops: Collection[str]) -> bool:
         """The removal of an upload begins, unless something speaks against it now. From here on nothing calls it off:
         a file with this content waits for its end and is sent again."""
         with self._connection.transaction() as sql:
-            if _judge(sql, upload_id, drops) is not Judgement.GO:
+            if _judge(sql, upload_id, work, drops) is not Judgement.GO:
                 return False
             sql.execute(
                 "UPDATE owed SET state_before = (SELECT state FROM uploads WHERE id = ?1) WHERE upload_id = ?1",
@@ -326,7 +326,7 @@ def _owed(row: sqlite3.Row) -> Owed:
     )
 
 
-def _judge(sql: sqlite3.Connection, upload_id: int, drops: Collection[str]) -> Judgement:
+def _judge(sql: sqlite3.Connection, upload_id: int, work: OwedWork, drops: Collection[str]) -> Judgement:
     row = sql.execute(
         "SELECT o.work, u.state, b.size, b.digest, f.state AS file_state, f.role, p.on_change, p.on_delete"
         " FROM owed o JOIN uploads u ON u.id = o.upload_id JOIN members b ON b.upload_id = u.id AND b.position = 0"
@@ -336,6 +336,8 @@ def _judge(sql: sqlite3.Connection, upload_id: int, drops: Collection[str]) -> J
     ).fetchone()
     if row is None or row["state"] == "void":
         return Judgement.OFF
+    if row["work"] != work:  # other work since: a file that seemed deleted was moved
+        return Judgement.LATER
     ended = row["state"] in ("success", "error", "replace")
     if row["work"] == OwedWork.RELOCATE:
         if row["file_state"] == "gone" or row["role"] != "main":
