@@ -93,7 +93,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "media.fbx": lambda: b'Objects: {\nTexture: 1 {\nFileName: "a"\n}\n' * MIB,
     "quotes.fbx": lambda: b'a: "" {' * 4 * MIB,
     "elements.dae": lambda: b"<a>" * 8 * MIB,
-    "siblings.dae": lambda: b"<a>" + b"<b/>" * 2 * MIB,
+    "siblings.dae": lambda: b"<a>" + b"<b/>" * (MIB // 2),
     "attribute.dae": lambda: b'<a b="' + b"x" * 32 * MIB,
     "text.dae": lambda: b"<image><init_from>" + b"x\n" * 4 * MIB,
     "attributes.x3d": lambda: b"<a " + b"".join(b'a%durl="x" ' % number for number in range(200_000)) + b"/>",
