@@ -335,12 +335,12 @@ def test_a_server_that_is_away_for_a_while_costs_no_attempt(house: House, emulat
     with AssetApi(f"http://127.0.0.1:{away}/app/v1", api_key=emulator.api_key, retry=RetryPolicy.none()) as api:
         house.api = api
         with house.daemon(watch=True) as daemon:
-            house._until(lambda: daemon.trouble() is not None, 10, "noticing")
-            time.sleep(1.5)
+            house._until(lambda: daemon.trouble() is not None, 30, "noticing")
+            house._until(lambda: house.reports()["a.png"].error is not None, 30, "its reason")
+            time.sleep(1.0)
             report = house.reports()["a.png"]
             assert report.state is FileState.PENDING
             assert report.attempts == 0
-            assert report.error is not None
             # It comes back, on the same port.
             wire = Wire((host, int(port)))
             wire._listener.close()

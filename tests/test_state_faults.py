@@ -126,7 +126,7 @@ def test_with_a_full_disk_the_daemon_waits_says_so_and_goes_on_when_there_is_roo
         assert states(daemon) != {FileState.DONE}, "the ledger can be read meanwhile"
         small_disk.empty()
         until(lambda: states(daemon) == {FileState.DONE} and daemon.at_rest(), 60, "the end")
-        until(lambda: daemon.trouble() is None, 10, "the end of the trouble")
+        until(lambda: daemon.trouble() is None, 30, "the end of the trouble")
         assert [file.attempts for file in daemon.ledger.report.files()] == [1, 1, 1]
         assert daemon.ledger.check() is None
     assert uploads(api, settings) == 3
@@ -165,7 +165,7 @@ def test_a_ledger_that_a_backup_tool_holds_costs_nothing_but_time(
                 assert len(uploaded(daemon)) == 1
             tool.execute("ROLLBACK")
         until(lambda: states(daemon) == {FileState.DONE} and len(uploaded(daemon)) == 21, 60, "the end")
-        until(lambda: daemon.trouble() is None, 10, "the end of the trouble")
+        until(lambda: daemon.trouble() is None, 30, "the end of the trouble")
         assert {file.attempts for file in daemon.ledger.report.files()} == {1}
     assert uploads(api, settings) == 21
 

@@ -87,7 +87,7 @@ def test_of_many_quick_changes_exactly_the_last_is_left(replacing: Any, picture:
             replacing.write("a.png", picture(number))
             time.sleep(0.15)
         replacing.until(lambda: replacing.report("a.png").state is FileState.DONE and daemon.at_rest(), 30, "rest")
-        replacing.until(lambda: replacing.contents() == [picture(5)], 10, "one version")
+        replacing.until(lambda: replacing.contents() == [picture(5)], 30, "one version")
     replacing.check()
 
 

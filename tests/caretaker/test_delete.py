@@ -49,21 +49,21 @@ def test_a_deleted_file_takes_its_source_file_and_its_assets_along(
 def test_a_file_that_comes_back_within_the_wait_was_not_deleted(
     deleting: Any, picture: Callable[[int], bytes], way: str
 ) -> None:
-    deleting.delete_wait = 2.5
+    deleting.delete_wait = 10.0
     path = deleting.write("a.png", picture(1))
     deleting.scan()
     first = deleting.report("a.png").source_file_id
     with deleting.daemon(watch=True) as daemon:
-        deleting.until(daemon.at_rest, 10, "rest")
+        deleting.until(daemon.at_rest, 30, "rest")
         if way == "deleted and written anew":
             path.unlink()
         else:
             path.rename(path.with_suffix(".bak"))
-        deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 10, "its absence")
+        deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 30, "its absence")
         time.sleep(1.2)  # longer than the caretaker takes to look
         deleting.write("a.png", picture(1))
-        deleting.until(lambda: deleting.report("a.png").state is FileState.DONE, 10, "its return")
-        deleting.until(daemon.at_rest, 10, "rest")
+        deleting.until(lambda: deleting.report("a.png").state is FileState.DONE, 30, "its return")
+        deleting.until(daemon.at_rest, 30, "rest")
     assert deleting.report("a.png").source_file_id == first
     assert deleting.contents() == [picture(1)]
     deleting.check()
@@ -74,7 +74,7 @@ def test_a_drop_that_is_not_there_deletes_nothing(deleting: Any, picture: Callab
         deleting.write(f"{number}.png", picture(number))
     deleting.scan()
     with deleting.daemon(watch=True) as daemon:
-        deleting.until(daemon.at_rest, 10, "rest")
+        deleting.until(daemon.at_rest, 30, "rest")
         away = deleting.drop.with_name("away")
         deleting.drop.rename(away)
         time.sleep(1.0)
@@ -173,9 +173,9 @@ def test_a_file_deleted_during_its_conversion_goes_when_that_ends(
 ) -> None:
     path = deleting.write("a.png", picture(1))
     with deleting.daemon(watch=True) as daemon:
-        deleting.until(lambda: deleting.states() and deleting.report("a.png").upload_task_id, 10, "the upload")
+        deleting.until(lambda: deleting.states() and deleting.report("a.png").upload_task_id, 30, "the upload")
         path.unlink()
-        deleting.until(lambda: deleting.report("a.png").state is FileState.GONE and daemon.at_rest(), 10, "rest")
+        deleting.until(lambda: deleting.report("a.png").state is FileState.GONE and daemon.at_rest(), 30, "rest")
     assert deleting.contents() == []
     assert deleting.assets() == {}
 
@@ -219,7 +219,7 @@ def test_a_policy_that_was_taken_back_deletes_nothing(
     with monkeypatch.context() as context:
         context.setattr(Caretaker, "step", lambda *_: 1.0)
         with deleting.daemon():
-            deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 10, "its absence")
+            deleting.until(lambda: deleting.report("a.png").state is FileState.GONE, 30, "its absence")
     deleting.policy = ""
     deleting.scan()
     assert deleting.contents() == [picture(1)]

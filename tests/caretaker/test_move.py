@@ -43,7 +43,7 @@ def after(request: pytest.FixtureRequest, yard: Any) -> Callable[[Callable[[], A
             yard.scan()
             return
         with yard.daemon(watch=True) as daemon:
-            yard.until(daemon.at_rest, 10, "rest")
+            yard.until(daemon.at_rest, 30, "rest")
             what()
             yard.until(lambda: yard.report(gone).state is FileState.GONE and daemon.at_rest(), 20, "rest")
 
@@ -101,10 +101,10 @@ def test_a_file_that_was_renamed_is_known_before_its_old_place_was_looked_at(
 
     monkeypatch.setattr(IntakeLedger, "vanished", late)
     with yard.daemon(watch=True) as daemon:
-        yard.until(daemon.at_rest, 10, "rest")
+        yard.until(daemon.at_rest, 30, "rest")
         (yard.drop / "b").mkdir()
         path.rename(yard.drop / "b/second.png")
-        yard.until(lambda: yard.states().get("b/second.png") is FileState.DONE, 10, "the move")
+        yard.until(lambda: yard.states().get("b/second.png") is FileState.DONE, 30, "the move")
     assert uploads == ["first.png"]
 
 
@@ -237,8 +237,8 @@ def test_a_copy_in_the_new_place_of_a_file_that_is_on_its_way_there_is_a_duplica
     with monkeypatch.context() as context:
         context.setattr(Caretaker, "step", lambda *_: 1.0)
         with yard.daemon():
-            yard.until(lambda: "b/first.png" in yard.states(), 10, "the move")
-            yard.until(lambda: yard.report("b/first.png").state is FileState.DONE, 10, "the move")
+            yard.until(lambda: "b/first.png" in yard.states(), 30, "the move")
+            yard.until(lambda: yard.report("b/first.png").state is FileState.DONE, 30, "the move")
     yard.write("b/copy.png", picture(1))
     yard.scan()
     assert yard.report("b/copy.png").state is FileState.DUPLICATE

@@ -57,13 +57,13 @@ def test_files_from_before_the_start_are_caught_up_with(hand_driven: Make, drop_
 def test_a_slowly_written_file_settles_only_after_its_last_byte(
     hand_driven: Make, drop_folder: Path, until: Until
 ) -> None:
-    driven = hand_driven(settle_seconds=0.3)
+    driven = hand_driven(settle_seconds=1.0)
     driven.step()
     ended = threading.Event()
 
     def write() -> None:
-        # Opened and closed for each piece, with pauses shorter than the settle time.
-        for _ in range(12):
+        # Opened and closed for each piece; the pauses are much shorter than the settle time, all of it is longer.
+        for _ in range(15):
             with (drop_folder / "slow.obj").open("ab") as file:
                 file.write(b"v 0 0 0\n")
             time.sleep(0.1)

@@ -118,7 +118,7 @@ def test_a_server_that_serves_nobody_costs_no_file_an_attempt_and_is_asked_by_on
     with station.daemon(watch=True) as daemon:
         station.until(converting.is_set)
         station.drops("doubtful.png", picture(1) + b"doubtful")
-        station.until(lambda: daemon.trouble() is not None, 10, "noticing")
+        station.until(lambda: daemon.trouble() is not None, 30, "noticing")
         for number in range(2, 12):
             station.drops(f"{number}.png", picture(number))
         station.until(lambda: len(station.states()) == 12)
@@ -132,7 +132,7 @@ def test_a_server_that_serves_nobody_costs_no_file_an_attempt_and_is_asked_by_on
         assert {path for _, path in knocks} <= {"/app/v1/folders", "/app/v1/upload-tasks"}
         assert FileState.FAILED not in station.states().values()
         line.spoil = None
-        station.until(lambda: set(station.states().values()) == {FileState.DONE}, 10, "the end of all work")
+        station.until(lambda: set(station.states().values()) == {FileState.DONE}, 30, "the end of all work")
         assert daemon.trouble() is None
     assert set(station.on_server().values()) == {1}
     assert {report.attempts for name, report in station.reports().items() if name != "doubtful.png"} == {1}
@@ -153,13 +153,13 @@ def test_nobody_listens_for_a_while_and_the_connections_can_be_counted(
     with station.daemon(watch=True) as daemon:
         for number in range(1, 30):
             station.drops(f"{number}.png", picture(number))
-        station.until(lambda: daemon.trouble() is not None, 10, "noticing")
+        station.until(lambda: daemon.trouble() is not None, 30, "noticing")
         assert "refused the connection; is it running?" in (daemon.trouble() or "")
         counted = line.connections
         time.sleep(1.0)
         assert {report.attempts for name, report in station.reports().items() if name != "0.png"} == {0}
         line.connect()
-        station.until(lambda: set(station.states().values()) == {FileState.DONE}, 15, "the end of all work")
+        station.until(lambda: set(station.states().values()) == {FileState.DONE}, 30, "the end of all work")
         assert counted < line.connections
     assert set(station.on_server().values()) == {1}
 
@@ -184,14 +184,14 @@ def test_a_listener_that_takes_no_notice_sees_one_connection_at_a_time(
     with station.daemon(watch=True) as daemon:
         for number in range(1, 40):
             station.drops(f"{number}.png", picture(number))
-        station.until(lambda: daemon.gate.reason is not None, 10, "noticing")
+        station.until(lambda: daemon.gate.reason is not None, 30, "noticing")
         time.sleep(0.7)  # whoever was under way has found out
         at_once.clear()
         time.sleep(1.5)
         assert at_once
         assert max(at_once) == 1
         line.spoil = None
-        station.until(lambda: set(station.states().values()) == {FileState.DONE}, 15, "the end of all work")
+        station.until(lambda: set(station.states().values()) == {FileState.DONE}, 30, "the end of all work")
     assert set(station.on_server().values()) == {1}
 
 
@@ -211,7 +211,7 @@ def test_a_name_without_an_address_is_said_and_asked_for_rarely(
     for number in range(10):
         station.drops(f"{number}.png", picture(number))
     with station.daemon(watch=True, url="http://api.invalid/app/v1") as daemon:
-        station.until(lambda: daemon.trouble() is not None, 10, "noticing")
+        station.until(lambda: daemon.trouble() is not None, 30, "noticing")
         assert "the name api.invalid has no address" in (daemon.trouble() or "")
         time.sleep(0.2)
         asked.clear()
@@ -301,7 +301,7 @@ def test_a_certificate_that_is_not_accepted_is_explained_and_tried_rarely(
     for number in range(10):
         station.drops(f"{number}.png", picture(number))
     with station.daemon(watch=True, url=door.url) as daemon:
-        station.until(lambda: daemon.trouble() is not None, 10, "noticing")
+        station.until(lambda: daemon.trouble() is not None, 30, "noticing")
         assert words in (daemon.trouble() or "")
         time.sleep(0.2)
         before = door.handshakes
@@ -318,7 +318,7 @@ def test_with_the_authority_that_the_message_asks_for_all_is_well(
     door = Encrypted(line.port, "good")
     station.drops("a.png", picture(1))
     with station.daemon(url=door.url) as daemon:
-        station.until(daemon.at_rest, 10, "rest")
+        station.until(daemon.at_rest, 30, "rest")
     assert station.states() == {"a.png": FileState.DONE}
     door.close()
 
@@ -338,9 +338,9 @@ def test_after_24_outages_there_are_no_more_threads_files_and_memory_than_before
         for _ in range(3):
             number += 1
             station.drops(f"{number}.png", picture(number))
-        station.until(lambda: daemon.gate.reason is not None, 10, "noticing")
+        station.until(lambda: daemon.gate.reason is not None, 30, "noticing")
         line.connect()
-        station.until(lambda: len(station.states()) == number and daemon.at_rest(), 10, "the end of all work")
+        station.until(lambda: len(station.states()) == number and daemon.at_rest(), 30, "the end of all work")
 
     def threads() -> int:
         # The line's own are as many as connections are open.

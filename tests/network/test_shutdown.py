@@ -189,7 +189,7 @@ def test_a_second_signal_stops_at_once(
     program.starts(command)
     assert slow.at_work.wait(20)
     program.signals(number)
-    time.sleep(0.5)
+    time.sleep(1.0)
     begun = time.monotonic()
     program.signals(number)
     assert program.ends() == 128 + number
@@ -207,7 +207,7 @@ def test_an_interrupted_scan_lets_its_upload_end(program: Program, picture: Pict
     program.starts("scan")
     assert slow.at_work.wait(20)
     program.signals(signal.SIGINT)
-    time.sleep(0.3)
+    time.sleep(1.0)
     slow.go_on.set()
     assert program.ends(10) == 130
     assert station.line.uploads == 1

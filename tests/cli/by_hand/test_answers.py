@@ -55,7 +55,7 @@ def test_names_are_no_markup(types, home, on_terminal):
 )
 def test_json_is_what_the_server_sent(types, home, emulator, cube, words, path):
     types("folders", "create", f"{home}/below")
-    types("sources", "upload", cube, "--to", home)
+    types("sources", "upload", cube, "--to", home, "--wait")  # a conversion that ends meanwhile changes the folder
     folder_id = types("folders", "show", home, "--json").json["folder_id"]
     sent = httpx.get(emulator.base_url + path.format(id=folder_id), headers={"api_key": emulator.api_key})
     assert types(*words, home, "--json").json == sent.json()
