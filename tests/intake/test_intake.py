@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from watcher import clock
+from watcher.intake import loop
 from watcher.model import FileState
 
 Make = Callable[..., Any]
@@ -46,6 +47,27 @@ def test_a_created_file_settles(hand_driven: Make, drop_folder: Path, until: Unt
     driven.step()
     (drop_folder / "a.obj").write_text("o a\n")
     drive(driven, until, lambda: driven.settled() == {"a.obj"}, "settling")
+
+
+def test_a_file_that_is_passed_over_is_counted_soon_and_asks_for_one_scan_only(
+    hand_driven: Make, drop_folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STRAY_SECONDS", 0.0)
+    driven = hand_driven()
+    driven.until_idle()
+
+    def counted() -> dict[str, int]:
+        passed_over: dict[str, int] = driven.ledger.report.counts().passed_over
+        return passed_over
+
+    (drop_folder / "cars.zip").write_bytes(b"PK")
+    drive(driven, until, lambda: counted() == {".zip": 1}, "the count")
+    scans = driven.ledger.report.meta("last_scan_at")
+    with (drop_folder / "cars.zip").open("ab") as archive:
+        archive.write(b"more")
+    (drop_folder / "a.obj").write_text("o a\n")
+    drive(driven, until, lambda: driven.settled() == {"a.obj"}, "what came after it")
+    assert driven.ledger.report.meta("last_scan_at") == scans
 
 
 def test_files_from_before_the_start_are_caught_up_with(hand_driven: Make, drop_folder: Path, until: Until) -> None:

@@ -27,6 +27,11 @@ SLICE = 0.2
 """Seconds of scanning in one step."""
 BATCH = 2000
 """Hints, or files, handled in one transaction."""
+STRAY_SECONDS = 10.0
+"""After which a file that came and is passed over is counted, by a full scan."""
+STRAY_SHARE = 20
+"""Such a scan is at least so many times its own duration away."""
+MOST_STRAYS = 10_000
 
 
 @dataclass
@@ -42,7 +47,11 @@ class _Place:
     """Folders that hints named."""
     orphans: set[str] = field(default_factory=set)
     """Files that only travel with a model, and that no model names so far."""
+    strays: set[str] = field(default_factory=set)
+    """Files of which events told, that a person may have meant to upload, and that are passed over."""
     totals: ScanTotals = field(default_factory=ScanTotals)
+    scan_began: float = 0.0
+    scan_took: float = 0.0
     next_scan: float = 0.0
     next_poll: float = 0.0
     scan: Iterator[FolderScan] | None = None
@@ -200,8 +209,21 @@ class Intake:
                 place.folders.add(path)
             if not is_folder:
                 files.add(path)
-        self._take(place, [place.scanner.look(path) for path in files], now)
+        looks = [place.scanner.look(path) for path in files]
+        self._take(place, looks, now)
+        self._count_strays(
+            place, {path for look in looks for path, verdict in look.passed_over if verdict.counted}, now
+        )
         return place.coverage.waiting
+
+    def _count_strays(self, place: _Place, passed_over: set[str], now: float) -> None:
+        """Scan soon, once for each file that is passed over: who dropped it is to hear of it in `status`."""
+        if passed_over <= place.strays:
+            return
+        if len(place.strays) > MOST_STRAYS:
+            place.strays.clear()
+        place.strays |= passed_over
+        place.next_scan = min(place.next_scan, now + max(STRAY_SECONDS, STRAY_SHARE * place.scan_took))
 
     def _companion(self, place: _Place, path: str, now: float) -> None:
         """A model names this file: follow it even if it could not go by itself."""
@@ -235,6 +257,7 @@ class Intake:
             if now < place.next_scan or (place.scanned_once and not self._watching):
                 return False
             place.scan = place.scanner.walk()
+            place.scan_began = now
             place.fresh_totals = ScanTotals()
             place.orphans.clear()
             if place.coverage is not None:
@@ -254,6 +277,7 @@ class Intake:
     def _finish_scan(self, place: _Place, now: float) -> None:
         place.scan = None
         place.scanned_once = True
+        place.scan_took = now - place.scan_began
         place.next_scan = now + self._rescan_interval
         if place.coverage is not None:
             place.coverage.finish()
