@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from watcher.ledger.connection import Connection, text_blob
 from watcher.ledger.intake import BACK_TO_PLAN, missing_key
 from watcher.ledger.schema import PLANNED_AT, STATE_OF_MODELS
-from watcher.model import FileState, Role, Signature
+from watcher.model import FileState, Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,56 +281,58 @@ class PlanLedger:
 def _link(
     sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[LackingFile], now: float
 ) -> None:
-    before = [
-        row["companion_id"]
-        for row in sql.execute(
-            "SELECT companion_id FROM links WHERE main_id = ? AND companion_id IS NOT NULL", (main_id,)
+    found = [(companion, _file_id(sql, companion.path)) for companion in linked]
+    links = [
+        (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
+        for companion, file_id in found
+        if file_id is not None
+    ] + [
+        (
+            main_id,
+            None,
+            text_blob(lacking.text),
+            None,
+            missing_key(lacking.expected or lacking.text.replace("\\", "/")),
+            os.fsencode(lacking.named_by),
+            os.fsencode(lacking.expected),
+            lacking.note,
         )
+        for lacking in missing
     ]
-    sql.execute("DELETE FROM links WHERE main_id = ?", (main_id,))
-    linked_ids = []
-    for companion in linked:
-        directory, name = os.path.split(companion.path)
-        row = sql.execute(
-            "SELECT f.id FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ?",
-            (os.fsencode(directory), os.fsencode(name)),
-        ).fetchone()
-        if row is None:
-            continue
-        linked_ids.append(row["id"])
-        sql.execute(
-            "INSERT INTO links (main_id, companion_id, text, upload_name) VALUES (?, ?, ?, ?)",
-            (main_id, row["id"], text_blob(companion.text), text_blob(companion.upload_name)),
-        )
+    before = [tuple(row) for row in sql.execute(f"SELECT {_LINK} FROM links WHERE main_id = ? ORDER BY id", (main_id,))]
+    if links != before:
+        sql.execute("DELETE FROM links WHERE main_id = ?", (main_id,))
+        sql.executemany(f"INSERT INTO links ({_LINK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", links)
+    companions = [(companion, file_id) for companion, file_id in found if file_id is not None]
+    for companion, file_id in companions:
         if companion.alone:
-            sql.execute(_STAND_ALONE + " WHERE id = ? AND role = 'companion'", (now, row["id"]))
+            sql.execute(_STAND_ALONE + " WHERE id = ? AND role = 'companion'", (now, file_id))
         else:
             sql.execute(
-                "UPDATE files SET role = ?, due_at = NULL, wake_at = NULL WHERE id = ?", (Role.COMPANION, row["id"])
+                "UPDATE files SET role = 'companion', due_at = NULL, wake_at = NULL WHERE id = ?"
+                " AND (role = 'main' OR due_at IS NOT NULL OR wake_at IS NOT NULL)",
+                (file_id,),
             )
-    sql.executemany(
-        "INSERT INTO links (main_id, text, missing_key, named_by, expected, note) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (
-                main_id,
-                text_blob(lacking.text),
-                missing_key(lacking.expected or lacking.text.replace("\\", "/")),
-                os.fsencode(lacking.named_by),
-                os.fsencode(lacking.expected),
-                lacking.note,
-            )
-            for lacking in missing
-        ],
-    )
-    for companion_id in linked_ids:
-        _follow(sql, companion_id)
-    for companion_id in set(before) - set(linked_ids):
+            _follow(sql, file_id)
+    for companion_id in {row[1] for row in before if row[1] is not None} - {file_id for _, file_id in companions}:
         sql.execute(
             f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state != 'gone'"
             " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
             (now, companion_id),
         )
         _follow(sql, companion_id)
+
+
+_LINK = "main_id, companion_id, text, upload_name, missing_key, named_by, expected, note"
+
+
+def _file_id(sql: sqlite3.Connection, path: str) -> int | None:
+    directory, name = os.path.split(path)
+    row = sql.execute(
+        "SELECT f.id FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ?",
+        (os.fsencode(directory), os.fsencode(name)),
+    ).fetchone()
+    return None if row is None else row["id"]
 
 
 _STAND_ALONE = (
@@ -343,6 +345,6 @@ def _follow(sql: sqlite3.Connection, companion_id: int) -> None:
     """A companion's state, worked out anew."""
     sql.execute(
         f"UPDATE files SET state = coalesce({STATE_OF_MODELS}, state)"
-        " WHERE id = ? AND role = 'companion' AND state != 'gone'",
+        f" WHERE id = ? AND role = 'companion' AND state != 'gone' AND state != coalesce({STATE_OF_MODELS}, state)",
         (companion_id,),
     )

@@ -79,7 +79,7 @@ CREATE TABLE links (
     note TEXT                            -- and why the text cannot be taken literally, if so
 ) STRICT;
 CREATE INDEX links_by_main ON links(main_id);
-CREATE INDEX links_by_companion ON links(companion_id);
+CREATE INDEX links_by_companion ON links(companion_id, main_id);
 CREATE INDEX links_by_missing ON links(missing_key) WHERE missing_key IS NOT NULL;
 
 -- One row an attempt to put a set of files into a remote folder.
@@ -184,20 +184,27 @@ CREATE TABLE problems (
 ) STRICT;
 """
 
-STATE_OF_MODELS = """(
+
+def _rank(state: str) -> str:
+    """Of the models that use a companion, the state of the one that comes first tells the companion's."""
+    return (
+        f"CASE {state} WHEN 'uploading' THEN 1 WHEN 'converting' THEN 2 WHEN 'waiting' THEN 3 WHEN 'pending' THEN 4"
+        " WHEN 'failed' THEN 5 WHEN 'done' THEN 6 ELSE 7 END"
+    )
+
+
+STATE_OF_MODELS = f"""(
     SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
-    WHERE l.companion_id = files.id AND m.state != 'gone'
-    ORDER BY CASE m.state WHEN 'uploading' THEN 1 WHEN 'converting' THEN 2 WHEN 'waiting' THEN 3
-        WHEN 'pending' THEN 4 WHEN 'failed' THEN 5 WHEN 'done' THEN 6 ELSE 7 END LIMIT 1)"""
+    WHERE l.companion_id = files.id AND m.state != 'gone' ORDER BY {_rank("m.state")} LIMIT 1)"""
 """A companion's state follows the models that use it: at work while any of them is, failed when one failed."""
 
+# All models that share a companion are looked at only where this one's state may have been the one that told.
 _COMPANIONS_FOLLOW = f"""
 CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 'main' BEGIN
-    UPDATE files SET updated_at = NEW.updated_at, state = {STATE_OF_MODELS}
-    WHERE role = 'companion' AND state != 'gone'
-        AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id)
-        AND EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id
-            WHERE l.companion_id = files.id AND m.state != 'gone');
+    UPDATE files SET updated_at = NEW.updated_at, state = CASE
+        WHEN {_rank("NEW.state")} < {_rank("state")} THEN NEW.state ELSE coalesce({STATE_OF_MODELS}, state) END
+    WHERE role = 'companion' AND state NOT IN ('gone', NEW.state)
+        AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id);
 END;
 """
 
