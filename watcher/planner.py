@@ -62,6 +62,7 @@ class Planner:
         self._rules = {drop.path: Rules(drop) for drop in drops}
         self._references = RememberedReferences()
         self._next_release = 0.0
+        self._released = 0
         ledger.plan.read_by(READERS)
         for drop in drops:
             if drop.textures is Textures.ALL:
@@ -70,8 +71,9 @@ class Planner:
     def step(self, now: float) -> float:
         """Plan a batch of files: first those that can name others, so that what they name does not go by itself."""
         if now >= self._next_release:
-            self._ledger.plan.release_unlinked(now - ORPHAN_SECONDS, now)
-            self._next_release = now + ORPHAN_SECONDS / 3
+            self._released = self._ledger.plan.release_unlinked(now - ORPHAN_SECONDS, now, self._released, BATCH)
+            if not self._released:
+                self._next_release = now + ORPHAN_SECONDS / 3
         models = self._ledger.plan.candidates(self._drops, now, BATCH, refer=True)
         ready = self._plan_models(models, now)
         unread = self._unread()
@@ -89,7 +91,7 @@ class Planner:
             self._on_ready()
         if BATCH in (len(models), len(singles)):
             return 0.0
-        wake = self._ledger.plan.next_wake(self._drops)
+        wake = self._ledger.plan.next_wake(self._drops, now)
         return 1.0 if wake is None else min(1.0, max(0.02, wake - now))
 
     # -- a file that can name others ---------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The upload queue: whose turn it is, among the drops that are at work."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,3 +57,39 @@ def test_whose_turn_it_is_does_not_take_longer_with_a_longer_queue(ledger: Ledge
     short = min(seconds() for _ in range(3))
     queue(ledger, "/drop", [f"{number}.png" for number in range(5000)], NOW + 1)
     assert min(seconds() for _ in range(3)) < 10 * short
+
+
+def test_no_question_of_a_loop_looks_at_every_file(ledger: Ledger) -> None:
+    """SQLite tells how many steps a question took: with a thousand times as many files it must not take many more."""
+
+    def steps() -> dict[str, int]:
+        questions: dict[str, Callable[[], object]] = {
+            "the oldest unread": lambda: ledger.plan.oldest_unread("/drop"),
+            "the next to be planned": lambda: ledger.plan.next_wake(["/drop"], NOW + 10),
+            "those without a model": lambda: ledger.plan.release_unlinked(NOW, NOW, 0, 500),
+            "the next upload": lambda: ledger.uploads.next_due(drops=["/drop"]),
+            "what is owed": lambda: ledger.owed.due(["/drop"], NOW + 10, 20),
+            "whether anything is owed": lambda: ledger.owed.at_work(["/drop"], NOW + 10),
+            "whether all is planned": lambda: ledger.report.unplanned(["/drop"]),
+        }
+        taken = {}
+        for name, ask in questions.items():
+            count = 0
+
+            def step() -> int:
+                nonlocal count
+                count += 1
+                return 0
+
+            sqlite = ledger._connection._sqlite  # noqa: SLF001
+            sqlite.set_progress_handler(step, 10)
+            ask()
+            sqlite.set_progress_handler(None, 0)
+            taken[name] = count
+        return taken
+
+    queue(ledger, "/drop", ["first.png"], NOW)
+    few = steps()
+    queue(ledger, "/drop", [f"{number}.png" for number in range(1000)], NOW + 1)
+    many = steps()
+    assert {name: many[name] for name in many if many[name] > few[name] + 50} == {}

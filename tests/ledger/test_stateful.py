@@ -133,7 +133,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(patient=st.booleans())
     def plans(self, patient: bool) -> None:
-        self.ledger.plan.release_unlinked(self.now - 30.0, self.now)
+        self.ledger.plan.release_unlinked(self.now - 30.0, self.now, 0, 1000)
         for refer in (True, False):
             for candidate in self.ledger.plan.candidates([DROP], self.now, 10, refer=refer):
                 self._plan(candidate, patient)

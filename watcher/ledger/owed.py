@@ -104,7 +104,7 @@ class OwedLedger:
         """
         held = self.held(drops).keys() | self._going_away(drops, now)
         rows = self._connection.rows(
-            f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{_OF_DROPS}"
+            f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{OF_OWED}"
             f" WHERE o.due_at <= ? AND (o.state_before IS NOT NULL OR p.path IN ({_marks(drops)})"
             f"  AND NOT ({_UNCONFIRMED} AND p.path IN ({_marks(held)})))"
             " ORDER BY o.due_at LIMIT ?",
@@ -120,7 +120,7 @@ class OwedLedger:
     def held(self, drops: Collection[str]) -> dict[str, int]:
         """The drops of which so many files went away at once that a person is asked, and how many."""
         rows = self._connection.rows(
-            f"SELECT p.id, p.path, count(*) AS deleted{_OF_DROPS}"
+            f"SELECT p.id, p.path, count(*) AS deleted{OF_OWED}"
             f" WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id HAVING deleted > ?",
             (*map(os.fsencode, drops), MANY_FILES),
         )
@@ -139,7 +139,7 @@ class OwedLedger:
     def _going_away(self, drops: Collection[str], now: float) -> set[str]:
         """The drops of which many files went away, the last of them not long ago."""
         rows = self._connection.rows(
-            f"SELECT p.path{_OF_DROPS} WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id"
+            f"SELECT p.path{OF_OWED} WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id"
             " HAVING count(*) > ? AND max(o.since) > ? - p.delete_wait AND min(o.since) > ?",
             (*map(os.fsencode, drops), MANY_FILES, now, now - LONGEST_GOING_SECONDS),
         )
@@ -168,7 +168,7 @@ class OwedLedger:
         after."""
         held = self.held(drops)
         row = self._connection.row(
-            f"SELECT 1{_OF_DROPS} WHERE p.path IN ({_marks(drops)})"
+            f"SELECT 1{OF_OWED} WHERE p.path IN ({_marks(drops)})"
             " AND (o.error IS NULL OR o.due_at <= ?)"
             f" AND NOT ({_UNCONFIRMED} AND p.path IN ({_marks(held)})) LIMIT 1",
             (*map(os.fsencode, drops), now, *map(os.fsencode, held)),
@@ -305,11 +305,12 @@ class OwedLedger:
             sql.execute("DELETE FROM owed WHERE upload_id = ? AND state_before IS NULL", (upload_id,))
 
 
-_OF_DROPS = (
-    " FROM owed o JOIN uploads u ON u.id = o.upload_id JOIN files f ON f.id = u.main_id"
-    " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+OF_OWED = (
+    " FROM owed o CROSS JOIN uploads u ON u.id = o.upload_id CROSS JOIN files f ON f.id = u.main_id"
+    " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
 )
-"""What is owed, with the upload, its main file, that one's folder and drop."""
+"""What is owed, with the upload, its main file, that one's folder and drop. In this order: little is owed by many files
+(SQLite would begin with the drops)."""
 _UNCONFIRMED = "o.work = 'deleted' AND o.confirmed = 0 AND o.state_before IS NULL"
 
 

@@ -112,23 +112,28 @@ class PlanLedger:
             for row in rows
         ]
 
-    def next_wake(self, drops: Collection[str]) -> float | None:
-        """When the next waiting file of these drops is to be planned again, or None."""
-        row = self._connection.row(
-            f"SELECT min({PLANNED_AT}) AS at FROM files f INDEXED BY files_to_plan"
-            " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
-            " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
-            f" AND f.state = 'waiting' AND f.settled_at IS NOT NULL AND p.path IN ({', '.join('?' * len(drops))})",
-            map(os.fsencode, drops),
-        )
-        return None if row is None else row["at"]
+    def next_wake(self, drops: Collection[str], now: float) -> float | None:
+        """When the next file of these drops is to be planned that is no candidate yet, or None."""
+        rows = [
+            self._connection.row(
+                f"SELECT {PLANNED_AT} AS at FROM files f INDEXED BY files_to_plan"
+                " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
+                " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
+                f" AND f.settled_at IS NOT NULL AND f.refers = ? AND {PLANNED_AT} > ?"
+                f" AND p.path IN ({', '.join('?' * len(drops))}) ORDER BY {PLANNED_AT} LIMIT 1",
+                (refers, now, *map(os.fsencode, drops)),
+            )
+            for refers in (0, 1)
+        ]
+        return min((row["at"] for row in rows if row is not None), default=None)
 
     def oldest_unread(self, drop: str) -> float | None:
         """When the oldest file was first seen that can name others and was not read for that yet; None without one."""
         row = self._connection.row(
-            "SELECT min(f.observed_at) AS at"
-            " FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
-            " WHERE f.refers = 1 AND f.refs IS NULL AND f.due_at IS NULL AND f.state = 'pending' AND p.path = ?",
+            "SELECT f.observed_at AS at FROM files f INDEXED BY files_unread"
+            " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
+            " WHERE f.refers = 1 AND f.refs IS NULL AND f.due_at IS NULL AND f.state = 'pending' AND p.path = ?"
+            " ORDER BY f.observed_at LIMIT 1",
             (os.fsencode(drop),),
         )
         return None if row is None else row["at"]
@@ -243,16 +248,31 @@ class PlanLedger:
                     (now, os.fsencode(name), os.fsencode(directory)),
                 )
 
-    def release_unlinked(self, settled_before: float, now: float) -> None:
-        """Files that were followed for a model that names them no more (or never came to it) stand for themselves."""
-        with self._connection.transaction() as sql:
-            sql.execute(
-                "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
-                " WHERE role = 'companion' AND state IN ('pending', 'waiting') AND settled_at < ?"
-                " AND NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
-                "   WHERE l.companion_id = files.id AND m.state != 'gone')",
-                (now, settled_before),
-            )
+    def release_unlinked(self, settled_before: float, now: float, after: int, limit: int) -> int:
+        """Files that were followed for a model that names them no more (or never came to it) stand for themselves.
+
+        Args:
+            after: where the look before ended, 0 to begin: there may be very many that travel with a model.
+            limit: how many are looked at.
+
+        Returns:
+            Where this look ended; 0 when it saw the last of them.
+        """
+        rows = self._connection.rows(
+            "SELECT id, NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+            "   WHERE l.companion_id = files.id AND m.state != 'gone') AS unlinked"
+            " FROM files INDEXED BY files_following"
+            " WHERE role = 'companion' AND state IN ('pending', 'waiting') AND id > ? ORDER BY id LIMIT ?",
+            (after, limit),
+        )
+        if unlinked := [row["id"] for row in rows if row["unlinked"]]:
+            with self._connection.transaction() as sql:
+                sql.executemany(
+                    f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state IN ('pending', 'waiting')"
+                    " AND settled_at < ?",
+                    [(now, file_id, settled_before) for file_id in unlinked],
+                )
+        return rows[-1]["id"] if len(rows) == limit else 0
 
     def failed(self, candidate: Candidate, reason: str, now: float, missing: Sequence[LackingFile] = ()) -> None:
         """A file cannot be planned. When one of ``missing`` comes (or can be read at last), it is planned anew."""

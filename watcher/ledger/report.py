@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from watcher.formats import IMAGES, kind_of
 from watcher.ledger.connection import Connection, blob_text
 from watcher.ledger.intake import missing_key
-from watcher.ledger.owed import KeptAsset, OwedWork
+from watcher.ledger.owed import OF_OWED, KeptAsset, OwedWork
 from watcher.ledger.plan import LackingFile
 from watcher.model import Asset, FileState, Role
 
@@ -229,10 +229,11 @@ class ReportLedger:
         """Whether any file of these drops has no plan yet."""
         where, parameters = _of_drops(drops)
         sql = (
-            "SELECT 1 FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            "SELECT 1 FROM files f INDEXED BY files_to_plan"
+            " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
             + where
-            + " AND f.role = 'main' AND f.due_at IS NULL"
-            " AND (f.state = 'pending' OR (f.state = 'waiting' AND f.wake_at IS NOT NULL)) LIMIT 1"
+            + " AND f.role = 'main' AND f.due_at IS NULL AND f.state IN ('pending', 'waiting')"
+            " AND (f.state = 'pending' OR f.wake_at IS NOT NULL) LIMIT 1"
         )
         return self._connection.row(sql, parameters) is not None
 
@@ -240,9 +241,7 @@ class ReportLedger:
         """What is still to be done on the server because files changed, went away or were moved; the oldest first."""
         where, parameters = _of_drops(drops)
         rows = self._connection.rows(
-            "SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name"
-            " FROM owed o JOIN uploads u ON u.id = o.upload_id"
-            f" JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id{where}"
+            f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{OF_OWED}{where}"
             " ORDER BY o.since, o.upload_id",
             parameters,
         )
@@ -263,8 +262,9 @@ class ReportLedger:
         """Assets of removed source files that stayed because others need them, each with the path of its file."""
         where, parameters = _of_drops(drops)
         rows = self._connection.rows(
-            "SELECT k.*, d.path AS dir, f.name AS file_name FROM kept k JOIN uploads u ON u.id = k.upload_id"
-            f" JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id{where}"
+            "SELECT k.*, d.path AS dir, f.name AS file_name FROM kept k CROSS JOIN uploads u ON u.id = k.upload_id"
+            " CROSS JOIN files f ON f.id = u.main_id CROSS JOIN dirs d ON d.id = f.dir_id"
+            f" CROSS JOIN drops p ON p.id = d.drop_id{where}"
             " ORDER BY k.rowid",
             parameters,
         )

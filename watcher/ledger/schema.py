@@ -59,7 +59,9 @@ CREATE INDEX files_to_plan ON files(refers, {PLANNED_AT})
     WHERE due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_unread ON files(observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
-CREATE INDEX files_due ON files(due_at) WHERE state = 'pending';
+CREATE INDEX files_due ON files(due_at, dir_id) WHERE state = 'pending' AND role = 'main';
+-- Those that travel with a model, or were only looked at for one.
+CREATE INDEX files_following ON files(role) WHERE role = 'companion' AND state IN ('pending', 'waiting');
 -- Of one size: files that may turn out to have the content of one that is gone.
 CREATE INDEX files_coming ON files(size) WHERE state IN ('pending', 'waiting', 'uploading');
 CREATE INDEX files_by_state ON files(state, dir_id);
