@@ -81,7 +81,7 @@ def test_no_question_of_a_loop_looks_at_every_file(ledger: Ledger) -> None:
                 count += 1
                 return 0
 
-            sqlite = ledger._connection._sqlite  # noqa: SLF001
+            sqlite = ledger._connection._sqlite
             sqlite.set_progress_handler(step, 10)
             ask()
             sqlite.set_progress_handler(None, 0)

@@ -19,7 +19,7 @@ from watcher.ledger import (
     Observation,
     Verdict,
 )
-from watcher.model import Asset, FileState, Role, SentFile, Signature
+from watcher.model import Asset, Drop, FileState, OnDelete, Role, SentFile, Signature
 
 DROP = "/drop"
 FOLDER = "folder-1"
@@ -506,3 +506,35 @@ def test_what_comes_of_a_forgotten_upload_does_not_land_on_the_next_one(ledger: 
     ledger.uploads.claim(take(ledger), FOLDER, "blake3:b", ["blake3:b"], 12.0)
     ledger.uploads.sent(forgotten.upload_id, "task-a", 13.0)
     assert (report(ledger, "b.obj").state, report(ledger, "b.obj").upload_task_id) == (FileState.UPLOADING, None)
+
+
+def test_who_waits_for_a_removal_that_is_refused_goes_on(ledger: Ledger) -> None:
+    """The file is there again when its removal has just begun, and the server refuses to remove anything."""
+    ledger.owed.policies([Drop(DROP, FOLDER, on_delete=OnDelete.DELETE, delete_wait_seconds=0)], 1.0)
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    convert(ledger, upload_id, "asset-1")
+    ledger.intake.vanished(DROP, [f"{DROP}/a.obj"], 30.0)
+    assert ledger.owed.begin(upload_id, [DROP])
+    settle(ledger, "a.obj", 2, 40.0)
+    ready(ledger, "a.obj", 40.0)
+    ledger.uploads.claim(take(ledger, 41.0), FOLDER, "blake3:a", ["blake3:a"], 41.0)
+    assert report(ledger, "a.obj").state is FileState.WAITING
+    ledger.owed.put_off(upload_id, 42.0, "hands off", untouched=True)
+    ledger.uploads.claim(take(ledger, 43.0), FOLDER, "blake3:a", ["blake3:a"], 43.0)
+    assert report(ledger, "a.obj").state is FileState.DONE
+
+
+def test_what_the_server_gave_a_receipt_for_is_not_taken_back(ledger: Ledger) -> None:
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    ledger.uploads.void(upload_id, 13.0)
+    ledger.doubts.unknown(upload_id, "something failed on this side afterwards", 13.0)
+    assert [each.upload_task_id for each in ledger.conversions.following(FOLDER)] == ["task-1"]
+
+
+def test_an_upload_that_was_forgotten_meanwhile_can_be_void(ledger: Ledger) -> None:
+    path = settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.upkeep.forget([path])
+    ledger.uploads.void(claim.upload_id, 12.0)
+    assert not ledger.uploads.known(FOLDER, "blake3:a")
