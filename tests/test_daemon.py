@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
 
 from watcher.api import AssetApi, RetryPolicy
+from watcher.api.folders import Folders
 from watcher.config import Settings, load_settings
 from watcher.daemon import Daemon
 from watcher.emulator import Emulator
@@ -378,6 +380,21 @@ def test_a_file_that_changes_while_it_is_hashed_or_sent_is_uploaded_as_it_ends_u
     with house.api.source_files.download(report.source_file_id) as chunks:
         assert b"".join(chunks) == final
     assert house.on_server() == {"a.png": 1}
+
+
+def test_a_fault_of_ours_after_the_last_byte_sends_nothing_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload, faults = Folders.upload, iter([True])
+
+    def then_fail(*args: Any, **options: Any) -> Any:
+        answer = upload(*args, **options)
+        if next(faults, False):
+            raise RuntimeError("nobody foresaw this")
+        return answer
+
+    monkeypatch.setattr(Folders, "upload", then_fail)
+    (house.drop / "a.png").write_bytes(PIXEL)
+    house.scan()
+    assert (house.states(), house.on_server()) == ({"a.png": FileState.DONE}, {"a.png": 1})
 
 
 def test_a_name_that_is_no_text_is_uploaded_and_reported(house: House) -> None:

@@ -183,7 +183,7 @@ class Uploader:
             raise
         except Exception as error:  # noqa: BLE001
             _log.exception("an upload broke off", path=job.main.path)
-            self._local_fault(job, f"{type(error).__name__}: {error}", None)
+            self._broke_off(job, f"{type(error).__name__}: {error}")
         self._unfinished = None
         return 0.0
 
@@ -332,6 +332,15 @@ class Uploader:
         claimed = self._void()
         now = clock.now()
         self._ledger.uploads.put_back(job, now + self._backoff.delay(attempts), sentence, now, counts=not claimed)
+
+    def _broke_off(self, job: Job, sentence: str) -> None:
+        """Nobody foresaw this: once there was a claim, its last byte may have left."""
+        upload_id = None if self._unfinished is None else self._unfinished.upload_id
+        if upload_id is None:
+            self._local_fault(job, sentence, None)
+        else:
+            self._ledger.doubts.unknown(upload_id, sentence, clock.now())
+            self._on_sent()
 
     def _fail(self, job: Job, reason: str) -> None:
         self._void()

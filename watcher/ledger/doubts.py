@@ -181,7 +181,11 @@ class DoubtLedger:
 
 
 def _doubt(sql: sqlite3.Connection, upload_id: int, error: str, now: float) -> None:
-    sql.execute("UPDATE uploads SET state = 'unknown', error = ? WHERE id = ?", (error, upload_id))
+    doubtful = sql.execute(
+        "UPDATE uploads SET state = 'unknown', error = ? WHERE id = ? AND state = 'sending'", (error, upload_id)
+    ).rowcount
+    if not doubtful:  # it has a receipt by now
+        return
     sql.execute(
         "UPDATE files SET state = 'waiting', due_at = NULL, wake_at = NULL, error = ?, updated_at = ?"
         " WHERE upload_id = ? AND state = 'uploading'",

@@ -246,11 +246,7 @@ class OwedLedger:
                 "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)",
                 [(upload_id, asset.asset_id, asset.type, asset.name, asset.needed_by) for asset in kept],
             )
-            sql.execute(
-                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
-                " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
-                (now, now, upload_id),
-            )
+            _go_on(sql, upload_id, now)
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
             main = sql.execute(
                 "SELECT f.id FROM uploads u JOIN files f ON f.id = u.main_id WHERE u.id = ? AND f.state = 'gone'",
@@ -294,6 +290,7 @@ class OwedLedger:
                     (upload_id,),
                 )
                 sql.execute("UPDATE owed SET state_before = NULL WHERE upload_id = ?", (upload_id,))
+                _go_on(sql, upload_id, due_at)
             sql.execute(
                 "UPDATE owed SET due_at = ?, error = ?, attempts = attempts + ? WHERE upload_id = ?",
                 (due_at, error, int(counts), upload_id),
@@ -312,6 +309,15 @@ OF_OWED = (
 """What is owed, with the upload, its main file, that one's folder and drop. In this order: little is owed by many files
 (SQLite would begin with the drops)."""
 _UNCONFIRMED = "o.work = 'deleted' AND o.confirmed = 0 AND o.state_before IS NULL"
+
+
+def _go_on(sql: sqlite3.Connection, upload_id: int, now: float) -> None:
+    """Files that waited for the end of a removal see what has become of their content."""
+    sql.execute(
+        "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
+        " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
+        (now, now, upload_id),
+    )
 
 
 def _owed(row: sqlite3.Row) -> Owed:

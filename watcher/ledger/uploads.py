@@ -266,22 +266,27 @@ class UploadLedger:
         refund: bool = False,
         backoff: Callable[[int], float] | None = None,
     ) -> None:
-        """The server does not have this attempt: whoever waits for it may send its content.
+        """The server does not have this attempt: whoever waits for it may send its content. One that has a receipt by
+        now, or was forgotten, is left as it is.
 
         Args:
             refund: take the try off the count: it was an outage, not a fault of the set.
             backoff: the seconds that a set waits after so many attempts.
         """
         with self._connection.transaction() as sql:
-            not_before = sql.execute(
-                "UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ? RETURNING not_before", (now, upload_id)
-            ).fetchone()["not_before"]
+            voided = sql.execute(
+                "UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ? AND state IN ('sending', 'unknown')"
+                " RETURNING not_before",
+                (now, upload_id),
+            ).fetchone()
+            if voided is None:
+                return
             sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             for row in sql.execute(
                 "SELECT id, attempts FROM files WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
                 (upload_id,),
             ).fetchall():
-                due_at = max(not_before, now + (backoff(max(1, row["attempts"])) if backoff else 0.0))
+                due_at = max(voided["not_before"], now + (backoff(max(1, row["attempts"])) if backoff else 0.0))
                 sql.execute(
                     "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ?",
                     (due_at, now, row["id"]),
