@@ -124,8 +124,8 @@ class Reconciler:
         if doubt.first_asked is None:
             doubt.first_asked = now
         rivals = self._ledger.doubts.rivals(attempt)
-        if UploadState.SENDING in rivals:
-            return  # what comes to be visible now may be that one's
+        if UploadState.SENDING in rivals.values() or not rivals.keys() <= self._doubts.keys():
+            return  # what is visible may be of one that still sends, or that came into doubt after this step began
         name = attempt.files[0].name
         named = [t for t in tasks if any(same_name(c.source_file_name, name) for c in t.conversion_tasks)]
         # Those of other uploads, too: what they tell of is not free to be taken, also before it is converted.

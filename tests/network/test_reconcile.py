@@ -365,3 +365,32 @@ def test_what_another_upload_brought_is_not_taken_while_nothing_but_its_task_is_
     with sqlite3.connect(station.state / LEDGER) as sql:
         assert sql.execute("SELECT state FROM uploads WHERE id = 99").fetchone() == ("void",)
     sql.close()
+
+
+def test_nothing_is_decided_while_a_namesake_comes_into_doubt(
+    station: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upload task that is listed may be that one's, which nobody has asked about yet."""
+    station.drops("a.png", picture(1))
+    station.scan()
+    with sqlite3.connect(station.state / LEDGER) as sql:
+        sql.execute("UPDATE uploads SET state = 'sending', upload_task_id = NULL, source_file_id = NULL")
+        sql.execute("DELETE FROM conversions")
+        sql.execute(
+            "INSERT INTO uploads (id, main_id, folder_id, set_digest, size, state, started_at)"
+            " SELECT 99, main_id, folder_id, 'another', size, 'unknown', started_at FROM uploads"
+        )
+        sql.execute("INSERT INTO members SELECT 99, position, name, digest, size FROM members")
+    sql.close()
+    with station.api() as api, Ledger(station.state / LEDGER) as ledger:
+        reconciler = watcher.reconcile.Reconciler(ledger, api, Gate(), Arrival(api), backoff=Backoff())
+        listed = reconciler._tasks
+
+        def cut_off_meanwhile(folder_id: str) -> list[UploadTask]:
+            tasks = listed(folder_id)
+            ledger.doubts.unknown(1, "cut off", clock.now())
+            return tasks
+
+        monkeypatch.setattr(reconciler, "_tasks", cut_off_meanwhile)
+        reconciler.step(clock.now())
+        assert {attempt.upload_id for attempt in ledger.doubts.in_doubt()} == {1, 99}

@@ -122,14 +122,14 @@ class DoubtLedger:
             for row in rows
         ]
 
-    def rivals(self, attempt: OpenAttempt) -> set[UploadState]:
-        """The states of other attempts, not settled yet, whose main file bears the same name in the same folder."""
+    def rivals(self, attempt: OpenAttempt) -> dict[int, UploadState]:
+        """Other attempts, not settled yet, whose main file bears the same name in the same folder, by upload id."""
         rows = self._connection.rows(
-            "SELECT u.state FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            "SELECT u.id, u.state FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
             " WHERE u.state IN ('sending', 'unknown') AND u.folder_id = ? AND u.id != ? AND m.name = ?",
             (attempt.folder_id, attempt.upload_id, text_blob(attempt.files[0].name)),
         )
-        return {UploadState(row["state"]) for row in rows}
+        return {row["id"]: UploadState(row["state"]) for row in rows}
 
     def names_on_record(self, folder_id: str, digest: str) -> list[str]:
         """The names under which uploads that reached a folder brought this content, once for each time."""
