@@ -17,6 +17,7 @@ from watcher.ledger import (
     LedgerError,
     LinkedFile,
     Observation,
+    OwedWork,
     Verdict,
 )
 from watcher.model import Asset, Drop, FileState, OnDelete, Role, SentFile, Signature
@@ -514,7 +515,7 @@ def test_who_waits_for_a_removal_that_is_refused_goes_on(ledger: Ledger) -> None
     upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
     convert(ledger, upload_id, "asset-1")
     ledger.intake.vanished(DROP, [f"{DROP}/a.obj"], 30.0)
-    assert ledger.owed.begin(upload_id, [DROP])
+    assert ledger.owed.begin(upload_id, OwedWork.DELETED, [DROP])
     settle(ledger, "a.obj", 2, 40.0)
     ready(ledger, "a.obj", 40.0)
     ledger.uploads.claim(take(ledger, 41.0), FOLDER, "blake3:a", ["blake3:a"], 41.0)
