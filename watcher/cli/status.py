@@ -152,11 +152,11 @@ class _Answer:
 
 def _live(settings: Settings, paths: Sequence[str], states: Sequence[FileState] | None) -> None:
     """The same, kept up to date on a terminal."""
-    console = output()
+    console, page = output(), output()  # what is printed on a console that is live comes with the live display
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            with console.capture() as captured:
-                _Answer(settings, paths, states, with_lacking=True).show_at_a_glance(console)
+            with page.capture() as captured:
+                _Answer(settings, paths, states, with_lacking=True).show_at_a_glance(page)
             lines = list(Text.from_ansi(captured.get()).split("\n"))
             if len(lines) > (room := max(2, console.height - 1)):
                 lines = [*lines[: room - 1], Text("... and more than fits here: see `3dverse-watcher status`", "dim")]
