@@ -12,10 +12,6 @@ from typing import Any
 
 import pytest
 
-CONVERTED_HERE = {"obj", "gltf", "glb", "stl", "ply", "off", "3mf", "dae"} | {
-    *("fbx", "3ds", "x3d", "wrl", "x", "lwo", "ac", "ase", "md5mesh"),
-}
-
 
 def copy_corpus(corpus: Path, drop: Path) -> None:
     shutil.copytree(corpus, drop, dirs_exist_ok=True)
@@ -32,16 +28,11 @@ def test_the_corpus_ends_as_its_manifest_says_and_a_second_scan_sends_nothing(pe
     with (corpus / "MANIFEST.tsv").open() as manifest:
         for row in csv.DictReader(manifest, delimiter="\t"):
             groups[row["group"]].append(row)
-    checked = 0
     for rows in groups.values():
         (main,) = [row for row in rows if row["role"] == "main"]
         extension = main["path"].rsplit(".", 1)[1].lower()
         file = files[main["path"]]
         assert file["role"] == "main"
-        if extension not in CONVERTED_HERE:
-            assert (file["state"], bool(file["error"])) == ("failed", True), main["path"]
-            continue
-        checked += 1
         if main["expect"] == "ok":
             assert (file["state"], file["error"]) == ("done", None), main["path"]
             assert file["assets"], main["path"]
@@ -56,7 +47,7 @@ def test_the_corpus_ends_as_its_manifest_says_and_a_second_scan_sends_nothing(pe
                     companion = files[row["path"]]
                     assert (companion["role"], companion["state"]) == ("companion", file["state"])
                     assert companion["mains"] == [file["path"]]
-    assert checked >= 25
+    assert len(groups) >= 40
     second = person.runs("--log-level", "info", "scan", "--emulator", "drop=Corpus", "--json")
     assert second.code == 1
     assert '"event": "uploaded"' not in second.err
