@@ -52,6 +52,8 @@ class Service:
         self._reload_requested = False
         self._next_watchdog = 0.0
         self._next_status = 0.0
+        self._before: Settings | None = None
+        """The configuration to go back to, as long as the one after it is not at work."""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.
@@ -64,18 +66,17 @@ class Service:
         settings.require_drops()
         ignore_lease_signals()
         with self._signals():
-            before: Settings | None = None
             while not self._stop_requested:
                 try:
                     fresh = self._serve(settings)
                 except UNUSABLE as error:
-                    if before is None:
+                    if self._before is None:
                         raise
                     _log.error("the new configuration cannot be used, the one before stays in force", error=str(error))
-                    settings, before = before, None
+                    settings, self._before = self._before, None
                     continue
                 if fresh is not None:
-                    before, settings = settings, fresh
+                    self._before, settings = settings, fresh
         self._notifier.stopping()
         return 0
 
@@ -89,6 +90,7 @@ class Service:
             Daemon(settings, server, stop, watch=True) as daemon,
         ):
             daemon.start()
+            self._before = None
             _log.info("watching", drops={drop.path: drop.folder for drop in settings.drops}, server=server.api.base_url)
             self._notifier.ready()
             while not self._stop_requested and fresh is None and daemon.ledger.damage is None:

@@ -539,3 +539,21 @@ def test_an_upload_that_was_forgotten_meanwhile_can_be_void(ledger: Ledger) -> N
     ledger.upkeep.forget([path])
     ledger.uploads.void(claim.upload_id, 12.0)
     assert not ledger.uploads.known(FOLDER, "blake3:a")
+
+
+def test_an_attempt_that_the_disk_does_not_even_take_back_is_asked_about(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_options: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    job = take(ledger)
+    with monkeypatch.context() as disk:
+        disk.setattr("watcher.ledger.connection.Connection.sync", full)
+        disk.setattr(ledger.uploads, "void", full)
+        with pytest.raises(sqlite3.OperationalError):
+            ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.doubts.abandoned(job, None, 12.0)
+    assert [attempt.path for attempt in ledger.doubts.in_doubt()] == [f"{DROP}/a.obj"]

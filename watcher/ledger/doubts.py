@@ -59,15 +59,18 @@ class DoubtLedger:
                 refund_attempt(sql, upload_id)
 
     def abandoned(self, job: Job, upload_id: int | None, now: float) -> None:
-        """The outcome of an upload could not be recorded: it may have arrived if it had been claimed."""
+        """The outcome of an upload could not be recorded: it may have arrived if it had been claimed.
+
+        Args:
+            upload_id: of the claim; None also when the ledger failed in the midst of it.
+        """
         with self._connection.transaction() as sql:
-            open_still = (
-                upload_id is not None
-                and sql.execute("SELECT 1 FROM uploads WHERE id = ? AND state = 'sending'", (upload_id,)).fetchone()
-            )
-            if open_still:
-                assert upload_id is not None
-                _doubt(sql, upload_id, "the outcome of the upload could not be recorded", now)
+            claimed = sql.execute(
+                "SELECT upload_id FROM files WHERE id = ? AND generation = ? AND state = 'uploading'",
+                (job.main.file_id, job.main.generation),
+            ).fetchone()
+            for each in {upload_id, claimed and claimed["upload_id"]} - {None}:
+                _doubt(sql, each, "the outcome of the upload could not be recorded", now)
             sql.execute(
                 "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ? AND state = 'uploading'",
                 (now, now, job.main.file_id),

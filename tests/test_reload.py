@@ -1,0 +1,45 @@
+"""A reload takes back a configuration that cannot be used; what happens later is no fault of the configuration."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from watcher.config import Settings, load_settings
+from watcher.daemon import Daemon
+from watcher.emulator import Emulator
+from watcher.ledger import DamagedLedger
+from watcher.service import Service
+
+
+def test_damage_long_after_a_reload_does_not_bring_the_former_configuration_back(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    (tmp_path / "drop").mkdir()
+
+    def settings(state: str) -> Settings:
+        config = tmp_path / "config.toml"
+        config.write_text(
+            f'state_dir = "{tmp_path / state}"\n[[drops]]\npath = "{tmp_path / "drop"}"\nfolder = "Reload"\n'
+        )
+        environ = {"WATCHER_API__BASE_URL": emulator.base_url, "WATCHER_API__API_KEY": emulator.api_key}
+        return load_settings(config, environ=environ)
+
+    configurations = [settings("before"), settings("after")]
+    at_work: list[Path] = []
+
+    def on_tick(daemon: Daemon) -> None:
+        state = daemon.ledger.path.parent
+        if state not in at_work[-1:]:
+            at_work.append(state)
+            if len(at_work) == 1:
+                os.kill(os.getpid(), signal.SIGHUP)
+            elif len(at_work) == 2:
+                daemon.ledger._connection.damage = "database disk image is malformed"
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(DamagedLedger):
+        Service(lambda: configurations.pop(0), on_tick=on_tick).run()
+    assert at_work == [tmp_path / "before", tmp_path / "after"]
