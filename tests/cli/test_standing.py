@@ -46,6 +46,16 @@ def test_a_companion_that_went_away_says_who_misses_it(person: Any) -> None:
     assert "missing from car.obj" in person.runs("status", "drop/car.mtl").out
 
 
+def test_a_copy_says_of_which_file(person: Any) -> None:
+    for name in ("first.obj", "second.obj"):
+        (person.drop / name).write_text(TRIANGLE)
+        assert person.runs("scan", "--emulator", "drop").code == 0
+    assert "same content as drop/first.obj" in person.runs("status", "drop/second.obj").out
+    files = person.runs("status", "--all", "--json").by_name()
+    assert files["second.obj"]["same_as"] == files["first.obj"]["path"]
+    assert files["first.obj"]["same_as"] is None
+
+
 def test_what_waits_says_for_what(person: Any, daemon: Callable[..., Any], until: Callable[..., None]) -> None:
     (person.home / "slow").mkdir()
     person.configures(

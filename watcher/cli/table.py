@@ -48,6 +48,10 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
     if file.assets:
         first, *others = file.assets
         lines.append((f"{first.asset_id} {first.type}" + (f" +{len(others)}" if others else ""), ""))
+    if file.same_as is not None and file.same_as != file.path:
+        near = file.same_as.startswith(file.drop.rstrip("/") + "/")
+        other = relative(file.same_as, file.drop) if near else shown(file.same_as)
+        lines.append((f"same content as {other}", "dim"))
     if file.mains:
         names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:SHOWN_MAINS])
         names += ", ..." if len(file.mains) > SHOWN_MAINS else ""

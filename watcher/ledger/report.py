@@ -58,6 +58,8 @@ class FileReport:
     """When the next try is due, Unix seconds."""
     waits_until: float | None = None
     """Of a waiting file: until when it waits for a companion, or for a model that may name it, Unix seconds."""
+    same_as: str | None = None
+    """Of a duplicate: the path of the file that was sent with the same content."""
     settled: bool = True
     """Whether it stayed unchanged for long enough to be taken for complete."""
 
@@ -338,8 +340,17 @@ class ReportLedger:
             updated_at=row["updated_at"],
             uploads_again_at=row["due_at"] if state is FileState.PENDING else None,
             waits_until=row["wake_at"] if state is FileState.WAITING else None,
+            same_as=self._sender(row["upload_id"]) if role is Role.MAIN and state is FileState.DUPLICATE else None,
             settled=row["settled_at"] is not None,
         )
+
+    def _sender(self, upload_id: int | None) -> str | None:
+        row = self._connection.row(
+            "SELECT d.path AS dir, f.name FROM uploads u JOIN files f ON f.id = u.main_id"
+            " JOIN dirs d ON d.id = f.dir_id WHERE u.id = ?",
+            (upload_id,),
+        )
+        return None if row is None else os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"]))
 
 
 def _use(row: sqlite3.Row) -> Use:
