@@ -148,9 +148,20 @@ class Adoption:
             if free:
                 sent_as = base_name(free[0].source.source_file_original_name or job.main.name)
                 job = replace(job, members=(replace(job.main, name=sent_as), *job.members[1:]))
-            claim = self._ledger.uploads.claim(job, folder_id, content, digests, clock.now())
+            now, task = clock.now(), free[0].task if free else None
+            # In one step: an attempt that was cut off is looked for among what came later.
+            claim = self._ledger.uploads.claim(
+                job,
+                folder_id,
+                content,
+                digests,
+                now,
+                there_as=task.upload_task_id if task else None,
+                sent_at=_moment(task.uploaded_at, now) if task else None,
+            )
             if claim.verdict is Verdict.SEND:
-                self._record(claim.upload_id, free[0])
+                if task is None:
+                    self._record(claim.upload_id, free[0])
                 free = free[1:]
             if free:
                 self.outcome.spare[job.main.path] = [each.source.source_file_id for each in free]
@@ -208,10 +219,8 @@ class Adoption:
     # -- what it became ----------------------------------------------------------------------------------------------
 
     def _record(self, upload_id: int, held: Held) -> None:
+        """What no upload task of its folder tells of."""
         now = clock.now()
-        if held.task is not None:
-            self._ledger.uploads.sent(upload_id, held.task.upload_task_id, now, _moment(held.task.uploaded_at, now))
-            return
         self._ledger.doubts.unknown(upload_id, "it lies on the server", now)
         self._ledger.conversions.succeeded(upload_id, (), held.source.source_file_id, self._assets(held), now)
 

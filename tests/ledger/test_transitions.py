@@ -541,6 +541,16 @@ def test_an_upload_that_was_forgotten_meanwhile_can_be_void(ledger: Ledger) -> N
     assert not ledger.uploads.known(FOLDER, "blake3:a")
 
 
+def test_what_the_server_has_already_is_claimed_and_followed_in_one_step(ledger: Ledger) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0, there_as="task-1", sent_at=5.0)
+    assert ledger.doubts.recover(12.0) == 0, "a kill leaves no doubt"
+    (followed,) = ledger.conversions.following(FOLDER)
+    assert (followed.upload_task_id, followed.sent_at) == ("task-1", 5.0)
+    assert report(ledger, "a.obj").state is FileState.CONVERTING
+
+
 def test_an_attempt_that_the_disk_does_not_even_take_back_is_asked_about(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

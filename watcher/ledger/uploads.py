@@ -138,13 +138,30 @@ class UploadLedger:
         )
         return None if row is None else row["digest"]
 
-    def claim(self, job: Job, folder_id: str, set_digest: str, digests: Sequence[str], now: float) -> Claim:
+    def claim(
+        self,
+        job: Job,
+        folder_id: str,
+        set_digest: str,
+        digests: Sequence[str],
+        now: float,
+        *,
+        there_as: str | None = None,
+        sent_at: float | None = None,
+    ) -> Claim:
         """Reserve a content for a folder: one content, one folder, one upload.
 
         With SEND the attempt is on record, durably, before its first byte leaves.
+
+        Args:
+            there_as: the upload task under which the server has it already: it counts as sent in the same moment.
+            sent_at: when that was.
         """
         with self._connection.transaction() as sql:
             claim = self._claim(sql, job, folder_id, set_digest, digests, now)
+            if claim.verdict is Verdict.SEND and there_as is not None:
+                _sent(sql, claim.upload_id, there_as, now, sent_at)
+                return claim
         if claim.verdict is Verdict.SEND:
             try:
                 self._connection.sync()
@@ -210,23 +227,10 @@ class UploadLedger:
         )
         return self._connection.row(sql, (source_file_id,)) is not None
 
-    def sent(self, upload_id: int, upload_task_id: str, now: float, sent_at: float | None = None) -> None:
-        """The server took the upload and named its task.
-
-        Args:
-            sent_at: when that was, if not now.
-        """
+    def sent(self, upload_id: int, upload_task_id: str, now: float) -> None:
+        """The server took the upload and named its task."""
         with self._connection.transaction() as sql:
-            sql.execute(
-                "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, moved_at = ?, error = NULL"
-                " WHERE id = ?",
-                (upload_task_id, now if sent_at is None else sent_at, now, upload_id),
-            )
-            sql.execute(
-                "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
-                " WHERE upload_id = ? AND state = 'uploading'",
-                (now, upload_id),
-            )
+            _sent(sql, upload_id, upload_task_id, now, None)
 
     def put_back(self, job: Job, due_at: float, error: str | None, now: float, *, counts: bool = False) -> None:
         """Nothing was sent (or nothing arrived); the set is due again at ``due_at``.
@@ -322,6 +326,18 @@ class UploadLedger:
             sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
             sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
+
+
+def _sent(sql: sqlite3.Connection, upload_id: int, upload_task_id: str, now: float, sent_at: float | None) -> None:
+    sql.execute(
+        "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, moved_at = ?, error = NULL WHERE id = ?",
+        (upload_task_id, now if sent_at is None else sent_at, now, upload_id),
+    )
+    sql.execute(
+        "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
+        " WHERE upload_id = ? AND state = 'uploading'",
+        (now, upload_id),
+    )
 
 
 def _of_drops(drops: Collection[str] | None) -> tuple[str, list[bytes]]:
