@@ -30,6 +30,15 @@ def test_a_collada_document_names_its_images_and_the_documents_that_it_instances
     assert names("a.dae", DAE.encode(encoding)) == DAE_NAMES
 
 
+def test_a_collada_skin_may_bind_a_mesh_and_bones_of_other_documents(names):
+    text = (
+        '<c><skin source="body.dae#mesh"/><skin source="#own"/><morph source="face.dae#m"/>'
+        "<instance_controller url='#c'><skeleton>rig.dae#hip</skeleton><skeleton>#own</skeleton></instance_controller>"
+        "</c>"
+    )
+    assert names("a.dae", text) == ("body.dae", "face.dae", "rig.dae")
+
+
 def test_a_prefix_of_the_namespace_makes_no_difference(names):
     text = '<c:COLLADA xmlns:c="u"><c:image><c:init_from>a.png</c:init_from></c:image></c:COLLADA>'
     assert names("a.dae", text) == ("a.png",)

@@ -86,3 +86,23 @@ def test_a_binary_ply_is_not_read_past_its_header(names):
 def test_a_texture_of_ogex_is_found_wherever_a_block_ends(names):
     for padding in range(262_144 - 50, 262_144, 5):
         assert names("a.ogex", " " * padding + 'Texture (attrib = "d") {string {"a.png"}}') == ("a.png",), padding
+
+
+def test_an_ogre_material_names_the_sides_of_a_cube_and_the_frames_of_an_animation(names):
+    units = (
+        ("texture oak.png 2d", ("oak.png",)),
+        ('texture "my oak.png" 2d', ("my oak.png",)),
+        ("cubic_texture sky.dds combinedUVW", ("sky.dds",)),
+        ("cubic_texture sky.jpg separateUV", tuple(f"sky_{side}.jpg" for side in ("fr", "bk", "lf", "rt", "up", "dn"))),
+        ("cubic_texture a.png b.png c.png d.png e.png f.png separateUV", tuple(f"{side}.png" for side in "abcdef")),
+        ("anim_texture flame.png 3 2.5", ("flame_0.png", "flame_1.png", "flame_2.png")),
+        ("anim_texture one.png two.png 2.5", ("one.png", "two.png")),
+        ("texture_alias oak.png", ()),
+        ("texture \f", ()),
+    )
+    for statement, expected in units:
+        assert names("a.material", f"texture_unit\n{{\n  {statement}\n}}\n") == expected, statement
+
+
+def test_a_line_of_an_smd_with_nothing_but_a_space_that_does_not_break_names_nothing(names):
+    assert names("a.smd", b"version 1\ntriangles\n\xa0\nskin.bmp\n0 0 0 0 0 0 1 0 0\nend\n") == ("skin.bmp",)

@@ -1,6 +1,7 @@
 """Names in COLLADA files: images, and the documents of which they instance parts.
 
-Source: COLLADA 1.4.1 and 1.5 specifications (`image`, `init_from`, `ref`; `url` of the `instance_` elements).
+Source: COLLADA 1.4.1 and 1.5 specifications (`image`, `init_from`, `ref`; `url` of the `instance_` elements,
+`source` of `skin` and `morph`, `skeleton`).
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from watcher.plan.uri import named_by_uri
 
 def read_dae(file: BinaryIO) -> Iterator[str]:
     """The files that the document names, percent-encoding decoded."""
-    for element in elements(file, with_text=("init_from", "ref")):
+    for element in elements(file, with_text=("init_from", "ref", "skeleton")):
         uri = ""
         path = (*element.parents, element.name)
         # In an effect, `init_from` holds the id of an image.
@@ -20,5 +21,9 @@ def read_dae(file: BinaryIO) -> Iterator[str]:
             uri = element.text
         elif element.name.startswith("instance_"):
             uri = element.attributes.get("url", "").partition("#")[0]
+        elif element.name == "skeleton":
+            uri = element.text.partition("#")[0]
+        elif element.name in ("skin", "morph"):
+            uri = element.attributes.get("source", "").partition("#")[0]
         if uri and (name := named_by_uri(uri)):
             yield name

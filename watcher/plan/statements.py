@@ -45,8 +45,6 @@ read_lws = statements(
 newer versions write an id."""
 read_md5mesh = statements(rb"shader" + _QUOTED)
 """Doom 3: the material of each mesh."""
-read_ogre_material = statements(rb"texture[ \t]++\"?([^\s\"]++)", rb"import\s[^\r\n]*?\sfrom[ \t]++\"([^\"\r\n]*+)\"")
-"""Ogre material scripts: the texture of each texture unit, without what follows the name."""
 read_uc = statements(
     rb"#exec\s[^\r\n]*?\bFILE=\"?([^\s\"]++)",
     rb"#exec\s[^\r\n]*?\bDATAFILE=\"?([^\s\"]++)",
@@ -55,6 +53,40 @@ read_uc = statements(
 """Unreal classes: what they import."""
 read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")
 """Quake 3 skins: the texture behind the name of each surface."""
+
+_OGRE_TEXTURE = re.compile(
+    _LINE + rb"(?:import\s[^\r\n]*?\sfrom" + _QUOTED + rb"|(?P<kind>(?:cubic_|anim_)?texture)" + _VALUE + rb")",
+    re.IGNORECASE,
+)
+_OGRE_WORD = re.compile(r'"([^"]*+)"|([^ \t]++)')
+_OGRE_SIDES = ("_fr", "_bk", "_lf", "_rt", "_up", "_dn")
+_MOST_FRAMES = 1000
+
+
+def read_ogre_material(file: BinaryIO) -> Iterator[str]:
+    """Ogre material scripts: the textures of each texture unit, without what follows the names, and other scripts.
+
+    Source: the Ogre manual, "Texture units". The six sides of a cube and the frames of an animation are named one by
+    one, or by a name to which the side or the number is added.
+    """
+    matches = (match for piece in whole_lines(blocks(file)) for match in _OGRE_TEXTURE.finditer(piece))
+    for match in islice(matches, MOST_STATEMENTS):
+        if match["kind"] is None:
+            yield decode(match[1])
+            continue
+        kind = match["kind"].lower()
+        words = [quoted or bare for quoted, bare in _OGRE_WORD.findall(decode(match[3]))]
+        stem, dot, extension = words[0].rpartition(".")
+        if kind == b"cubic_texture" and words[1:] and words[1].lower() == "separateuv":
+            yield from (f"{stem}{side}.{extension}" for side in _OGRE_SIDES if dot)
+        elif kind == b"cubic_texture":
+            yield from words[:6] if len(words) > 6 else words[:1]
+        elif kind == b"anim_texture" and words[1:] and words[1].isdecimal() and dot:
+            frames = min(int(words[1][:6]), _MOST_FRAMES)
+            yield from (f"{stem}_{frame}.{extension}" for frame in range(frames))
+        else:
+            yield from words[:-1][:_MOST_FRAMES] if kind == b"anim_texture" else words[:1]
+
 
 _NUMBERS = rb"(?:[ \t]++[-+.\deE]++){8}"
 read_raw = statements(rb"(?:[-+.\d]\S*+[ \t]++){9}(?:(?:[-+.\d]\S*+[ \t]++){3})?+([^\s\d\-+.][^\r\n]*+)")
@@ -78,6 +110,8 @@ def read_smd(file: BinaryIO) -> Iterator[str]:
     seen: set[str] = set()
     for line in islice(lines, 4 * MOST_STATEMENTS):
         text = decode(line[1]).strip()
+        if not text:  # a space that does not break is no space to a pattern of bytes
+            continue
         word = text.split(maxsplit=1)[0].lower()
         if word in _SMD_WORDS:
             in_triangles = word == "triangles" or (in_triangles and word not in ("end", "nodes", "skeleton"))
