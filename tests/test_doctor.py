@@ -195,7 +195,7 @@ def test_a_server_that_is_not_there_is_a_failure_at_once(patient: Patient) -> No
     patient.api["base_url"] = f"http://127.0.0.1:{port}/app/v1"
     began = time.monotonic()
     found = patient.on_the_network()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert found["server"].result is Result.FAILURE
     assert "refused the connection" in found["server"].message
     assert "could not be tried" in found["credentials"].message
@@ -208,7 +208,7 @@ def test_a_server_that_never_answers_is_not_waited_for_long(patient: Patient, mo
         late = patient.on_the_network(patience=0.3)
         monkeypatch.setattr(watcher.doctor.server, "TIMEOUT", 0.3)
         silence = patient.on_the_network()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 5
     assert late["server"].message == "no answer came within 0.3 s"
     assert "did not answer within 0.3 s" in silence["server"].message
 

@@ -161,7 +161,7 @@ def test_a_folder_with_many_files_is_renamed_in_one_pass(
     (yard.drop / "old").rename(yard.drop / "new")
     began = time.monotonic()
     yard.scan()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert len(uploads) == 60
     assert {name for name, state in yard.states().items() if state is FileState.DONE} == {
         f"new/{number}.png" for number in range(60)

@@ -58,7 +58,7 @@ def test_without_a_network_it_ends_soon(person: Any) -> None:
     person.env |= {"WATCHER_API__API_KEY": "k", "WATCHER_API__BASE_URL": f"http://127.0.0.1:{port}/app/v1"}
     began = time.monotonic()
     outcome = person.runs("doctor", "drop")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
     assert outcome.code == 1
     assert "cannot be reached" in outcome.out
 

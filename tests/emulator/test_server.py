@@ -129,7 +129,7 @@ def test_it_starts_fast(tmp_path: Path) -> None:
     begin = time.process_time()
     with Emulator(tmp_path / "measured"):
         pass
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < 1.5
 
 
 def test_what_a_killed_emulator_left_unfinished_is_removed(fresh, tmp_path: Path, on_disk) -> None:

@@ -326,8 +326,8 @@ def test_a_system_clock_that_is_set_neither_hastens_nor_delays_what_settles(
     monkeypatch.setattr(time, "time", lambda: real() + hours * 3600)
     (drop_folder / "a.obj").write_text("o a\n")
     written = time.monotonic()
-    driven.until_settled({"a.obj"}, seconds=5)
-    assert 0.4 < time.monotonic() - written < 4
+    driven.until_settled({"a.obj"}, seconds=20)
+    assert 0.4 < time.monotonic() - written < 15
 
 
 def test_an_age_is_never_more_than_the_time_that_surely_went_by(monkeypatch: pytest.MonkeyPatch) -> None:

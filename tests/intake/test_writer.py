@@ -186,7 +186,7 @@ def test_a_broken_lease_sends_a_harmless_signal_and_the_writer_gets_its_file_at_
     assert leases() == []
     started = time.monotonic()
     with open(model, "ab"):
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 10, "the kernel would wait for 45 s for the lease"
 
 
 def test_sigio_is_ignored_on_request():

@@ -193,7 +193,7 @@ def test_a_second_signal_stops_at_once(
     begun = time.monotonic()
     program.signals(number)
     assert program.ends() == 128 + number
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     slow.go_on.set()
     assert slow.through.wait(10)
     the_rest(program, 1, {"a.png": 1})
@@ -224,7 +224,7 @@ def test_hashing_is_cut_off_at_once(program: Program) -> None:
     begun = time.monotonic()
     program.signals(signal.SIGTERM)
     assert program.ends() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     assert program.logged()[-1]["uploads_cut_off"] == 0
     assert station.line.uploads == 0
 

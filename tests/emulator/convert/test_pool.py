@@ -140,7 +140,7 @@ def test_a_conversion_that_takes_too_long_is_stopped(
     start = time.monotonic()
     with pytest.raises(ConversionFailed, match="longer than 1 seconds and was stopped"):
         own_pool.convert(job(slow_obj()), lambda _: None)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert own_pool.convert(job(), lambda _: None).assets, "the next job works"
 
 
