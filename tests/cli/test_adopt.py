@@ -54,7 +54,7 @@ def test_what_is_linked_is_told_as_it_goes_and_as_a_table(person: Any) -> None:
     done = person.runs("adopt", "--emulator", "drop")
     assert done.code == 0
     assert f"linked    {person.drop / 'a.obj'}\n" in done.err
-    assert done.out.startswith("done ")
+    assert done.out.startswith("done\t")
 
 
 def test_without_a_server_it_is_exit_3(person: Any) -> None:
