@@ -49,7 +49,7 @@ def obj(dice: random.Random, mtl: str | None = None) -> bytes:
 
 def mtl(dice: random.Random, texture: str | None) -> bytes:
     lines = ["newmtl m", f"Kd {dice.random():.6f} 0.5 0.5"] + ([f"map_Kd {texture}"] if texture else [])
-    return "\n".join([*lines, ""]).encode()
+    return "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
 
 
 def triangle(dice: random.Random) -> bytes:
