@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from watcher.ledger import Ledger, NoLedger
+from watcher.model import FileState
+from watcher.state import LEDGER, owner
+
 COMMAND = [sys.executable, "-m", "watcher"]
 
 
@@ -71,6 +75,17 @@ class Person:
                 text=True,
             )
 
+    def counts(self) -> dict[FileState, int]:
+        """Files by state. To be waited for: asking the command again and again would cost what the daemon needs."""
+        try:
+            with Ledger(self.state / LEDGER, read_only=True) as ledger:
+                return ledger.report.counts().states
+        except NoLedger:
+            return dict.fromkeys(FileState, 0)
+
+    def daemon_runs(self) -> bool:
+        return (self.state / LEDGER).exists() and owner(self.state) is not None
+
     @property
     def _log(self) -> Path:
         return self.home / "log"
@@ -97,7 +112,7 @@ def daemon(person: Person, until: Callable[..., None]) -> Iterator[Callable[...,
     def start(*arguments: str | Path) -> subprocess.Popen[str]:
         process = person.starts("run", *arguments)
         started.append(process)
-        until(lambda: process.poll() is not None or person.runs("status", "--json").json["daemon"]["running"], 30)
+        until(lambda: process.poll() is not None or person.daemon_runs(), 30)
         return process
 
     yield start

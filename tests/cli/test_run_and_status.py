@@ -21,15 +21,10 @@ def drop_triangles(folder: Path, count: int, start: int = 0) -> None:
         (folder / f"{number}.obj").write_text(TRIANGLE.format(number))
 
 
-def counts(person: Any) -> dict[str, int]:
-    result: dict[str, int] = person.runs("status", "--json").json["counts"]
-    return result
-
-
 def test_a_file_dropped_on_the_daemon_is_in(person: Any, daemon: Any, until: Until) -> None:
     process = daemon("--emulator", "drop=Cars")
     drop_triangles(person.drop, 1)
-    until(lambda: counts(person)["done"] == 1, 30)
+    until(lambda: person.counts()["done"] == 1, 30)
     (file,) = person.runs("status", "drop", "--json").json["files"]
     assert file["state"] == "done"
     assert {asset["type"] for asset in file["assets"]} >= {"scene", "mesh"}
@@ -43,13 +38,13 @@ def test_a_file_dropped_on_the_daemon_is_in(person: Any, daemon: Any, until: Unt
 def test_what_came_while_the_daemon_was_down_is_caught_up_with(person: Any, daemon: Any, until: Until) -> None:
     first = daemon("--emulator", "drop")
     drop_triangles(person.drop, 1)
-    until(lambda: counts(person)["done"] == 1, 30)
+    until(lambda: person.counts()["done"] == 1, 30)
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=30)
     drop_triangles(person.drop, 2, start=1)
     (person.drop / "0.obj").unlink()
     daemon("--emulator", "drop")
-    until(lambda: (counts(person)["done"], counts(person)["gone"]) == (2, 1), 30)
+    until(lambda: (person.counts()["done"], person.counts()["gone"]) == (2, 1), 30)
 
 
 def test_killed_in_the_middle_of_its_uploads_it_sends_nothing_twice(person: Any, daemon: Any, until: Until) -> None:
@@ -68,11 +63,11 @@ def test_killed_in_the_middle_of_its_uploads_it_sends_nothing_twice(person: Any,
         drop_triangles(person.drop, 200)
         for sent in (20, 60, 100):
             process = daemon("drop=Kill")
-            until(lambda n=sent: counts(person)["done"] + counts(person)["converting"] >= n, 60, f"{sent} uploads")
+            until(lambda n=sent: person.counts()["done"] + person.counts()["converting"] >= n, 60, f"{sent} uploads")
             process.kill()
             process.communicate()
         daemon("drop=Kill")
-        until(lambda: counts(person)["done"] == 200, 120, "all uploads")
+        until(lambda: person.counts()["done"] == 200, 120, "all uploads")
         with AssetApi(url, api_key="key") as api:
             names = [source.source_file_original_name for source in api.source_files.iterate()]
         assert len(names) == len(set(names)) == 200
@@ -87,7 +82,7 @@ def test_status_answers_at_every_moment_while_the_daemon_writes(person: Any, dae
     answers: list[Any] = []
 
     def ask() -> None:
-        while counts(person)["done"] < 150:
+        while person.counts()["done"] < 150:
             answers.append(person.runs("status", "--all", "--json"))
 
     askers = [threading.Thread(target=ask) for _ in range(2)]
@@ -112,7 +107,7 @@ def test_check_tells_monitors_how_things_are(person: Any, daemon: Any, until: Un
     daemon("--emulator", "drop")
     assert person.runs("status", "--check").code == 0
     (person.drop / "broken.off").write_text("OFF\nnothing\n")
-    until(lambda: counts(person)["failed"] == 1, 30)
+    until(lambda: person.counts()["failed"] == 1, 30)
     failed = person.runs("status", "--check")
     assert failed.code == 1
     assert "1 file failed" in failed.out
@@ -134,7 +129,7 @@ def test_sighup_reads_the_configuration_anew(person: Any, daemon: Any, until: Un
     person.configures('[api]\nemulator = true\n[[drops]]\npath = "drop"\n[[drops]]\npath = "more"\n')
     process.send_signal(signal.SIGHUP)
     (person.home / "more" / "a.obj").write_text(TRIANGLE.format(1))
-    until(lambda: counts(person)["done"] == 1, 30)
+    until(lambda: person.counts()["done"] == 1, 30)
     person.configures("nonsense = 1\n")
     process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
@@ -142,7 +137,7 @@ def test_sighup_reads_the_configuration_anew(person: Any, daemon: Any, until: Un
     until(lambda: process.poll() is not None or "nonsense" in person.logged(), 20)
     assert process.poll() is None, "a wrong configuration does not end the daemon"
     person.configures('[api]\nemulator = true\n[[drops]]\npath = "more"\n')
-    until(lambda: counts(person)["done"] == 2, 30)
+    until(lambda: person.counts()["done"] == 2, 30)
 
 
 def test_systemd_is_told_of_readiness_status_life_and_the_end(person: Any, until: Until, tmp_path: Path) -> None:
@@ -188,7 +183,7 @@ def test_the_key_is_in_nothing_that_is_written_or_printed(
     }
     process = daemon("drop=Secrets")
     drop_triangles(person.drop, 2)
-    until(lambda: counts(person)["done"] == 2, 30)
+    until(lambda: person.counts()["done"] == 2, 30)
     with open(f"/proc/{process.pid}/cmdline") as cmdline:
         assert key not in cmdline.read()
     process.send_signal(signal.SIGTERM)
@@ -215,7 +210,7 @@ def test_a_folder_that_was_watched_before_may_be_away_and_one_that_never_was_is_
 ) -> None:
     first = daemon("--emulator", "drop")
     drop_triangles(person.drop, 1)
-    until(lambda: counts(person)["done"] == 1, 30)
+    until(lambda: person.counts()["done"] == 1, 30)
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=30)
 
@@ -227,9 +222,9 @@ def test_a_folder_that_was_watched_before_may_be_away_and_one_that_never_was_is_
         return str(person.runs("status", "--json").json["daemon"]["trouble"])
 
     until(lambda: "the drop folder is not there" in trouble(), 30)
-    assert counts(person)["gone"] == 0
+    assert person.counts()["gone"] == 0
     away.rename(person.drop)
     drop_triangles(person.drop, 1, start=1)
-    until(lambda: counts(person)["done"] == 2, 30)
+    until(lambda: person.counts()["done"] == 2, 30)
     until(lambda: trouble() == "None", 30)
     assert second.poll() is None

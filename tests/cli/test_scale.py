@@ -52,6 +52,6 @@ def test_hundreds_of_files_at_once_all_get_in(person: Any, daemon: Any, until: A
     process = daemon("--emulator", "drop=Many")
     for number in range(500):
         (person.drop / f"{number}.obj").write_text(f"v 0 0 {number}\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    until(lambda: person.runs("status", "--json").json["counts"]["done"] == 500, 120, "500 files")
+    until(lambda: person.counts()["done"] == 500, 120, "500 files")
     assert person.runs("status", "--json").json["files"] == []
     assert process.poll() is None

@@ -170,7 +170,7 @@ def test_an_interrupted_scan_is_exit_130_and_loses_nothing(person: Any, corpus: 
         (person.drop / f"{number}.obj").write_text(f"v 0 0 {number}\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     process = person.starts("scan", "--emulator", "drop")
     until((person.state / "ledger.db").exists, 20)
-    until(lambda: person.runs("status", "--json").json["counts"]["done"] > 0, 40)
+    until(lambda: person.counts()["done"] > 0, 40)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=40)
     assert process.returncode == 130
