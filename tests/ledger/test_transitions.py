@@ -551,6 +551,18 @@ def test_what_the_server_has_already_is_claimed_and_followed_in_one_step(ledger:
     assert report(ledger, "a.obj").state is FileState.CONVERTING
 
 
+def test_a_texture_that_a_model_took_along_meanwhile_is_not_claimed_for_itself(ledger: Ledger) -> None:
+    send(ledger, "copy.png", "blake3:wood", "task-1", 3)
+    texture = settle(ledger, "wood.png", 2)
+    ready(ledger, "wood.png")
+    job = take(ledger)
+    settle(ledger, "a.obj", 1, refers=True)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 11.0, 10) if c.refers]
+    ledger.plan.ready(model, 11.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    assert ledger.uploads.claim(job, FOLDER, "blake3:wood", ["blake3:wood"], 12.0).verdict is Verdict.STALE
+    assert report(ledger, "wood.png").state is report(ledger, "a.obj").state is FileState.PENDING
+
+
 def test_an_attempt_that_the_disk_does_not_even_take_back_is_asked_about(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

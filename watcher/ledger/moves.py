@@ -80,7 +80,8 @@ class MoveLedger:
         """
         with self._connection.transaction() as sql:
             file = sql.execute(
-                "SELECT f.*, d.drop_id FROM files f JOIN dirs d ON d.id = f.dir_id WHERE f.id = ? AND f.generation = ?",
+                "SELECT f.*, d.drop_id FROM files f JOIN dirs d ON d.id = f.dir_id"
+                " WHERE f.id = ? AND f.generation = ? AND f.role = 'main'",
                 (job.main.file_id, job.main.generation),
             ).fetchone()
             if file is not None and (own := _given_before(sql, job, set_digest)) is not None:

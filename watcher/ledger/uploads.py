@@ -72,7 +72,7 @@ class Verdict(StrEnum):
     LOOK_AGAIN = "look_again"
     """An upload of it failed: if it fares well by now it is followed again, else what it left is removed first."""
     STALE = "stale"
-    """The file changed in the meantime; it will come again."""
+    """The file changed in the meantime, and will come again; or it travels with a model now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,8 @@ class UploadLedger:
         now: float,
     ) -> Claim:
         current = sql.execute(
-            "SELECT 1 FROM files WHERE id = ? AND generation = ?", (job.main.file_id, job.main.generation)
+            "SELECT 1 FROM files WHERE id = ? AND generation = ? AND role = 'main'",
+            (job.main.file_id, job.main.generation),
         ).fetchone()
         if current is None:
             return Claim(Verdict.STALE)
