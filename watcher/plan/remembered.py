@@ -4,7 +4,11 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 
+import structlog
+
 from watcher.plan.references import can_refer, read_references
+
+_log = structlog.get_logger(__name__)
 
 MOST_CHARACTERS = 16_000_000
 """Of all names that are kept in memory; what was not asked for longest is forgotten first."""
@@ -21,14 +25,20 @@ class RememberedReferences:
         self._characters = 0
 
     def __call__(self, path: str) -> tuple[str, ...]:
-        """What the file at `path` names. Raises OSError when it cannot be read."""
+        """What the file at `path` names; nothing when its reader has a fault. Raises OSError when it cannot be read."""
         if not can_refer(path):
             return ()
         before = _version(path)
         if (known := self._known.get(path)) and known[0] == before:
             self._known.move_to_end(path)
             return known[1]
-        names = self._read(path)
+        try:
+            names = self._read(path)
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours must not keep this model, and all behind it, from going
+            _log.exception("what a model names could not be read; it goes without companions", path=path)
+            names = ()
         if _version(path) == before:
             self._keep(path, before, names)
         return names
