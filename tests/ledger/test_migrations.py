@@ -18,7 +18,7 @@ DROP = "/srv/drop"
 def later_migrations(fail: bool = False) -> Migrations:
     """The migrations of a program two releases later."""
     later = Migrations("ledger")
-    later(name="first")(schema.first)
+    later(name=connection.FIRST_MIGRATION)(schema.first)
 
     @later()
     def second(db: Database) -> None:

@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -327,6 +329,21 @@ def test_a_ledger_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         raw.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('ledger', 'later', '')")
     with pytest.raises(LedgerError, match="newer"):
         Ledger(path)
+
+
+def test_a_ledger_from_before_the_first_release_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    Ledger(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE _sqlite_migrations SET name = 'first'")
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match="3dverse-watcher adopt"):
+            Ledger(path, read_only=read_only)
+
+
+def test_questions_do_not_import_what_only_migrations_need() -> None:
+    code = "import sys, watcher.cli.status, watcher.ledger; sys.exit('sqlite_utils' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_schema_number_is_the_number_of_migrations(tmp_path: Path) -> None:

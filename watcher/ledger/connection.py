@@ -13,6 +13,8 @@ from watcher.ledger.damage import is_damage, set_aside, sync_folder, were_set_as
 
 VERSION = 1
 """The schema that this program writes: how many migrations there are. A ledger with more is a newer program's."""
+FIRST_MIGRATION = "tables"
+"""What the first migration is called in the ledgers that this program can bring up to date."""
 BUSY_SECONDS = 30.0
 BUSY_AT_WORK = 1.0
 """Seconds that another program which holds the ledger is waited for: at the beginning, and by those that try again."""
@@ -89,6 +91,11 @@ class Connection:
             raise LedgerError(
                 f"the ledger {self.path} has schema {self.schema}, written by a newer 3dverse-watcher;"
                 f" this one knows {VERSION}. Update the program or use another state_dir"
+            )
+        if self.schema and not _begins_as_ours(self._sqlite):
+            raise LedgerError(
+                f"the ledger {self.path} was made by a 3dverse-watcher from before the first release: move it away, and"
+                " let `3dverse-watcher adopt` build it anew from what the server holds"
             )
         if self.schema == 0:  # a file is made whole, or not at all
             raise DamagedLedger(self.path, "the file is empty")
@@ -254,6 +261,11 @@ def _applied(sql: sqlite3.Connection) -> int:
         return 0
     applied: int = sql.execute("SELECT count(*) FROM _sqlite_migrations WHERE migration_set = 'ledger'").fetchone()[0]
     return applied
+
+
+def _begins_as_ours(sql: sqlite3.Connection) -> bool:
+    first = "SELECT 1 FROM _sqlite_migrations WHERE migration_set = 'ledger' AND name = ?"
+    return sql.execute(first, (FIRST_MIGRATION,)).fetchone() is not None
 
 
 def _migrate(sql: sqlite3.Connection) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
+from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS
 from watcher.ledger.intake import BACK_TO_PLAN, missing_key
-from watcher.ledger.schema import PLANNED_AT, STATE_OF_MODELS
 from watcher.model import FileState, Signature
 
 

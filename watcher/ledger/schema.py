@@ -7,10 +7,10 @@ that it saw.
 
 from sqlite_utils import Database, Migrations
 
-migrations = Migrations("ledger")
+from watcher.ledger.connection import FIRST_MIGRATION
+from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS, rank
 
-PLANNED_AT = "CASE state WHEN 'pending' THEN settled_at ELSE wake_at END"
-"""When a file without a plan is planned; NULL while it waits for something else."""
+migrations = Migrations("ledger")
 
 _FIRST = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -186,32 +186,18 @@ CREATE TABLE problems (
 ) STRICT;
 """
 
-
-def _rank(state: str) -> str:
-    """Of the models that use a companion, the state of the one that comes first tells the companion's."""
-    return (
-        f"CASE {state} WHEN 'uploading' THEN 1 WHEN 'converting' THEN 2 WHEN 'waiting' THEN 3 WHEN 'pending' THEN 4"
-        " WHEN 'failed' THEN 5 WHEN 'done' THEN 6 ELSE 7 END"
-    )
-
-
-STATE_OF_MODELS = f"""(
-    SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
-    WHERE l.companion_id = files.id AND m.state != 'gone' ORDER BY {_rank("m.state")} LIMIT 1)"""
-"""A companion's state follows the models that use it: at work while any of them is, failed when one failed."""
-
 # All models that share a companion are looked at only where this one's state may have been the one that told.
 _COMPANIONS_FOLLOW = f"""
 CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 'main' BEGIN
     UPDATE files SET updated_at = NEW.updated_at, state = CASE
-        WHEN {_rank("NEW.state")} < {_rank("state")} THEN NEW.state ELSE coalesce({STATE_OF_MODELS}, state) END
+        WHEN {rank("NEW.state")} < {rank("state")} THEN NEW.state ELSE coalesce({STATE_OF_MODELS}, state) END
     WHERE role = 'companion' AND state NOT IN ('gone', NEW.state)
         AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id);
 END;
 """
 
 
-@migrations()
+@migrations(name=FIRST_MIGRATION)
 def first(db: Database) -> None:
     """The tables of the first release."""
     _run(db, _FIRST)
