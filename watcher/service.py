@@ -106,6 +106,7 @@ class Service:
                 return None
             self._notifier.status("stopping" if fresh is None else "reloading")
             if fresh is None:
+                _log.info("stopping", grace_seconds=settings.shutdown_grace)
                 self._notifier.stopping()
                 self._notifier.needs(settings.shutdown_grace + STOP_SECONDS)
             daemon.stop(while_waiting=self._live)
@@ -127,14 +128,16 @@ class Service:
             else:
                 self._live()
         if now >= self._next_status:
-            self._next_status = now + STATUS_INTERVAL
             trouble = daemon.trouble()
             lock.tell(trouble)
             try:
                 counts = daemon.ledger.report.counts().states
             except sqlite3.Error as error:
+                self._next_status = now + STATUS_INTERVAL
                 self._notifier.status(trouble or f"the ledger cannot be read: {error}")
                 return
+            # Counting a million files takes a moment, in which the ledger is busy.
+            self._next_status = now + max(STATUS_INTERVAL, 50 * (clock.now() - now))
             shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing dropped yet"
             self._notifier.status(f"{shown}; {trouble}" if trouble else shown)
 

@@ -84,7 +84,7 @@ def test_an_overflow_of_the_kernels_queue_leads_to_a_scan_that_misses_nothing_an
     names = overflow(tree[::7], held_reader)
     with capture_logs() as log:
         driven.until(lambda: driven.settled_count() >= len(names), "all files", seconds=60)
-    assert [line["reason"] for line in log if "reason" in line] == ["the kernel's event queue overflowed"]
+    assert [line["reason"] for line in log if "reason" in line] == ["the queue of events overflowed"]
     assert {os.path.basename(path) for path in driven.files()} == names
     assert driven.trouble is None
 
@@ -96,6 +96,21 @@ def test_an_overflow_of_the_kernels_queue_leads_to_a_scan_that_misses_nothing_an
     assert time.process_time() - used < 0.25, "the processor comes to rest"
     (tree[0] / "after.obj").write_text("o after\n")
     driven.until(lambda: driven.settled_count() == len(names) + 1, "a file dropped afterwards", seconds=5)
+
+
+def test_more_events_than_memory_is_for_lead_to_a_scan_too(
+    hand_driven: Make, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the intake is held up, by a slow disk for example, the reader goes on."""
+    driven = hand_driven(settle_seconds=0.0)
+    driven.until_idle()
+    monkeypatch.setattr(inotify, "MOST_EVENTS", 10)
+    names = {f"{number}.obj" for number in range(50)}
+    for name in names:
+        (drop_folder / name).write_text("o o\n")
+    with capture_logs() as log:
+        driven.until(lambda: driven.settled_count() == len(names), "all files", seconds=10)
+    assert "the queue of events overflowed" in [line.get("reason") for line in log]
 
 
 def test_overflow_upon_overflow_does_not_keep_a_scan_from_its_end(

@@ -33,6 +33,8 @@ PING_INTERVAL = 10.0
 """Seconds between two proofs that events arrive."""
 PING_TIMEOUT = 15.0
 """Seconds after which an event that did not arrive never will."""
+MOST_EVENTS = 1_000_000
+"""Events that wait for the intake, in memory (some 200 bytes each); with more, everything is scanned instead."""
 STOP_SECONDS = 2.0
 """So long the end of a reader is waited for."""
 
@@ -62,6 +64,8 @@ class _Listener:
     def on_event(self, event: InotifyEvent) -> None:
         if event.wd == self.probe:
             self.answers += 1
+        elif self.events.qsize() >= MOST_EVENTS:
+            self.overflowed = True
         else:
             self.events.put((event.wd, event.mask, event.name))
 
@@ -167,7 +171,7 @@ class InotifyWatch:
         That the reader is alive is no proof that it hears: now and then an event is made for it.
         """
         if self._listener.overflowed:
-            return "the kernel's event queue overflowed"
+            return "the queue of events overflowed"
         if not self._reader.is_alive():
             return "the thread that reads the kernel's events ended"
         if self._pinged is not None:
