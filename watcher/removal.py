@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from watcher.api import AssetApi, NotFound
 from watcher.api.models import AssetEntry, AssetType, ReferenceProperty
-from watcher.arrival import Arrival
+from watcher.arrival import Arrival, base_name
 from watcher.ledger import CompanionSent, KeptAsset
 
 SHOWN_NEEDERS = 3
@@ -105,6 +105,8 @@ def companion_files(
     """
     found: list[str] = []
     for companion in companions:
+        base = base_name(companion.file.name)
+        others = sum(base_name(name) == base for name in companion.others)
         alike: list[str] = []
         for source in arrival.namesakes(folder_id, companion.file.name):
             source_file_id = source.source_file_id
@@ -118,7 +120,7 @@ def companion_files(
                 continue
             if is_it:
                 alike.append(source_file_id)
-            if len(alike) > companion.others:
+            if len(alike) > others:
                 found.append(alike[-1])
                 break
     return found

@@ -204,6 +204,24 @@ def test_a_set_follows_its_model_into_another_remote_folder_with_its_assets(
     assert yard.names("b") == {"car.obj": 1, "same.obj": 1, "car.mtl": 2}
 
 
+def test_companions_that_are_equal_but_for_their_names_follow_their_own_models(
+    yard: Any, triangle: Callable[..., str]
+) -> None:
+    yard.policy = 'on_move = "follow"\nmirror = true'
+    for model in ("car", "bus"):
+        yard.write(f"a/{model}.obj", triangle(model))
+        yard.write(f"a/{model}.mtl", "")
+    yard.scan()
+    assert yard.names("a") == {"car.obj": 1, "car.mtl": 1, "bus.obj": 1, "bus.mtl": 1}
+    (yard.drop / "b").mkdir()
+    for name in ("car.obj", "car.mtl"):
+        (yard.drop / "a" / name).rename(yard.drop / "b" / name)
+    yard.scan()
+    assert yard.names("a") == {"bus.obj": 1, "bus.mtl": 1}
+    assert yard.names("b") == {"car.obj": 1, "car.mtl": 1}
+    yard.check()
+
+
 def test_a_file_moved_into_another_drop_follows_into_its_remote_folder(
     yard: Any, picture: Callable[[int], bytes], uploads: list[str], tmp_path: Path
 ) -> None:
@@ -223,6 +241,34 @@ def test_a_file_moved_into_another_drop_follows_into_its_remote_folder(
     with Ledger(yard.state / LEDGER, read_only=True) as ledger:
         (moved,) = ledger.report.files([str(other / "a.png")])
     assert (moved.state, moved.source_file_id) == (FileState.DONE, before.source_file_id)
+    assert uploads == ["a.png"]
+    yard.check()
+
+
+def test_a_file_moved_to_another_drop_and_back_is_uploaded_once(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], tmp_path: Path
+) -> None:
+    """When it comes back, its row here still names the upload that had gone to the other folder meanwhile."""
+    other = tmp_path / "other"
+    other.mkdir()
+    yard.policy = 'on_move = "follow"\non_delete = "delete"'
+    yard.more_drops = (
+        f'[[drops]]\npath = "{other}"\nfolder = "{yard.remote} 2"\nsettle_seconds = 0.1\non_move = "follow"\n'
+    )
+    path = yard.write("a.png", picture(1))
+    yard.scan()
+    before = yard.report("a.png")
+    os.rename(path, other / "a.png")
+    yard.scan()
+    assert yard.sources() == []
+    os.rename(other / "a.png", path)
+    yard.scan()
+    back = yard.report("a.png")
+    assert (back.state, back.source_file_id, back.folder_id) == (
+        FileState.DONE,
+        before.source_file_id,
+        yard.folder().folder_id,
+    )
     assert uploads == ["a.png"]
     yard.check()
 

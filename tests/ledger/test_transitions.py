@@ -14,6 +14,7 @@ from watcher.ledger import (
     ConversionRecord,
     FileReport,
     Job,
+    Judgement,
     LackingFile,
     Ledger,
     LedgerError,
@@ -22,6 +23,7 @@ from watcher.ledger import (
     OwedWork,
     Verdict,
 )
+from watcher.ledger.versions import owe
 from watcher.model import Asset, Drop, FileState, OnDelete, Role, SentFile, Signature
 
 DROP = "/drop"
@@ -556,6 +558,90 @@ def test_an_upload_that_was_forgotten_meanwhile_can_be_void(ledger: Ledger) -> N
     ledger.upkeep.forget([path])
     ledger.uploads.void(claim.upload_id, 12.0)
     assert not ledger.uploads.known(FOLDER, "blake3:a")
+
+
+def test_a_version_that_is_not_read_yet_stands_on_no_upload(ledger: Ledger) -> None:
+    """Its row still names the upload of the version before: that neither passes to it, nor stays for its sake."""
+    ledger.owed.policies([Drop(DROP, FOLDER, on_delete=OnDelete.DELETE, delete_wait_seconds=0)], 1.0)
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    convert(ledger, upload_id, "asset-1")
+    settle(ledger, "copy.obj", 2)
+    ready(ledger, "copy.obj")
+    ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 30.0)
+    ledger.intake.observed(DROP, [Observation(f"{DROP}/copy.obj", signature(3))], 31.0)
+    ledger.intake.vanished(DROP, [f"{DROP}/a.obj"], 32.0)
+    (owed,) = ledger.owed.due([DROP], 33.0, 10)
+    assert (owed.upload_id, owed.work, owed.path) == (upload_id, OwedWork.DELETED, f"{DROP}/a.obj")
+    assert ledger.owed.judge(upload_id, OwedWork.DELETED, [DROP]) is Judgement.GO
+    assert ledger.owed.begin(upload_id, OwedWork.DELETED, [DROP])
+
+
+@pytest.mark.parametrize(
+    ("folder", "state"), [(FOLDER, FileState.DONE), ("folder-2", FileState.PENDING)], ids=["same", "another"]
+)
+def test_a_companion_left_alone_is_at_rest_only_when_its_own_remote_folder_has_it(
+    ledger: Ledger, folder: str, state: FileState
+) -> None:
+    for name in ("a", "b"):
+        settle(ledger, f"{name}.obj", ord(name), refers=True)
+        settle(ledger, f"{name}.png", ord(name) + 10)
+    for candidate in [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]:
+        texture = candidate.path.replace(".obj", ".png")
+        ledger.plan.ready(candidate, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    for place in (folder, FOLDER):
+        job = take(ledger)
+        for member in job.members:
+            ledger.uploads.hashed(member, "blake3:m" if member is job.main else "blake3:t")
+        claim = ledger.uploads.claim(job, place, f"set of {job.main.path}", ["blake3:m", "blake3:t"], 11.0)
+        if job.main.path == f"{DROP}/a.obj":
+            ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+        else:
+            ledger.uploads.void(claim.upload_id, 12.0)
+    ledger.intake.vanished(DROP, [f"{DROP}/b.obj"], 13.0)
+    assert (report(ledger, "b.png").role, report(ledger, "b.png").state) == (
+        Role.COMPANION if state is FileState.DONE else Role.MAIN,
+        state,
+    )
+
+
+def test_companions_that_others_found_already_are_not_theirs_any_more(ledger: Ledger) -> None:
+    """Two uploads with equal companions are relocated; of one it is on record which file it takes."""
+    for name in ("a", "b"):
+        settle(ledger, f"{name}.obj", ord(name), refers=True)
+    texture = settle(ledger, "wood.png", 3)
+    for candidate in [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]:
+        ledger.plan.ready(candidate, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    uploads = []
+    for name in ("a", "b"):
+        claim = ledger.uploads.claim(take(ledger), FOLDER, f"set {name}", ["blake3:m", "blake3:t"], 11.0)
+        ledger.uploads.sent(claim.upload_id, f"task-{name}", 12.0)
+        convert(ledger, claim.upload_id, f"asset-{name}")
+        uploads.append(claim.upload_id)
+    ledger.owed.policies([Drop(DROP, FOLDER, on_delete=OnDelete.DELETE, delete_wait_seconds=0)], 1.0)
+    ledger.intake.vanished(DROP, [f"{DROP}/a.obj", f"{DROP}/b.obj"], 30.0)
+    assert [companion.others for companion in ledger.owed.sent_files(uploads[1])[1]] == [("wood.png",)]
+    ledger.owed.found(uploads[0], ["source-1", "source-of-wood"])
+    assert [companion.others for companion in ledger.owed.sent_files(uploads[1])[1]] == [()]
+
+
+def test_nothing_is_relocated_while_an_upload_that_may_have_brought_equal_companions_is_in_doubt(
+    ledger: Ledger,
+) -> None:
+    for name in ("a", "b"):
+        settle(ledger, f"{name}.obj", ord(name), refers=True)
+    texture = settle(ledger, "wood.png", 3)
+    for candidate in [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]:
+        ledger.plan.ready(candidate, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    first = ledger.uploads.claim(take(ledger), FOLDER, "set 1", ["blake3:m", "blake3:t"], 11.0).upload_id
+    ledger.uploads.sent(first, "task-1", 12.0)
+    convert(ledger, first, "asset-1")
+    job = take(ledger)
+    second = ledger.uploads.claim(job, FOLDER, "set 2", ["blake3:n", "blake3:t"], 13.0).upload_id
+    with ledger._connection.transaction() as sql:
+        owe(sql, first, "relocate", 14.0, 14.0, "folder-2")
+    assert ledger.owed.judge(first, OwedWork.RELOCATE, [DROP]) is Judgement.LATER
+    ledger.uploads.void(second, 15.0)
+    assert ledger.owed.judge(first, OwedWork.RELOCATE, [DROP]) is Judgement.GO
 
 
 def test_what_the_server_has_already_is_claimed_and_followed_in_one_step(ledger: Ledger) -> None:

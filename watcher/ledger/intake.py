@@ -293,25 +293,27 @@ def _replan_users_at_work(sql: sqlite3.Connection, companion_id: int, now: float
 
 
 def release_companions(sql: sqlite3.Connection, main_id: int, now: float) -> None:
-    """A model is gone: companions that no other model uses come to rest when they reached the server with it, and
-    stand for themselves when not."""
+    """A model is gone: companions that no other model uses come to rest when they are in the remote folder that
+    it was sent to, and stand for themselves when not."""
     left_alone = (
         " WHERE role = 'companion' AND state != 'gone'"
-        " AND id IN (SELECT companion_id FROM links WHERE main_id = ?)"
+        " AND id IN (SELECT companion_id FROM links WHERE main_id = ?2)"
         " AND NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
         "   WHERE l.companion_id = files.id AND m.state != 'gone')"
     )
+    # In another remote folder its content does not count.
     on_the_server = (
         " EXISTS (SELECT 1 FROM members b JOIN uploads u ON u.id = b.upload_id"
-        "   WHERE b.digest = files.digest AND u.state IN ('sent', 'success'))"
+        "   WHERE b.digest = files.digest AND u.state IN ('sent', 'success') AND u.folder_id IN ("
+        "    SELECT folder_id FROM uploads WHERE main_id = ?2 OR id = (SELECT upload_id FROM files WHERE id = ?2)))"
     )
     sql.execute(
-        f"UPDATE files SET state = 'done', updated_at = ?{left_alone} AND {on_the_server}"
+        f"UPDATE files SET state = 'done', updated_at = ?1{left_alone} AND {on_the_server}"
         " AND state IN ('pending', 'waiting', 'uploading', 'converting', 'failed')",
         (now, main_id),
     )
     sql.execute(
-        "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?"
+        "UPDATE files SET role = 'main', state = 'pending', due_at = NULL, wake_at = NULL, updated_at = ?1"
         f"{left_alone} AND NOT {on_the_server}",
         (now, main_id),
     )

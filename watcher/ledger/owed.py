@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from watcher.ledger.connection import Connection, blob_text
 from watcher.ledger.intake import release_companions
+from watcher.ledger.versions import STANDS
 from watcher.model import Drop, SentFile
 
 MANY_FILES = 20
@@ -75,8 +76,9 @@ class CompanionSent:
     """A companion that travelled with an upload."""
 
     file: SentFile
-    others: int
-    """How many other uploads have the same file in the same remote folder."""
+    others: tuple[str, ...]
+    """The names under which other uploads brought the same content into the same remote folder, once for each time.
+    Without those of which it was found already what is to be removed or moved."""
 
 
 class OwedLedger:
@@ -188,17 +190,26 @@ class OwedLedger:
             )
         ]
         rows = self._connection.rows(
-            "SELECT b.name, b.digest, b.size, (SELECT count(DISTINCT o.id) FROM members c JOIN uploads o"
-            "   ON o.id = c.upload_id WHERE c.digest = b.digest AND c.position > 0 AND o.id != u.id"
-            "   AND o.folder_id = u.folder_id AND o.state NOT IN ('void', 'removing')) AS others"
-            " FROM members b JOIN uploads u ON u.id = b.upload_id WHERE b.upload_id = ? AND b.position > 0"
-            " ORDER BY b.position",
+            "SELECT name, digest, size FROM members WHERE upload_id = ? AND position > 0 ORDER BY position",
             (upload_id,),
         )
         companions = tuple(
-            CompanionSent(SentFile(blob_text(row["name"]), row["digest"], row["size"]), row["others"]) for row in rows
+            CompanionSent(
+                SentFile(blob_text(row["name"]), row["digest"], row["size"]), self._also_sent(upload_id, row["digest"])
+            )
+            for row in rows
         )
         return tuple(ids), companions
+
+    def _also_sent(self, upload_id: int, digest: str) -> tuple[str, ...]:
+        rows = self._connection.rows(
+            "SELECT c.name FROM members c JOIN uploads o ON o.id = c.upload_id"
+            " WHERE c.digest = ?2 AND c.position > 0 AND o.id != ?1 AND o.state NOT IN ('void', 'removing')"
+            " AND o.folder_id = (SELECT folder_id FROM uploads WHERE id = ?1)"
+            " AND NOT EXISTS (SELECT 1 FROM owed w WHERE w.upload_id = o.id AND w.source_file_ids IS NOT NULL)",
+            (upload_id, digest),
+        )
+        return tuple(blob_text(row["name"]) for row in rows)
 
     def owned(self, source_file_id: str) -> bool:
         """Whether a source file was converted for an upload on record, or was found to belong to one that is owed."""
@@ -349,8 +360,8 @@ def _judge(sql: sqlite3.Connection, upload_id: int, work: OwedWork, drops: Colle
     if row["work"] == OwedWork.RELOCATE:
         if row["file_state"] == "gone" or row["role"] != "main":
             return Judgement.OFF
-        return Judgement.GO if ended else Judgement.LATER
-    stands = sql.execute("SELECT 1 FROM files WHERE upload_id = ? AND state != 'gone' LIMIT 1", (upload_id,)).fetchone()
+        return Judgement.GO if ended and not _in_doubt(sql, upload_id) else Judgement.LATER
+    stands = sql.execute(f"SELECT 1 FROM files WHERE {STANDS} LIMIT 1", (upload_id,)).fetchone()
     meant = (
         row["on_change"] == "replace"
         if row["work"] == OwedWork.REPLACED
@@ -365,15 +376,19 @@ def _judge(sql: sqlite3.Connection, upload_id: int, work: OwedWork, drops: Colle
         f" AND p.path IN ({_marks(drops)}) LIMIT 1",
         (row["size"], row["digest"], *map(os.fsencode, drops)),
     ).fetchone()
-    # Of equal companions it must be known how many are to stay.
-    in_doubt = sql.execute(
+    return Judgement.GO if ended and not coming and not _in_doubt(sql, upload_id) else Judgement.LATER
+
+
+def _in_doubt(sql: sqlite3.Connection, upload_id: int) -> bool:
+    """Whether an upload may have brought the same companions: of equal ones it must be known how many are to stay."""
+    row = sql.execute(
         "SELECT 1 FROM uploads mine JOIN members a ON a.upload_id = mine.id AND a.position > 0"
         " JOIN members b ON b.digest = a.digest AND b.position > 0"
         " JOIN uploads other ON other.id = b.upload_id AND other.id != mine.id AND other.folder_id = mine.folder_id"
         " WHERE mine.id = ? AND other.state IN ('sending', 'unknown') LIMIT 1",
         (upload_id,),
     ).fetchone()
-    return Judgement.GO if ended and not coming and not in_doubt else Judgement.LATER
+    return row is not None
 
 
 def _counts_elsewhere(sql: sqlite3.Connection, upload_id: int, folder_id: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from watcher.ledger.connection import Connection
 from watcher.ledger.intake import BACK_TO_PLAN
+from watcher.ledger.versions import STANDS
 
 
 class UpkeepLedger:
@@ -76,7 +77,7 @@ class UpkeepLedger:
                     continue
                 for upload in sql.execute("SELECT id FROM uploads WHERE main_id = ?", (row["id"],)).fetchall():
                     heir = sql.execute(
-                        "SELECT id FROM files WHERE upload_id = ? AND id != ? AND state != 'gone' LIMIT 1",
+                        f"SELECT id FROM files WHERE {STANDS} AND id != ?2 LIMIT 1",
                         (upload["id"], row["id"]),
                     ).fetchone()
                     if heir is None:

@@ -180,8 +180,8 @@ class UploadLedger:
         now: float,
     ) -> Claim:
         current = sql.execute(
-            "SELECT 1 FROM files WHERE id = ? AND generation = ? AND role = 'main'",
-            (job.main.file_id, job.main.generation),
+            "UPDATE files SET digest = ? WHERE id = ? AND generation = ? AND role = 'main' RETURNING id",
+            (digests[0], job.main.file_id, job.main.generation),
         ).fetchone()
         if current is None:
             return Claim(Verdict.STALE)

@@ -2,6 +2,12 @@
 
 import sqlite3
 
+STANDS = (
+    "upload_id = ?1 AND state != 'gone' AND digest = (SELECT digest FROM members WHERE upload_id = ?1 AND position = 0)"
+)
+"""The condition on files that stand on an upload: a version that was seen since still names the upload of the one
+before, but its content is not known yet, or is another one."""
+
 
 def settled_on(sql: sqlite3.Connection, file_id: int, upload_id: int, now: float) -> None:
     """A file's content is on the server, as this upload: what the file had sent before is an older version now.
@@ -69,9 +75,7 @@ def cancel_removal(sql: sqlite3.Connection, upload_id: int) -> None:
 
 def _passed_on(sql: sqlite3.Connection, upload_id: int, file_id: int, now: float) -> bool:
     """Whether another file has this content too, which is the upload's main file from now on."""
-    heir = sql.execute(
-        "SELECT id FROM files WHERE upload_id = ? AND id != ? AND state != 'gone' LIMIT 1", (upload_id, file_id)
-    ).fetchone()
+    heir = sql.execute(f"SELECT id FROM files WHERE {STANDS} AND id != ?2 LIMIT 1", (upload_id, file_id)).fetchone()
     if heir is None:
         return False
     sql.execute("UPDATE uploads SET main_id = ? WHERE id = ?", (heir["id"], upload_id))
