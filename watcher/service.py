@@ -62,10 +62,10 @@ class Service:
             ConfigError: the settings at the start are wrong.
             StateInUse: another process works on the state directory.
         """
-        settings = self._load()
-        settings.require_drops()
-        ignore_lease_signals()
         with self._signals():
+            settings = self._load()
+            settings.require_drops()
+            ignore_lease_signals()
             while not self._stop_requested:
                 try:
                     fresh = self._serve(settings)
