@@ -43,3 +43,22 @@ def test_damage_long_after_a_reload_does_not_bring_the_former_configuration_back
     with pytest.raises(DamagedLedger):
         Service(lambda: configurations.pop(0), on_tick=on_tick).run()
     assert at_work == [tmp_path / "before", tmp_path / "after"]
+
+
+def test_a_reload_that_is_asked_for_before_the_first_daemon_is_made_comes_after_it(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    (tmp_path / "drop").mkdir()
+    config = tmp_path / "config.toml"
+    config.write_text(f'state_dir = "{tmp_path}"\n[[drops]]\npath = "{tmp_path / "drop"}"\nfolder = "Reload"\n')
+    environ = {"WATCHER_API__BASE_URL": emulator.base_url, "WATCHER_API__API_KEY": emulator.api_key}
+    loads: list[bool] = []
+
+    def load() -> Settings:
+        assert signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL, "it would end the process"
+        os.kill(os.getpid(), signal.SIGTERM if loads else signal.SIGHUP)
+        loads.append(True)
+        return load_settings(config, environ=environ)
+
+    assert Service(load).run() == 0
+    assert len(loads) == 2
