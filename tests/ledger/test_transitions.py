@@ -436,6 +436,20 @@ def test_a_companion_left_by_a_model_that_failed_since_does_not_stay_failed_with
     assert report(ledger, "wood.png").state is FileState.DONE
 
 
+def test_what_a_file_brought_to_the_server_is_not_forgotten_when_the_rules_pass_over_its_next_version(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    convert(ledger, upload_id, "asset-1")
+    settle(ledger, "a.obj", 2)
+    ready(ledger, "a.obj")
+    ledger.uploads.replan(take(ledger), 30.0)  # whose turn had come when the rules changed
+    (candidate,) = ledger.plan.candidates([DROP], 40.0, 10)
+    ledger.plan.dismissed(candidate)
+    with sqlite3.connect(tmp_path / "ledger.db") as raw:
+        assert raw.execute("SELECT state, upload_task_id FROM uploads").fetchall() == [("success", "task-1")]
+
+
 def test_a_drop_inside_or_around_an_earlier_one_takes_over_its_files(ledger: Ledger) -> None:
     path = f"{DROP}/cars/a.obj"
     ledger.intake.observed(DROP, [Observation(path, signature())], 1.0)

@@ -289,7 +289,8 @@ class PlanLedger:
         """A file that cannot go by itself, or that the rules pass over now, leaves the ledger; what it made stays."""
         with self._connection.transaction() as sql:
             sql.execute(
-                "DELETE FROM files WHERE id = ? AND generation = ? AND upload_id IS NULL",
+                "DELETE FROM files WHERE id = ? AND generation = ? AND upload_id IS NULL"
+                " AND NOT EXISTS (SELECT 1 FROM uploads WHERE main_id = files.id)",
                 (candidate.file_id, candidate.generation),
             )
             sql.execute(
