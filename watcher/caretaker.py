@@ -71,9 +71,10 @@ class Caretaker:
         """Do what is due, or say when to look again."""
         if not all(self._scanned(path) for path in self._drops):
             return IDLE
-        self._say_what_is_held()
+        held = self._ledger.owed.held(self._drops)
+        self._say_what_is_held(held)
         drops = self._drops.keys() - self._access.closed().keys()
-        due = self._ledger.owed.due(drops, now, BATCH)
+        due = self._ledger.owed.due(drops, now, BATCH, held)
         for owed in due:
             if self._stop.is_set():
                 return 0.0
@@ -195,8 +196,7 @@ class Caretaker:
         due = now + self._backoff.delay(attempts, error.retry_after)
         self._ledger.owed.put_off(owed.upload_id, due, str(error) if for_good else None, counts=True)
 
-    def _say_what_is_held(self) -> None:
-        held = self._ledger.owed.held(self._drops)
+    def _say_what_is_held(self, held: dict[str, int]) -> None:
         for drop, files in held.items():
             if files > self._held.get(drop, 0):
                 _log.error(

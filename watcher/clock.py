@@ -1,9 +1,6 @@
 """The daemon's clock: Unix seconds that never jump while the program runs."""
 
 import time
-from collections.abc import Callable
-
-Clock = Callable[[], float]
 
 _ELAPSED = getattr(time, "CLOCK_BOOTTIME", None)
 

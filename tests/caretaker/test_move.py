@@ -338,7 +338,7 @@ def test_what_was_to_be_removed_is_not_when_its_file_was_moved_in_the_same_momen
     drops = [str(yard.drop)]
     with Ledger(yard.state / LEDGER) as ledger:
         ledger.intake.vanished(drops[0], [str(path)], time.time())
-        (deletion,) = ledger.owed.due(drops, time.time() + 60, 10)
+        (deletion,) = ledger.owed.due(drops, time.time() + 60, 10, ledger.owed.held(drops))
         assert deletion.work is OwedWork.DELETED
         with sqlite3.connect(yard.state / LEDGER) as sql:
             sql.execute("UPDATE owed SET work = 'relocate'")

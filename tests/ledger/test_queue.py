@@ -68,7 +68,7 @@ def test_no_question_of_a_loop_looks_at_every_file(ledger: Ledger) -> None:
             "the next to be planned": lambda: ledger.plan.next_wake(["/drop"], NOW + 10),
             "those without a model": lambda: ledger.plan.release_unlinked(NOW, NOW, 0, 500),
             "the next upload": lambda: ledger.uploads.next_due(drops=["/drop"]),
-            "what is owed": lambda: ledger.owed.due(["/drop"], NOW + 10, 20),
+            "what is owed": lambda: ledger.owed.due(["/drop"], NOW + 10, 20, ledger.owed.held(["/drop"])),
             "whether anything is owed": lambda: ledger.owed.at_work(["/drop"], NOW + 10),
             "whether all is planned": lambda: ledger.report.unplanned(["/drop"]),
         }

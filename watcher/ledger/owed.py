@@ -98,13 +98,16 @@ class OwedLedger:
             )
             sql.execute("UPDATE owed SET due_at = ? WHERE due_at > ?", (now, now + FARTHEST_SECONDS))
 
-    def due(self, drops: Collection[str], now: float, limit: int) -> list[Owed]:
+    def due(self, drops: Collection[str], now: float, limit: int, held: Collection[str]) -> list[Owed]:
         """What is to be done now for files of these drops, and removals that were begun for any; the oldest first.
 
-        Without what :meth:`held` holds back, and without the deletions of drops in which many files are going away just
-        now: then it cannot be told yet how many there will be.
+        Without the deletions of drops in which many files are going away just now: then it cannot be told yet how many
+        there will be.
+
+        Args:
+            held: drops whose deletions are held back too, as :meth:`held` tells.
         """
-        held = self.held(drops).keys() | self._going_away(drops, now)
+        held = {*held, *self._going_away(drops, now)}
         rows = self._connection.rows(
             f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{OF_OWED}"
             f" WHERE o.due_at <= ? AND (o.state_before IS NOT NULL OR p.path IN ({_marks(drops)})"
