@@ -71,6 +71,20 @@ def send(ledger: Ledger, name: str, content: str, task: str, number: int = 1) ->
     return claim.upload_id
 
 
+def send_textured(ledger: Ledger) -> tuple[str, str, int]:
+    """Bring a model with its texture as far as the conversion. Gives their paths, and the upload."""
+    model_path = settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    job = take(ledger)
+    for member, digest in zip(job.members, ["blake3:a", "blake3:t"], strict=True):
+        ledger.uploads.hashed(member, digest)
+    claim = ledger.uploads.claim(job, FOLDER, "set", ["blake3:a", "blake3:t"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    return model_path, texture, claim.upload_id
+
+
 def report(ledger: Ledger, name: str) -> FileReport:
     (file,) = ledger.report.files([f"{DROP}/{name}"])
     return file
@@ -402,15 +416,7 @@ def test_a_shared_companion_follows_the_models_that_still_use_it(ledger: Ledger)
 
 
 def test_a_companion_left_by_its_model_on_the_server_is_at_rest_and_goes_when_it_changes(ledger: Ledger) -> None:
-    model_path = settle(ledger, "a.obj", 1, refers=True)
-    texture = settle(ledger, "wood.png", 2)
-    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
-    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
-    job = take(ledger)
-    for member, digest in zip(job.members, ["blake3:a", "blake3:t"], strict=True):
-        ledger.uploads.hashed(member, digest)
-    claim = ledger.uploads.claim(job, FOLDER, "set", ["blake3:a", "blake3:t"], 11.0)
-    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    model_path, texture, _ = send_textured(ledger)
     ledger.intake.vanished(DROP, [model_path], 13.0)
     assert report(ledger, "wood.png").state is FileState.DONE
     settle(ledger, "wood.png", 5, 20.0)
@@ -418,16 +424,8 @@ def test_a_companion_left_by_its_model_on_the_server_is_at_rest_and_goes_when_it
 
 
 def test_a_companion_left_by_a_model_that_failed_since_does_not_stay_failed_without_a_reason(ledger: Ledger) -> None:
-    model_path = settle(ledger, "a.obj", 1, refers=True)
-    texture = settle(ledger, "wood.png", 2)
-    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
-    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
-    job = take(ledger)
-    for member, digest in zip(job.members, ["blake3:a", "blake3:t"], strict=True):
-        ledger.uploads.hashed(member, digest)
-    claim = ledger.uploads.claim(job, FOLDER, "set", ["blake3:a", "blake3:t"], 11.0)
-    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
-    convert(ledger, claim.upload_id, "asset-1")
+    model_path, _, upload_id = send_textured(ledger)
+    convert(ledger, upload_id, "asset-1")
     settle(ledger, "a.obj", 3, 20.0, refers=True)
     (model,) = ledger.plan.candidates([DROP], 20.0, 10)
     ledger.plan.failed(model, "the file is empty", 21.0)
@@ -584,7 +582,7 @@ def test_a_version_that_is_not_read_yet_stands_on_no_upload(ledger: Ledger) -> N
     ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 30.0)
     ledger.intake.observed(DROP, [Observation(f"{DROP}/copy.obj", signature(3))], 31.0)
     ledger.intake.vanished(DROP, [f"{DROP}/a.obj"], 32.0)
-    (owed,) = ledger.owed.due([DROP], 33.0, 10)
+    (owed,) = ledger.owed.due([DROP], 33.0, 10, ledger.owed.held([DROP]))
     assert (owed.upload_id, owed.work, owed.path) == (upload_id, OwedWork.DELETED, f"{DROP}/a.obj")
     assert ledger.owed.judge(upload_id, OwedWork.DELETED, [DROP]) is Judgement.GO
     assert ledger.owed.begin(upload_id, OwedWork.DELETED, [DROP])

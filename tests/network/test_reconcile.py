@@ -342,14 +342,12 @@ def content(api: AssetApi, source_file_id: str) -> bytes:
         return chunks.read()
 
 
-def test_what_another_upload_brought_is_not_taken_while_nothing_but_its_task_is_on_record(
-    station: Any, picture: Picture
-) -> None:
-    """Of a file's two versions in doubt, with one main file, the second had arrived and was adopted this moment."""
+def another_in_doubt(station: Any, picture: Picture, first_as: str) -> None:
+    """A file whose upload (1) is set to ``first_as``, and another attempt (99) in doubt, with the same main file."""
     station.drops("a.png", picture(1))
     station.scan()
     with sqlite3.connect(station.state / LEDGER) as sql:
-        sql.execute("UPDATE uploads SET state = 'sent', source_file_id = NULL")
+        sql.execute(f"UPDATE uploads SET {first_as}")
         sql.execute("DELETE FROM conversions")
         sql.execute(
             "INSERT INTO uploads (id, main_id, folder_id, set_digest, size, state, started_at)"
@@ -357,6 +355,13 @@ def test_what_another_upload_brought_is_not_taken_while_nothing_but_its_task_is_
         )
         sql.execute("INSERT INTO members SELECT 99, position, name, digest, size FROM members")
     sql.close()
+
+
+def test_what_another_upload_brought_is_not_taken_while_nothing_but_its_task_is_on_record(
+    station: Any, picture: Picture
+) -> None:
+    """Of a file's two versions in doubt, with one main file, the second had arrived and was adopted this moment."""
+    another_in_doubt(station, picture, "state = 'sent', source_file_id = NULL")
     with station.api() as api, Ledger(station.state / LEDGER) as ledger:
         reconciler = watcher.reconcile.Reconciler(ledger, api, Gate(), Arrival(api), backoff=Backoff())
         deadline = clock.now() + 20
@@ -371,17 +376,7 @@ def test_nothing_is_decided_while_a_namesake_comes_into_doubt(
     station: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The upload task that is listed may be that one's, which nobody has asked about yet."""
-    station.drops("a.png", picture(1))
-    station.scan()
-    with sqlite3.connect(station.state / LEDGER) as sql:
-        sql.execute("UPDATE uploads SET state = 'sending', upload_task_id = NULL, source_file_id = NULL")
-        sql.execute("DELETE FROM conversions")
-        sql.execute(
-            "INSERT INTO uploads (id, main_id, folder_id, set_digest, size, state, started_at)"
-            " SELECT 99, main_id, folder_id, 'another', size, 'unknown', started_at FROM uploads"
-        )
-        sql.execute("INSERT INTO members SELECT 99, position, name, digest, size FROM members")
-    sql.close()
+    another_in_doubt(station, picture, "state = 'sending', upload_task_id = NULL, source_file_id = NULL")
     with station.api() as api, Ledger(station.state / LEDGER) as ledger:
         reconciler = watcher.reconcile.Reconciler(ledger, api, Gate(), Arrival(api), backoff=Backoff())
         listed = reconciler._tasks
