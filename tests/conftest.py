@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,20 @@ def pytest_configure() -> None:
     """A shell's background job ignores SIGINT, and so would all programs that the tests start and interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Workers of pytest-xdist send their reports as UTF-8, and some tests print and log names that are not."""
+    report = yield
+    report.sections = [(title, _escaped(text)) for title, text in report.sections]
+    if (failure := report.longreprtext) != _escaped(failure):
+        report.longrepr = _escaped(failure)
+    return report
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @pytest.fixture(scope="session")

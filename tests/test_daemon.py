@@ -98,7 +98,7 @@ class Wire:
                 if fault is Fault.LOSE_ANSWER:
                     return
                 if fault is Fault.ANSWER_PAGE:
-                    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
+                    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
                 client.sendall(answer)
                 return
 
