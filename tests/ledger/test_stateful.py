@@ -25,7 +25,9 @@ DROP = "/srv/drop"
 FOLDER = "folder"
 TEXTURE = "wood.png"
 NAMES = ["a.obj", "b.obj", TEXTURE, "c.png", "d.png"]
-CONTENTS = ["1", "2", "3"]
+CONTENTS = ["1", "2", "3", "0"]
+"""Each is as long as it says: the last is empty, which cannot be planned."""
+EMPTY = "empty"
 WANTED = 400.0
 """Later than any back-off of this test."""
 
@@ -140,6 +142,9 @@ class Life(RuleBasedStateMachine):
 
     def _plan(self, candidate: Candidate, patient: bool) -> None:
         plan, name = self.ledger.plan, os.path.basename(candidate.path)
+        if self.disk[name].content == "0" and not candidate.used:
+            plan.failed(candidate, EMPTY, self.now)
+            return
         if not candidate.refers:
             if candidate.used:
                 plan.becomes_companion(candidate, self.now)
@@ -265,10 +270,17 @@ class Life(RuleBasedStateMachine):
             content = set_digest([(file.name, file.digest) for file in attempt.files])
             arrived = (s for s in self.server.values() if s.content == content and not s.forgotten)
             found = next((each for each in arrived if not self.ledger.doubts.owned(each.task)), None)
+            self.ledger.doubts.decided(attempt.upload_id, self.now)
             if found is None:
                 self.ledger.uploads.void(attempt.upload_id, self.now, backoff=lambda attempts: min(attempts, 8.0))
             else:
                 self.ledger.doubts.adopted(attempt.upload_id, found.task, self.now)
+
+    @precondition(lambda self: self.ledger.doubts.in_doubt())
+    @rule()
+    def is_told_nothing(self) -> None:
+        for attempt in self.ledger.doubts.in_doubt():
+            self.ledger.doubts.undecided(attempt.upload_id, "the server does not say", self.now)
 
     @precondition(lambda self: self.ledger.conversions.folders())
     @rule(well=st.booleans())
@@ -343,6 +355,12 @@ class Life(RuleBasedStateMachine):
             task = upload["upload_task_id"]
             assert task in self.server, upload
             assert self.server[str(task)].content == upload["set_digest"], upload
+
+    @invariant()
+    def what_is_empty_fails_for_that_whatever_becomes_of_what_it_was_before(self) -> None:
+        for file in self._files():
+            if file["role"] == "main" and file["size"] == 0 and file["state"] not in ("gone", "pending"):
+                assert (file["state"], file["error"], file["upload_id"]) == ("failed", EMPTY, None), file
 
     @invariant()
     def nobody_is_stuck(self) -> None:

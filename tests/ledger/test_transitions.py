@@ -397,6 +397,40 @@ def test_a_late_answer_to_an_older_version_does_not_land_on_the_new_one(ledger: 
     assert report(ledger, "a.obj").state is FileState.UPLOADING
 
 
+@pytest.mark.parametrize("verdict", ["adopted", "void"])
+def test_a_version_that_cannot_be_planned_hears_nothing_of_the_attempt_before_it(ledger: Ledger, verdict: str) -> None:
+    settle(ledger, "a.obj")
+    ready(ledger, "a.obj")
+    doubtful = ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0)
+    ledger.doubts.unknown(doubtful.upload_id, "no answer came", 12.0)
+    settle(ledger, "a.obj", 2, 13.0)
+    (candidate,) = ledger.plan.candidates([DROP], 13.0, 10)
+    ledger.plan.failed(candidate, "the file is empty", 14.0)
+    ledger.doubts.decided(doubtful.upload_id, 15.0)
+    if verdict == "void":
+        ledger.uploads.void(doubtful.upload_id, 15.0)
+    else:
+        ledger.doubts.adopted(doubtful.upload_id, "task-1", 15.0)
+        ledger.conversions.failed(doubtful.upload_id, [], "source-1", "no faces", 16.0)
+    file = report(ledger, "a.obj")
+    assert (file.state, file.error, file.upload_task_id) == (FileState.FAILED, "the file is empty", None)
+
+
+def test_a_file_that_travels_with_a_model_hears_nothing_of_what_it_sent_by_itself(ledger: Ledger) -> None:
+    texture = settle(ledger, "wood.png", 2)
+    ready(ledger, "wood.png")
+    alone = ledger.uploads.claim(take(ledger), FOLDER, "blake3:t", ["blake3:t"], 11.0)
+    ledger.uploads.sent(alone.upload_id, "task-1", 12.0)
+    settle(ledger, "a.obj", 1, 13.0, refers=True)
+    (model,) = ledger.plan.candidates([DROP], 13.0, 10)
+    ledger.plan.ready(model, 13.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    whole = ledger.uploads.claim(take(ledger, 14.0), FOLDER, "set", ["blake3:a", "blake3:t"], 14.0)
+    ledger.uploads.sent(whole.upload_id, "task-2", 15.0)
+    assert report(ledger, "wood.png").state is FileState.CONVERTING
+    ledger.conversions.failed(alone.upload_id, [], "source-1", "no picture", 16.0)
+    assert report(ledger, "wood.png").state is FileState.CONVERTING
+
+
 def test_a_shared_companion_follows_the_models_that_still_use_it(ledger: Ledger) -> None:
     for number, name in enumerate(["a.obj", "b.obj"]):
         settle(ledger, name, number + 1, refers=True)

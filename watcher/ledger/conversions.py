@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text
-from watcher.ledger.versions import settled_on
+from watcher.ledger.versions import AWAITS, DECIDED_BY, settled_on
 from watcher.model import Asset
 
 
@@ -91,8 +91,7 @@ class ConversionLedger:
             )
             _record(sql, upload_id, records)
             sql.execute(
-                "UPDATE files SET updated_at = ? WHERE upload_id = ? AND state = 'converting'",
-                (now, upload_id),
+                f"UPDATE files SET updated_at = ?2 WHERE {DECIDED_BY} AND state = 'converting'", (upload_id, now)
             )
 
     def succeeded(
@@ -116,11 +115,10 @@ class ConversionLedger:
                 (source_file_id, now, upload_id),
             )
             settled = sql.execute(
-                "UPDATE files SET updated_at = ?, error = NULL, due_at = NULL, state ="
-                " CASE WHEN id = (SELECT main_id FROM uploads WHERE id = ?) THEN 'done' ELSE 'duplicate' END"
-                " WHERE upload_id = ? AND (state = 'converting' OR (state = 'waiting' AND wake_at IS NULL))"
-                " RETURNING id",
-                (now, upload_id, upload_id),
+                "UPDATE files SET updated_at = ?2, error = NULL, due_at = NULL, state ="
+                " CASE WHEN id = (SELECT main_id FROM uploads WHERE id = ?1) THEN 'done' ELSE 'duplicate' END"
+                f" WHERE {_FOLLOWED} RETURNING id",
+                (upload_id, now),
             ).fetchall()
             for file in settled:
                 settled_on(sql, file["id"], upload_id, now)
@@ -141,10 +139,13 @@ class ConversionLedger:
                 (source_file_id, error, now, upload_id),
             )
             sql.execute(
-                "UPDATE files SET updated_at = ?, error = ?, due_at = NULL, state = 'failed'"
-                " WHERE upload_id = ? AND (state = 'converting' OR (state = 'waiting' AND wake_at IS NULL))",
-                (now, error, upload_id),
+                f"UPDATE files SET updated_at = ?2, error = ?3, due_at = NULL, state = 'failed' WHERE {_FOLLOWED}",
+                (upload_id, now, error),
             )
+
+
+_FOLLOWED = f"({DECIDED_BY} AND state = 'converting' OR {AWAITS})"
+"""The condition on files that wait for the end of a conversion: the one that was sent, and those of its content."""
 
 
 def _record(sql: sqlite3.Connection, upload_id: int, records: Sequence[ConversionRecord]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text, text_blob
 from watcher.ledger.uploads import Job, UploadState, refund_attempt
+from watcher.ledger.versions import AWAITS, DECIDED_BY
 from watcher.model import SentFile
 
 
@@ -72,8 +73,9 @@ class DoubtLedger:
             for each in {upload_id, claimed and claimed["upload_id"]} - {None}:
                 _doubt(sql, each, "the outcome of the upload could not be recorded", now)
             sql.execute(
-                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ? AND state = 'uploading'",
-                (now, now, job.main.file_id),
+                "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
+                " WHERE id = ? AND generation = ? AND state = 'uploading'",
+                (now, now, job.main.file_id, job.main.generation),
             )
 
     def recover(self, now: float) -> int:
@@ -154,17 +156,16 @@ class DoubtLedger:
         """The server fails to say whether an attempt arrived: its files fail, until it says so after all."""
         with self._connection.transaction() as sql:
             sql.execute(
-                "UPDATE files SET state = 'failed', error = ?, updated_at = ?"
-                " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
-                (error, now, upload_id),
+                f"UPDATE files SET state = 'failed', error = ?2, updated_at = ?3 WHERE {AWAITS}",
+                (upload_id, error, now),
             )
 
     def decided(self, upload_id: int, now: float) -> None:
         """The server has said whether an attempt arrived: files that failed for want of its answer go on."""
         with self._connection.transaction() as sql:
             sql.execute(
-                "UPDATE files SET state = 'waiting', updated_at = ? WHERE upload_id = ? AND state = 'failed'",
-                (now, upload_id),
+                f"UPDATE files SET state = 'waiting', updated_at = ?2 WHERE {DECIDED_BY} AND state = 'failed'",
+                (upload_id, now),
             )
 
     def adopted(self, upload_id: int, upload_task_id: str, now: float) -> None:
@@ -176,10 +177,9 @@ class DoubtLedger:
                 (upload_task_id, now, now, upload_id),
             )
             sql.execute(
-                "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
-                " WHERE id = (SELECT main_id FROM uploads WHERE id = ?) AND upload_id = ?"
-                " AND state = 'waiting' AND wake_at IS NULL",
-                (now, upload_id, upload_id),
+                "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?2"
+                f" WHERE id = (SELECT main_id FROM uploads WHERE id = ?1) AND {AWAITS}",
+                (upload_id, now),
             )
 
 
@@ -190,7 +190,7 @@ def _doubt(sql: sqlite3.Connection, upload_id: int, error: str, now: float) -> N
     if not doubtful:  # it has a receipt by now
         return
     sql.execute(
-        "UPDATE files SET state = 'waiting', due_at = NULL, wake_at = NULL, error = ?, updated_at = ?"
-        " WHERE upload_id = ? AND state = 'uploading'",
-        (error, now, upload_id),
+        "UPDATE files SET state = 'waiting', due_at = NULL, wake_at = NULL, error = ?2, updated_at = ?3"
+        f" WHERE {DECIDED_BY} AND state = 'uploading'",
+        (upload_id, error, now),
     )

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from watcher.ledger.connection import Connection, blob_text
 from watcher.ledger.intake import release_companions
-from watcher.ledger.versions import STANDS
+from watcher.ledger.versions import AWAITS, STANDS
 from watcher.model import Drop, SentFile
 
 MANY_FILES = 20
@@ -327,11 +327,7 @@ _UNCONFIRMED = "o.work = 'deleted' AND o.confirmed = 0 AND o.state_before IS NUL
 
 def _go_on(sql: sqlite3.Connection, upload_id: int, now: float) -> None:
     """Files that waited for the end of a removal see what has become of their content."""
-    sql.execute(
-        "UPDATE files SET state = 'pending', due_at = ?, updated_at = ?"
-        " WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
-        (now, now, upload_id),
-    )
+    sql.execute(f"UPDATE files SET state = 'pending', due_at = ?2, updated_at = ?2 WHERE {AWAITS}", (upload_id, now))
 
 
 def _owed(row: sqlite3.Row) -> Owed:

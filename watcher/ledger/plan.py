@@ -275,10 +275,11 @@ class PlanLedger:
         return rows[-1]["id"] if len(rows) == limit else 0
 
     def failed(self, candidate: Candidate, reason: str, now: float, missing: Sequence[LackingFile] = ()) -> None:
-        """A file cannot be planned. When one of ``missing`` comes (or can be read at last), it is planned anew."""
+        """A file cannot be planned, whatever became of what it sent before. When one of ``missing`` comes (or can be
+        read at last), it is planned anew."""
         with self._connection.transaction() as sql:
             changed = sql.execute(
-                "UPDATE files SET state = 'failed', error = ?, wake_at = NULL, updated_at = ?"
+                "UPDATE files SET state = 'failed', upload_id = NULL, error = ?, wake_at = NULL, updated_at = ?"
                 " WHERE id = ? AND generation = ?",
                 (reason, now, candidate.file_id, candidate.generation),
             ).rowcount

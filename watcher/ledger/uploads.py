@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from watcher.formats import extension_of
 from watcher.ledger.connection import Connection, blob_text, text_blob
-from watcher.ledger.versions import cancel_removal, settled_on
+from watcher.ledger.versions import AWAITS, DECIDED_BY, cancel_removal, settled_on
 from watcher.model import FileState, Signature
 
 
@@ -287,10 +287,7 @@ class UploadLedger:
             if voided is None:
                 return
             sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
-            for row in sql.execute(
-                "SELECT id, attempts FROM files WHERE upload_id = ? AND state = 'waiting' AND wake_at IS NULL",
-                (upload_id,),
-            ).fetchall():
+            for row in sql.execute(f"SELECT id, attempts FROM files WHERE {AWAITS}", (upload_id,)).fetchall():
                 due_at = max(voided["not_before"], now + (backoff(max(1, row["attempts"])) if backoff else 0.0))
                 sql.execute(
                     "UPDATE files SET state = 'pending', due_at = ?, updated_at = ? WHERE id = ?",
@@ -335,9 +332,9 @@ def _sent(sql: sqlite3.Connection, upload_id: int, upload_task_id: str, now: flo
         (upload_task_id, now if sent_at is None else sent_at, now, upload_id),
     )
     sql.execute(
-        "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?"
-        " WHERE upload_id = ? AND state = 'uploading'",
-        (now, upload_id),
+        "UPDATE files SET state = 'converting', due_at = NULL, error = NULL, updated_at = ?2"
+        f" WHERE {DECIDED_BY} AND state = 'uploading'",
+        (upload_id, now),
     )
 
 

@@ -8,6 +8,12 @@ STANDS = (
 """The condition on files that stand on an upload: a version that was seen since still names the upload of the one
 before, but its content is not known yet, or is another one."""
 
+DECIDED_BY = f"{STANDS} AND role = 'main'"
+"""The condition on files whose state an answer about an upload may change, besides what state that is. An answer may
+come late: when another version is there, or when the file travels with a model, whose state it follows."""
+AWAITS = f"{DECIDED_BY} AND state = 'waiting' AND wake_at IS NULL"
+"""The condition on files that wait for what becomes of an upload that is not known to have arrived, or is removed."""
+
 
 def settled_on(sql: sqlite3.Connection, file_id: int, upload_id: int, now: float) -> None:
     """A file's content is on the server, as this upload: what the file had sent before is an older version now.
