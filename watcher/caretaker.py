@@ -95,7 +95,7 @@ class Caretaker:
                 self._gate.open()
         if len(due) == BATCH:
             return 0.0
-        next_due = self._ledger.owed.next_due(now)
+        next_due = self._ledger.owed.next_due(drops, now)
         return IDLE if next_due is None else min(IDLE, max(0.05, next_due - now))
 
     def _waits(self, owed: Owed, now: float) -> bool:

@@ -99,8 +99,8 @@ class IntakeLedger:
         """Whether a model of this drop names a file called so that is missing so far."""
         keys = _missing_keys(name)
         row = self._connection.row(
-            "SELECT 1 FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
-            f" JOIN drops p ON p.id = d.drop_id WHERE l.missing_key IN ({', '.join('?' * len(keys))})"
+            "SELECT 1 FROM links l JOIN files f ON f.id = l.main_id JOIN drops p ON p.id = f.drop_id"
+            f" WHERE l.missing_key IN ({', '.join('?' * len(keys))})"
             " AND p.path = ? AND f.state != 'gone' LIMIT 1",
             (*keys, os.fsencode(drop)),
         )
@@ -115,11 +115,12 @@ class IntakeLedger:
         of another drop before (inside or around this one)."""
         with self._connection.transaction() as sql:
             for drop in drops:
-                at = os.fsencode(drop)
+                at, drop_id = os.fsencode(drop), _drop_id(sql, drop)
                 below = at.rstrip(b"/") + b"/"
+                # Their files follow them, see the schema.
                 sql.execute(
-                    "UPDATE dirs SET drop_id = ? WHERE path = ? OR (path >= ? AND path < ?)",
-                    (_drop_id(sql, drop), at, below, below[:-1] + b"0"),
+                    "UPDATE dirs SET drop_id = ? WHERE drop_id != ? AND (path = ? OR (path >= ? AND path < ?))",
+                    (drop_id, drop_id, at, below, below[:-1] + b"0"),
                 )
 
     def observed(self, drop: str, files: Iterable[Observation], now: float) -> None:
@@ -133,9 +134,9 @@ class IntakeLedger:
         dir_id = self._dir_id(sql, drop, directory)
         sql.execute(
             "INSERT INTO files"
-            " (dir_id, name, state, role, dev, ino, size, mtime_ns, ctime_ns, folder_dev, root_ino, refers,"
+            " (dir_id, drop_id, name, state, role, dev, ino, size, mtime_ns, ctime_ns, folder_dev, root_ino, refers,"
             " observed_at, updated_at)"
-            " VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " VALUES (?1, (SELECT drop_id FROM dirs WHERE id = ?1), ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (dir_id, name) DO UPDATE SET"
             "  observed_at = CASE WHEN settled_at IS NULL AND state != 'gone' THEN observed_at"
             "                     ELSE excluded.observed_at END,"
@@ -268,8 +269,8 @@ def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, n
         f"UPDATE files SET {BACK_TO_PLAN}"
         " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ? AND id IN ("
         "  SELECT main_id FROM links WHERE companion_id = ?"
-        "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
-        f"   JOIN drops p ON p.id = d.drop_id WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?)",
+        "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN drops p ON p.id = f.drop_id"
+        f"   WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?)",
         (now, file_id, file_id, *keys, os.fsencode(drop)),
     )
 

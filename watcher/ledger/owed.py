@@ -108,45 +108,55 @@ class OwedLedger:
             held: drops whose deletions are held back too, as :meth:`held` tells.
         """
         held = {*held, *self._going_away(drops, now)}
-        rows = self._connection.rows(
-            f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{OF_OWED}"
-            f" WHERE o.due_at <= ? AND (o.state_before IS NOT NULL OR p.path IN ({_marks(drops)})"
-            f"  AND NOT ({_UNCONFIRMED} AND p.path IN ({_marks(held)})))"
-            " ORDER BY o.due_at LIMIT ?",
-            (now, *map(os.fsencode, drops), *map(os.fsencode, held), limit),
-        )
-        return [_owed(row) for row in rows]
+        # Each kind of each drop by itself: any number that is held back costs nothing.
+        heads = [("state_before IS NOT NULL", ())] + [
+            (f"drop_id = ({_DROP}) AND unconfirmed = {unconfirmed} AND state_before IS NULL", (os.fsencode(drop),))
+            for drop in drops
+            for unconfirmed in ((0,) if drop in held else (0, 1))
+        ]
+        rows = [
+            row
+            for condition, parameters in heads
+            for row in self._connection.rows(
+                f"SELECT o.*, u.folder_id, p.path AS drop_path, d.path AS dir, f.name{OF_OWED} WHERE o.upload_id IN"
+                f" (SELECT upload_id FROM owed WHERE {condition} AND due_at <= ? ORDER BY due_at LIMIT ?)",
+                (*parameters, now, limit),
+            )
+        ]
+        rows.sort(key=lambda row: row["due_at"])
+        return [_owed(row) for row in rows[:limit]]
 
-    def next_due(self, now: float) -> float | None:
-        """When the next work will be due that is not due yet; None without any."""
-        row = self._connection.row("SELECT min(due_at) AS at FROM owed WHERE due_at > ?", (now,))
+    def next_due(self, drops: Collection[str], now: float) -> float | None:
+        """When the next work of these drops will be due that is not due yet; None without any."""
+        row = self._connection.row(
+            "SELECT min(at) AS at FROM (SELECT (SELECT min(due_at) FROM owed INDEXED BY owed_due"
+            "   WHERE drop_id = p.id AND unconfirmed = k.unconfirmed AND due_at > ?) AS at"
+            "  FROM drops p CROSS JOIN (SELECT 0 AS unconfirmed UNION SELECT 1) k"
+            f" WHERE p.path IN ({_marks(drops)}))",
+            (now, *map(os.fsencode, drops)),
+        )
         return None if row is None else row["at"]
 
     def held(self, drops: Collection[str]) -> dict[str, int]:
         """The drops of which so many files went away at once that a person is asked, and how many."""
         rows = self._connection.rows(
-            f"SELECT p.id, p.path, count(*) AS deleted{OF_OWED}"
-            f" WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id HAVING deleted > ?",
-            (*map(os.fsencode, drops), MANY_FILES),
-        )
-        held = {}
-        for row in rows:
             # More than half: fewer than these are left.
-            left = self._connection.rows(
-                "SELECT 1 FROM files f INDEXED BY files_by_state WHERE f.state != 'gone' AND f.role = 'main'"
-                " AND f.dir_id IN (SELECT id FROM dirs WHERE drop_id = ?) LIMIT ?",
-                (row["id"], row["deleted"]),
-            )
-            if len(left) < row["deleted"]:
-                held[os.fsdecode(row["path"])] = row["deleted"]
-        return held
+            f"SELECT p.path, o.deleted FROM (SELECT drop_id, count(*) AS deleted FROM owed INDEXED BY owed_unconfirmed"
+            "   WHERE unconfirmed = 1 GROUP BY drop_id) o CROSS JOIN drops p ON p.id = o.drop_id"
+            f" WHERE o.deleted > ? AND p.path IN ({_marks(drops)}) AND o.deleted > ("
+            "  SELECT coalesce(sum(files), 0) FROM tallies WHERE drop_id = p.id AND state != 'gone' AND role = 'main')",
+            (MANY_FILES, *map(os.fsencode, drops)),
+        )
+        return {os.fsdecode(row["path"]): row["deleted"] for row in rows}
 
     def _going_away(self, drops: Collection[str], now: float) -> set[str]:
         """The drops of which many files went away, the last of them not long ago."""
+        unconfirmed = "FROM owed INDEXED BY owed_unconfirmed WHERE unconfirmed = 1 AND drop_id = p.id"
         rows = self._connection.rows(
-            f"SELECT p.path{OF_OWED} WHERE {_UNCONFIRMED} AND p.path IN ({_marks(drops)}) GROUP BY p.id"
-            " HAVING count(*) > ? AND max(o.since) > ? - p.delete_wait AND min(o.since) > ?",
-            (*map(os.fsencode, drops), MANY_FILES, now, now - LONGEST_GOING_SECONDS),
+            f"SELECT p.path FROM drops p WHERE p.path IN ({_marks(drops)})"
+            f" AND (SELECT max(since) {unconfirmed}) > ? - p.delete_wait AND (SELECT min(since) {unconfirmed}) > ?"
+            f" AND (SELECT count(*) FROM (SELECT 1 {unconfirmed} LIMIT ?)) > ?",
+            (*map(os.fsencode, drops), now, now - LONGEST_GOING_SECONDS, MANY_FILES + 1, MANY_FILES),
         )
         return {os.fsdecode(row["path"]) for row in rows}
 
@@ -172,13 +182,14 @@ class OwedLedger:
         """Whether anything is still to be done for these drops, of what is not held back and has no failed try to wait
         after."""
         held = self.held(drops)
-        row = self._connection.row(
-            f"SELECT 1{OF_OWED} WHERE p.path IN ({_marks(drops)})"
-            " AND (o.error IS NULL OR o.due_at <= ?)"
-            f" AND NOT ({_UNCONFIRMED} AND p.path IN ({_marks(held)})) LIMIT 1",
-            (*map(os.fsencode, drops), now, *map(os.fsencode, held)),
+        return any(
+            self._connection.row(
+                f"SELECT 1 FROM owed WHERE drop_id = ({_DROP}) AND unconfirmed IN (0, ?)"
+                " AND (error IS NULL OR due_at <= ?) LIMIT 1",
+                (os.fsencode(drop), int(drop not in held), now),
+            )
+            for drop in drops
         )
-        return row is not None
 
     # -- removal -----------------------------------------------------------------------------------------------------
 
@@ -318,11 +329,11 @@ class OwedLedger:
 
 OF_OWED = (
     " FROM owed o CROSS JOIN uploads u ON u.id = o.upload_id CROSS JOIN files f ON f.id = u.main_id"
-    " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
+    " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = o.drop_id"
 )
 """What is owed, with the upload, its main file, that one's folder and drop. In this order: little is owed by many files
 (SQLite would begin with the drops)."""
-_UNCONFIRMED = "o.work = 'deleted' AND o.confirmed = 0 AND o.state_before IS NULL"
+_DROP = "SELECT id FROM drops WHERE path = ?"
 
 
 def _go_on(sql: sqlite3.Connection, upload_id: int, now: float) -> None:
@@ -347,8 +358,7 @@ def _judge(sql: sqlite3.Connection, upload_id: int, work: OwedWork, drops: Colle
     row = sql.execute(
         "SELECT o.work, u.state, b.size, b.digest, f.state AS file_state, f.role, p.on_change, p.on_delete"
         " FROM owed o JOIN uploads u ON u.id = o.upload_id JOIN members b ON b.upload_id = u.id AND b.position = 0"
-        " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
-        " WHERE o.upload_id = ?",
+        " JOIN files f ON f.id = u.main_id JOIN drops p ON p.id = f.drop_id WHERE o.upload_id = ?",
         (upload_id,),
     ).fetchone()
     if row is None or row["state"] == "void":
@@ -370,7 +380,7 @@ def _judge(sql: sqlite3.Connection, upload_id: int, work: OwedWork, drops: Colle
         return Judgement.OFF
     coming = sql.execute(
         "SELECT 1 FROM files f INDEXED BY files_coming"
-        " JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+        " JOIN drops p ON p.id = f.drop_id"
         " WHERE f.state IN ('pending', 'waiting', 'uploading') AND f.size = ? AND (f.digest IS NULL OR f.digest = ?)"
         f" AND p.path IN ({_marks(drops)}) LIMIT 1",
         (row["size"], row["digest"], *map(os.fsencode, drops)),

@@ -85,55 +85,59 @@ class PlanLedger:
         Args:
             refer: those of the formats that can name others, or the rest; all without.
         """
-        refers = (0, 1) if refer is None else (int(refer),)
-        rows = self._connection.rows(
-            "SELECT f.id, f.generation, d.path AS dir, f.name, p.path AS drop_path, f.refers, f.settled_at, f.refs,"
-            " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
-            "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
-            " FROM files f INDEXED BY files_to_plan"
-            " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
-            " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
-            f" AND f.settled_at IS NOT NULL AND f.refers IN ({', '.join('?' * len(refers))})"
-            f" AND {PLANNED_AT} <= ? AND p.path IN ({', '.join('?' * len(drops))})"
-            f" ORDER BY {PLANNED_AT} LIMIT ?",
-            (*refers, now, *map(os.fsencode, drops), limit),
-        )
+        heads = [
+            (drop, row)
+            for drop in drops
+            for refers in ((0, 1) if refer is None else (int(refer),))
+            for row in self._head(drop, refers, now, limit)
+        ]
+        heads.sort(key=lambda head: head[1]["planned_at"])
         return [
             Candidate(
                 file_id=row["id"],
                 generation=row["generation"],
                 path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
-                drop=os.fsdecode(row["drop_path"]),
+                drop=drop,
                 refers=bool(row["refers"]),
                 settled_at=row["settled_at"],
                 references=None if row["refs"] is None else tuple(json.loads(row["refs"])),
                 used=bool(row["used"]),
             )
-            for row in rows
+            for drop, row in heads[:limit]
         ]
+
+    def _head(self, drop: str, refers: int, now: float, limit: int) -> list[sqlite3.Row]:
+        """The first candidates of one drop."""
+        return self._connection.rows(
+            "SELECT f.id, f.generation, d.path AS dir, f.name, f.refers, f.settled_at, f.refs,"
+            f" {PLANNED_AT} AS planned_at,"
+            " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+            "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
+            " FROM files f INDEXED BY files_to_plan CROSS JOIN dirs d ON d.id = f.dir_id"
+            " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
+            " AND f.drop_id = (SELECT id FROM drops WHERE path = ?) AND f.refers = ?"
+            f" AND f.settled_at IS NOT NULL AND {PLANNED_AT} <= ? ORDER BY {PLANNED_AT} LIMIT ?",
+            (os.fsencode(drop), refers, now, limit),
+        )
 
     def next_wake(self, drops: Collection[str], now: float) -> float | None:
         """When the next file of these drops is to be planned that is no candidate yet, or None."""
-        rows = [
-            self._connection.row(
-                f"SELECT {PLANNED_AT} AS at FROM files f INDEXED BY files_to_plan"
-                " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
-                " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
-                f" AND f.settled_at IS NOT NULL AND f.refers = ? AND {PLANNED_AT} > ?"
-                f" AND p.path IN ({', '.join('?' * len(drops))}) ORDER BY {PLANNED_AT} LIMIT 1",
-                (refers, now, *map(os.fsencode, drops)),
-            )
-            for refers in (0, 1)
-        ]
-        return min((row["at"] for row in rows if row is not None), default=None)
+        row = self._connection.row(
+            "SELECT min(at) AS at FROM ("
+            f" SELECT (SELECT {PLANNED_AT} FROM files INDEXED BY files_to_plan"
+            "   WHERE due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting') AND settled_at IS NOT NULL"
+            f"  AND drop_id = p.id AND refers = r.refers AND {PLANNED_AT} > ? ORDER BY {PLANNED_AT} LIMIT 1) AS at"
+            "  FROM drops p CROSS JOIN (SELECT 0 AS refers UNION SELECT 1) r"
+            f" WHERE p.path IN ({', '.join('?' * len(drops))}))",
+            (now, *map(os.fsencode, drops)),
+        )
+        return None if row is None else row["at"]
 
     def oldest_unread(self, drop: str) -> float | None:
         """When the oldest file was first seen that can name others and was not read for that yet; None without one."""
         row = self._connection.row(
-            "SELECT f.observed_at AS at FROM files f INDEXED BY files_unread"
-            " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
-            " WHERE f.refers = 1 AND f.refs IS NULL AND f.due_at IS NULL AND f.state = 'pending' AND p.path = ?"
-            " ORDER BY f.observed_at LIMIT 1",
+            "SELECT min(observed_at) AS at FROM files INDEXED BY files_unread WHERE refers = 1 AND refs IS NULL"
+            " AND due_at IS NULL AND state = 'pending' AND drop_id = (SELECT id FROM drops WHERE path = ?)",
             (os.fsencode(drop),),
         )
         return None if row is None else row["at"]
@@ -231,7 +235,7 @@ class PlanLedger:
     def companions(self, drop: str) -> list[str]:
         """Paths of the files of a drop that travel with models only."""
         rows = self._connection.rows(
-            "SELECT d.path AS dir, f.name FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+            "SELECT d.path AS dir, f.name FROM files f JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = f.drop_id"
             " WHERE f.role = 'companion' AND f.state != 'gone' AND p.path = ?",
             (os.fsencode(drop),),
         )

@@ -104,7 +104,7 @@ class Counts:
 _FILES = (
     "SELECT f.*, d.path AS dir, p.path AS drop_path, u.folder_id, u.upload_task_id, u.source_file_id, u.progress,"
     " u.state AS upload_state"
-    " FROM files f{index} JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = d.drop_id"
+    " FROM files f{index} JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = f.drop_id"
     " LEFT JOIN uploads u ON u.id = CASE f.role WHEN 'main' THEN f.upload_id ELSE ("
     "  SELECT m.upload_id FROM links l JOIN files m ON m.id = l.main_id WHERE l.companion_id = f.id"
     "  ORDER BY m.updated_at DESC LIMIT 1) END"
@@ -130,9 +130,8 @@ class ReportLedger:
         with self._connection.snapshot() as sql:
             states = {FileState(state): 0 for state in FileState if state is not FileState.SKIPPED}
             for row in sql.execute(
-                # Through the index on states: it holds all that is asked for, and there may be millions of files.
-                f"SELECT f.state, count(*) AS files FROM files f INDEXED BY files_by_state{_in_drops(drops)}"
-                " GROUP BY f.state",
+                f"SELECT t.state, sum(t.files) AS files FROM tallies t JOIN drops p ON p.id = t.drop_id{where}"
+                " GROUP BY t.state",
                 parameters,
             ):
                 states[FileState(row["state"])] = row["files"]
@@ -153,8 +152,8 @@ class ReportLedger:
                 )
             }
             go_without = sql.execute(
-                f"SELECT count(*) AS models FROM files f{_in_drops(drops) or ' WHERE 1'}"
-                f" AND f.state IN ('done', 'duplicate') AND {_GOES_WITHOUT}",
+                f"SELECT count(*) AS models FROM files f WHERE {_GOES_WITHOUT} AND +f.state IN ('done', 'duplicate')"
+                + _in_drops(drops),
                 parameters,
             ).fetchone()["models"]
         return Counts(states, passed_over, problems, go_without)
@@ -222,8 +221,8 @@ class ReportLedger:
     def at_work(self, drops: Sequence[str]) -> bool:
         """Whether any file of these drops is still on its way."""
         sql = (
-            f"SELECT 1 FROM files f INDEXED BY files_by_state{_in_drops(drops)}"
-            " AND f.role = 'main' AND f.state IN ('pending', 'waiting', 'uploading', 'converting') LIMIT 1"
+            "SELECT 1 FROM files f INDEXED BY files_by_state WHERE f.role = 'main'"
+            f" AND f.state IN ('pending', 'waiting', 'uploading', 'converting'){_in_drops(drops)} LIMIT 1"
         )
         return self._connection.row(sql, _of_drops(drops)[1]) is not None
 
@@ -231,8 +230,7 @@ class ReportLedger:
         """Whether any file of these drops has no plan yet."""
         where, parameters = _of_drops(drops)
         sql = (
-            "SELECT 1 FROM files f INDEXED BY files_to_plan"
-            " CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id"
+            "SELECT 1 FROM drops p CROSS JOIN files f INDEXED BY files_to_plan ON f.drop_id = p.id"
             + where
             + " AND f.role = 'main' AND f.due_at IS NULL AND f.state IN ('pending', 'waiting')"
             " AND (f.state = 'pending' OR f.wake_at IS NOT NULL) LIMIT 1"
@@ -366,11 +364,11 @@ def _lacking(row: sqlite3.Row) -> LackingFile:
 
 
 def _in_drops(drops: Sequence[str] | None) -> str:
-    """A condition on ``files f``, with the parameters of :func:`_of_drops`."""
+    """A further condition on ``files f``, with the parameters of :func:`_of_drops`."""
     if drops is None:
         return ""
     where, _ = _of_drops(drops)
-    return f" WHERE f.dir_id IN (SELECT d.id FROM dirs d JOIN drops p ON p.id = d.drop_id{where})"
+    return f" AND f.drop_id IN (SELECT p.id FROM drops p{where})"
 
 
 def _of_drops(drops: Sequence[str] | None) -> tuple[str, list[bytes | str | float]]:

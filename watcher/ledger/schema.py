@@ -27,13 +27,14 @@ CREATE TABLE drops (
 CREATE TABLE dirs (
     id INTEGER PRIMARY KEY,
     drop_id INTEGER NOT NULL REFERENCES drops(id),
-    path BLOB NOT NULL UNIQUE
+    path BLOB NOT NULL UNIQUE,
+    UNIQUE (drop_id, id)
 ) STRICT;
-CREATE INDEX dirs_by_drop ON dirs(drop_id);
 
 CREATE TABLE files (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again: a worker may hold one that was forgotten
-    dir_id INTEGER NOT NULL REFERENCES dirs(id),
+    dir_id INTEGER NOT NULL,
+    drop_id INTEGER NOT NULL,            -- of its folder: each drop's files stand in an order of their own
     name BLOB NOT NULL,
     state TEXT NOT NULL,
     role TEXT NOT NULL DEFAULT 'main',
@@ -53,20 +54,30 @@ CREATE TABLE files (
     upload_id INTEGER REFERENCES uploads(id),
     error TEXT,
     updated_at REAL NOT NULL,
-    UNIQUE (dir_id, name)
+    UNIQUE (dir_id, name),
+    FOREIGN KEY (dir_id, drop_id) REFERENCES dirs(id, drop_id) ON UPDATE CASCADE
 ) STRICT;
-CREATE INDEX files_to_plan ON files(refers, {PLANNED_AT})
+CREATE INDEX files_to_plan ON files(drop_id, refers, {PLANNED_AT})
     WHERE due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
-CREATE INDEX files_unread ON files(observed_at)
+CREATE INDEX files_unread ON files(drop_id, observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state = 'pending';
-CREATE INDEX files_due ON files(due_at, dir_id) WHERE state = 'pending' AND role = 'main';
+CREATE INDEX files_due ON files(drop_id, due_at) WHERE state = 'pending' AND role = 'main';
 -- Those that travel with a model, or were only looked at for one.
 CREATE INDEX files_following ON files(role) WHERE role = 'companion' AND state IN ('pending', 'waiting');
 -- Of one size: files that may turn out to have the content of one that is gone.
-CREATE INDEX files_coming ON files(size) WHERE state IN ('pending', 'waiting', 'uploading');
-CREATE INDEX files_by_state ON files(state, dir_id);
+CREATE INDEX files_coming ON files(size, drop_id) WHERE state IN ('pending', 'waiting', 'uploading');
+CREATE INDEX files_by_state ON files(state, drop_id);
 CREATE INDEX files_by_upload ON files(upload_id);
 CREATE INDEX files_by_update ON files(updated_at);
+
+-- How many files there are: to count millions takes a moment. Kept by triggers.
+CREATE TABLE tallies (
+    drop_id INTEGER NOT NULL REFERENCES drops(id),
+    state TEXT NOT NULL,
+    role TEXT NOT NULL,
+    files INTEGER NOT NULL,
+    PRIMARY KEY (drop_id, state, role)
+) WITHOUT ROWID, STRICT;
 
 -- What a model names: a companion that is there, or one that is missing.
 CREATE TABLE links (
@@ -146,6 +157,7 @@ CREATE TABLE assets (
 -- What is to be done on the server because files changed, went away or were moved.
 CREATE TABLE owed (
     upload_id INTEGER PRIMARY KEY REFERENCES uploads(id) ON DELETE CASCADE,
+    drop_id INTEGER NOT NULL REFERENCES drops(id),  -- of the upload's main file; kept by triggers
     work TEXT NOT NULL,                  -- see OwedWork
     since REAL NOT NULL,
     due_at REAL NOT NULL,
@@ -154,9 +166,13 @@ CREATE TABLE owed (
     source_file_ids TEXT,                -- what is to be removed, as JSON; NULL while not looked up
     state_before TEXT,                   -- of the upload, while it is being removed
     attempts INTEGER NOT NULL DEFAULT 0,
-    error TEXT
+    error TEXT,
+    -- Whether it is a deletion that a person may be asked about.
+    unconfirmed INTEGER NOT NULL AS (work = 'deleted' AND confirmed = 0 AND state_before IS NULL)
 ) STRICT;
-CREATE INDEX owed_due ON owed(due_at);
+CREATE INDEX owed_due ON owed(drop_id, unconfirmed, due_at);
+CREATE INDEX owed_unconfirmed ON owed(drop_id, since) WHERE unconfirmed = 1;
+CREATE INDEX owed_begun ON owed(due_at) WHERE state_before IS NOT NULL;
 CREATE INDEX owed_to_folder ON owed(to_folder_id) WHERE to_folder_id IS NOT NULL;
 
 -- Assets that were not removed with their source file, because others need them.
@@ -196,12 +212,32 @@ CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 
 END;
 """
 
+_TALLY = """
+INSERT INTO tallies VALUES ({0}.drop_id, {0}.state, {0}.role, {1})
+    ON CONFLICT DO UPDATE SET files = files + excluded.files;
+"""
+_TALLIES = (
+    f"CREATE TRIGGER tally_new AFTER INSERT ON files BEGIN {_TALLY.format('NEW', 1)} END",
+    f"CREATE TRIGGER tally_old AFTER DELETE ON files BEGIN {_TALLY.format('OLD', -1)} END",
+    "CREATE TRIGGER tally_changed AFTER UPDATE OF drop_id, state, role ON files"
+    " WHEN (OLD.drop_id, OLD.state, OLD.role) != (NEW.drop_id, NEW.state, NEW.role)"
+    f" BEGIN {_TALLY.format('OLD', -1)} {_TALLY.format('NEW', 1)} END",
+)
+
+_OWED_FOLLOW = (
+    "CREATE TRIGGER owed_follow_file AFTER UPDATE OF drop_id ON files BEGIN UPDATE owed SET drop_id = NEW.drop_id"
+    " WHERE upload_id IN (SELECT id FROM uploads WHERE main_id = NEW.id); END",
+    "CREATE TRIGGER owed_follow_upload AFTER UPDATE OF main_id ON uploads BEGIN UPDATE owed SET drop_id ="
+    " (SELECT drop_id FROM files WHERE id = NEW.main_id) WHERE upload_id = NEW.id; END",
+)
+
 
 @migrations(name=FIRST_MIGRATION)
 def first(db: Database) -> None:
     """The tables of the first release."""
     _run(db, _FIRST)
-    db.execute(_COMPANIONS_FOLLOW)
+    for trigger in (_COMPANIONS_FOLLOW, *_TALLIES, *_OWED_FOLLOW):
+        db.execute(trigger)
 
 
 def _run(db: Database, script: str) -> None:

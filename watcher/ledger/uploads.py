@@ -99,27 +99,19 @@ class UploadLedger:
         Args:
             drops: those that are at work now; the files of others wait.
         """
-        condition, parameters = _of_drops(drops)
+        first, parameters = _first_due("f.id", drops)
         with self._connection.transaction() as sql:
             row = sql.execute(
                 # An answer to an older version's upload must not land on this one.
-                "UPDATE files SET state = 'uploading', upload_id = NULL, updated_at = ? WHERE id = ("
-                " SELECT id FROM files INDEXED BY files_due"
-                f" WHERE state = 'pending' AND role = 'main' AND due_at <= ?{condition} ORDER BY due_at LIMIT 1)"
-                " RETURNING *",
+                "UPDATE files SET state = 'uploading', upload_id = NULL, updated_at = ?"
+                f" WHERE due_at <= ? AND id = ({first}) RETURNING *",
                 (now, now, *parameters),
             ).fetchone()
             return None if row is None else _job(sql, row)
 
     def next_due(self, *, drops: Collection[str] | None = None) -> float | None:
         """When the next upload is due, or None when none is planned; see :meth:`take`."""
-        condition, parameters = _of_drops(drops)
-        row = self._connection.row(
-            f"SELECT due_at FROM files INDEXED BY files_due WHERE state = 'pending' AND role = 'main'"
-            f" AND due_at IS NOT NULL{condition}"
-            " ORDER BY due_at LIMIT 1",
-            parameters,
-        )
+        row = self._connection.row(*_first_due("f.due_at", drops))
         return None if row is None else row["due_at"]
 
     def hashed(self, member: JobMember, digest: str) -> None:
@@ -338,16 +330,16 @@ def _sent(sql: sqlite3.Connection, upload_id: int, upload_task_id: str, now: flo
     )
 
 
-def _of_drops(drops: Collection[str] | None) -> tuple[str, list[bytes]]:
-    """A further condition on files, with its parameters, that holds for those of the drops; asked row by row, in the
-    order of their being due."""
-    if drops is None:
-        return "", []
-    return (
-        " AND EXISTS (SELECT 1 FROM dirs d JOIN drops p ON p.id = d.drop_id"
-        f" WHERE d.id = files.dir_id AND p.path IN ({', '.join('?' * len(drops))}))",
-        [os.fsencode(drop) for drop in drops],
+def _first_due(column: str, drops: Collection[str] | None) -> tuple[str, list[bytes]]:
+    """A question, with its parameters, for a column of the file that is due first: of each drop only the first is
+    looked at, so that any number of files of another costs nothing."""
+    sql = (
+        f"SELECT {column} FROM drops p CROSS JOIN files f ON f.id = (SELECT id FROM files INDEXED BY files_due"
+        "  WHERE drop_id = p.id AND state = 'pending' AND role = 'main' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1)"
     )
+    if drops is not None:
+        sql += f" WHERE p.path IN ({', '.join('?' * len(drops))})"
+    return f"{sql} ORDER BY f.due_at LIMIT 1", [os.fsencode(drop) for drop in drops or ()]
 
 
 def refund_attempt(sql: sqlite3.Connection, upload_id: int) -> None:

@@ -63,11 +63,12 @@ def owe(
     """Work on the server is on record from now on. What was owed for the same upload before is void, but for the
     removal of an older version."""
     sql.execute(
-        "INSERT INTO owed (upload_id, work, since, due_at, to_folder_id) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO owed (upload_id, drop_id, work, since, due_at, to_folder_id)"
+        " SELECT u.id, f.drop_id, ?, ?, ?, ? FROM uploads u JOIN files f ON f.id = u.main_id WHERE u.id = ?"
         " ON CONFLICT (upload_id) DO UPDATE SET work = excluded.work, since = excluded.since, due_at = excluded.due_at,"
         "  to_folder_id = excluded.to_folder_id, confirmed = 0, attempts = 0, error = NULL"
         " WHERE state_before IS NULL AND work != 'replaced'",
-        (upload_id, work, now, due_at, to_folder_id),
+        (work, now, due_at, to_folder_id, upload_id),
     )
 
 
