@@ -184,8 +184,7 @@ class Planner:
                 plan.wait(candidate, now + BUSY_SECONDS, now)
                 return None
             path = str(error.filename or candidate.path)
-            unreadable = [] if path == candidate.path else [LackingFile(os.path.basename(path), expected=path)]
-            plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, unreadable)
+            plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, unreadable=path)
         return None
 
     def _companions_settled(self, candidate: Candidate, assembly: Assembly, drop: Drop) -> float | None:

@@ -33,6 +33,10 @@ class Stopped(Exception):
 class Unreadable(Exception):
     """A file cannot be read, and waiting does not help."""
 
+    def __init__(self, path: str, reason: str | None) -> None:
+        super().__init__(f"{path} cannot be read: {reason}")
+        self.path = path
+
 
 class SourceFile:
     """One file of an upload set, open for hashing and sending."""
@@ -61,7 +65,7 @@ class SourceFile:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise Changed(member.path) from error
         except PermissionError as error:
-            raise Unreadable(f"{member.path} cannot be read: {error.strerror}") from error
+            raise Unreadable(member.path, error.strerror) from error
         self.digest = member.digest
         try:
             status = os.fstat(self._descriptor)

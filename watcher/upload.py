@@ -174,7 +174,7 @@ class Uploader:
             self._void(refund=True)
             self._ledger.uploads.put_back(job, clock.now(), None, clock.now())
         except Unreadable as error:
-            self._fail(job, str(error))
+            self._fail(job, str(error), unreadable=error.path)
         except OSError as error:
             self._local_fault(
                 job, f"{error.filename or job.main.path} cannot be read: {error.strerror or error}", error
@@ -327,7 +327,8 @@ class Uploader:
         attempts = job.attempts + 1
         hopeless = error is not None and error.errno not in PATIENT_ERRORS
         if hopeless or attempts >= self._backoff.max_attempts:
-            self._fail(job, sentence)
+            # What can be opened, and not be read, is no better when it can be opened.
+            self._fail(job, sentence, unreadable=None if error is None else error.filename)
             return
         claimed = self._void()
         now = clock.now()
@@ -342,9 +343,9 @@ class Uploader:
             self._ledger.doubts.unknown(upload_id, sentence, clock.now())
             self._on_sent()
 
-    def _fail(self, job: Job, reason: str) -> None:
+    def _fail(self, job: Job, reason: str, unreadable: str | None = None) -> None:
         self._void()
-        self._ledger.uploads.failed(job, reason, clock.now())
+        self._ledger.uploads.failed(job, reason, clock.now(), unreadable)
         _log.error("a file failed", path=job.main.path, reason=reason)
 
     def _void(self, *, refund: bool = False) -> bool:

@@ -249,10 +249,11 @@ class Scanner:
         signature = signature_of(status)
         if known is not None:
             self._home.found(known, signature, device)
-            if known.signature == signature and known.settled:
+            try_again = known.unreadable is not None and not _unreadable(known.unreadable)
+            if known.signature == signature and known.settled and not try_again:
                 return
         seen = Seen(path, signature, unchanged_for(status), self._home.place(device), known is not None)
-        if known is None or known.signature != signature:
+        if known is None or known.signature != signature or try_again:
             result.new.append(seen)
         else:
             result.unsettled.append(seen)
@@ -321,6 +322,15 @@ class Scanner:
             return signature_of(self.status(path))
         except OSError:
             return None
+
+
+def _unreadable(path: str) -> bool:
+    """Whether there is a file that cannot be opened."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 _NOT_REGULAR = PassedOver(Reason.UNSUPPORTED, "not a regular file")

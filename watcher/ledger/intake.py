@@ -43,6 +43,8 @@ class Known:
     state: FileState
     settled: bool
     seen_in: SeenIn | None = None
+    unreadable: str | None = None
+    """It failed because this path, of itself or of a companion, could not be read."""
 
 
 class IntakeLedger:
@@ -54,8 +56,7 @@ class IntakeLedger:
     def known(self, directory: str) -> dict[str, Known]:
         """All files of one folder that the ledger knows and that are not gone, by name."""
         rows = self._connection.rows(
-            "SELECT f.name, f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev,"
-            " f.root_ino FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.state != 'gone'",
+            f"SELECT f.name, {_KNOWN} WHERE d.path = ? AND f.state != 'gone'",
             (os.fsencode(directory),),
         )
         return {os.fsdecode(row["name"]): _known(row) for row in rows}
@@ -64,8 +65,7 @@ class IntakeLedger:
         """What the ledger holds of this file, or None when it knows none or it is gone."""
         directory, name = os.path.split(path)
         row = self._connection.row(
-            "SELECT f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev, f.root_ino"
-            " FROM files f JOIN dirs d ON d.id = f.dir_id WHERE d.path = ? AND f.name = ? AND f.state != 'gone'",
+            f"SELECT {_KNOWN} WHERE d.path = ? AND f.name = ? AND f.state != 'gone'",
             (os.fsencode(directory), os.fsencode(name)),
         )
         return None if row is None else _known(row)
@@ -339,7 +339,15 @@ def _unsigned(number: int) -> int:
     return number % (1 << 64)
 
 
+_KNOWN = (
+    "f.dev, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.settled_at, f.folder_dev, f.root_ino,"
+    " CASE WHEN f.state = 'failed' AND f.role = 'main' THEN f.unreadable END AS unreadable"
+    " FROM files f JOIN dirs d ON d.id = f.dir_id"
+)
+
+
 def _known(row: sqlite3.Row) -> Known:
     signature = Signature(_unsigned(row["dev"]), _unsigned(row["ino"]), row["size"], row["mtime_ns"], row["ctime_ns"])
     seen_in = None if row["root_ino"] is None else (_unsigned(row["folder_dev"]), _unsigned(row["root_ino"]))
-    return Known(signature, FileState(row["state"]), row["settled_at"] is not None, seen_in)
+    unreadable = None if row["unreadable"] is None else os.fsdecode(row["unreadable"])
+    return Known(signature, FileState(row["state"]), row["settled_at"] is not None, seen_in, unreadable)

@@ -278,17 +278,28 @@ class PlanLedger:
                 )
         return rows[-1]["id"] if len(rows) == limit else 0
 
-    def failed(self, candidate: Candidate, reason: str, now: float, missing: Sequence[LackingFile] = ()) -> None:
-        """A file cannot be planned, whatever became of what it sent before. When one of ``missing`` comes (or can be
-        read at last), it is planned anew."""
+    def failed(self, candidate: Candidate, reason: str, now: float, unreadable: str | None = None) -> None:
+        """A file cannot be planned, whatever became of what it sent before.
+
+        Args:
+            unreadable: the path that could not be read, if that is why: once it can, or when it changes, the file is
+                planned anew.
+        """
         with self._connection.transaction() as sql:
             changed = sql.execute(
-                "UPDATE files SET state = 'failed', upload_id = NULL, error = ?, wake_at = NULL, updated_at = ?"
-                " WHERE id = ? AND generation = ?",
-                (reason, now, candidate.file_id, candidate.generation),
+                "UPDATE files SET state = 'failed', upload_id = NULL, error = ?, unreadable = ?, wake_at = NULL,"
+                " updated_at = ? WHERE id = ? AND generation = ?",
+                (
+                    reason,
+                    None if unreadable is None else os.fsencode(unreadable),
+                    now,
+                    candidate.file_id,
+                    candidate.generation,
+                ),
             ).rowcount
-            if changed and missing:
-                _link(sql, candidate.file_id, (), missing, now)
+            if changed and unreadable not in (None, candidate.path):
+                missing = LackingFile(os.path.basename(unreadable), expected=unreadable)
+                _link(sql, candidate.file_id, (), [missing], now)
 
     def dismissed(self, candidate: Candidate) -> None:
         """A file that cannot go by itself, or that the rules pass over now, leaves the ledger; what it made stays."""

@@ -53,6 +53,7 @@ CREATE TABLE files (
     digest TEXT,                         -- of this version's content
     upload_id INTEGER REFERENCES uploads(id),
     error TEXT,
+    unreadable BLOB,                     -- failed: the path that could not be read; once it can, it is tried again
     updated_at REAL NOT NULL,
     UNIQUE (dir_id, name),
     FOREIGN KEY (dir_id, drop_id) REFERENCES dirs(id, drop_id) ON UPDATE CASCADE

@@ -103,7 +103,7 @@ class UploadLedger:
         with self._connection.transaction() as sql:
             row = sql.execute(
                 # An answer to an older version's upload must not land on this one.
-                "UPDATE files SET state = 'uploading', upload_id = NULL, updated_at = ?"
+                "UPDATE files SET state = 'uploading', upload_id = NULL, unreadable = NULL, updated_at = ?"
                 f" WHERE due_at <= ? AND id = ({first}) RETURNING *",
                 (now, now, *parameters),
             ).fetchone()
@@ -246,13 +246,23 @@ class UploadLedger:
                 (now, job.main.file_id, job.main.generation),
             )
 
-    def failed(self, job: Job, error: str, now: float) -> None:
-        """The set cannot be uploaded; a person has to act."""
+    def failed(self, job: Job, error: str, now: float, unreadable: str | None = None) -> None:
+        """The set cannot be uploaded; a person has to act.
+
+        Args:
+            unreadable: the path that could not be read, if that is why: once it can, the set is tried again.
+        """
         with self._connection.transaction() as sql:
             sql.execute(
-                "UPDATE files SET state = 'failed', due_at = NULL, error = ?, updated_at = ?"
+                "UPDATE files SET state = 'failed', due_at = NULL, error = ?, unreadable = ?, updated_at = ?"
                 " WHERE id = ? AND generation = ? AND state = 'uploading'",
-                (error, now, job.main.file_id, job.main.generation),
+                (
+                    error,
+                    None if unreadable is None else os.fsencode(unreadable),
+                    now,
+                    job.main.file_id,
+                    job.main.generation,
+                ),
             )
 
     def void(

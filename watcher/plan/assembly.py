@@ -23,7 +23,8 @@ class Look(Protocol):
         """The real spelling of the existing regular file at `path` (absolute, inside of the drop), or None.
 
         Where a component below the drop's root does not exist as spelled, its spelling in other case or Unicode form
-        counts. Nothing outside of the drop and nothing behind a symbolic link is ever found.
+        counts. Nothing outside of the drop and nothing behind a symbolic link is ever found. Raises OSError when it
+        cannot be told.
         """
 
     def references(self, path: str) -> tuple[str, ...]:

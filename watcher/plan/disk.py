@@ -1,5 +1,6 @@
 """The disk as planning sees it: a drop folder, and nothing outside of it."""
 
+import errno
 import os
 import re
 import stat
@@ -9,6 +10,8 @@ from watcher.formats import extension_of
 from watcher.plan.references import read_references
 from watcher.plan.resolve import is_inside
 from watcher.plan.text import loose
+
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 class DiskLook:
@@ -43,7 +46,8 @@ class DiskLook:
     def find(self, path: str) -> str | None:
         """See :class:`watcher.plan.Look`. Hidden files and folders are not found either: they never leave the drop.
 
-        A folder that cannot be listed holds nothing.
+        A folder that cannot be listed holds nothing but what is there under just this name. Raises OSError when it
+        cannot be told whether that is there: a folder that is closed for a moment may hold it.
         """
         if not is_inside(path, self._root) or "\0" in path:
             return None
@@ -120,8 +124,12 @@ class DiskLook:
         return stat.S_ISREG(self._mode(path))
 
     def _mode(self, path: str) -> int:
-        """The type of what is there; 0 when there is nothing."""
+        """The type of what is there; 0 when there is nothing. Raises OSError when that cannot be told."""
         try:
             return (os.stat if self._follow else os.lstat)(path).st_mode
-        except (OSError, ValueError):  # ValueError: a name that cannot be one here
+        except OSError as error:
+            if error.errno not in _NOTHING_THERE:
+                raise
+            return 0
+        except ValueError:  # a name that cannot be one here
             return 0

@@ -1,0 +1,113 @@
+"""Files that may not be read for a while: they fail with the reason, and come back by themselves."""
+
+import ctypes
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from watcher.api import AssetApi
+from watcher.config import Settings, load_settings
+from watcher.daemon import Daemon
+from watcher.dry_run import plan_drops
+from watcher.ledger import FileReport, Ledger
+from watcher.model import Drop, FileState
+from watcher.server import Server
+from watcher.state import LEDGER
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+    "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+TRIANGLE = "mtllib {0}paint.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl paint\nf 1 2 3\n"
+DAC = 1 << 1 | 1 << 2
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h): without them root meets permissions as others do."""
+
+
+@pytest.fixture
+def permissions() -> Iterator[None]:
+    """This thread, and those that it starts, obey permissions, also as root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # capget(2), version 3
+    assert libc.capget(header, data) == 0
+    effective = data[0]
+    data[0] = effective & ~DAC
+    assert libc.capset(header, data) == 0
+    yield
+    data[0] = effective
+    assert libc.capset(header, data) == 0
+
+
+@pytest.fixture
+def settings(drop_folder: Path, tmp_path: Path) -> Settings:
+    environ = {"WATCHER_STATE_DIR": str(tmp_path / "state"), "WATCHER_TRACK__INTERVAL_MIN": "0.05"}
+    drop = Drop(str(drop_folder.resolve()), f"Closed {uuid.uuid4()}", settle_seconds=0.1, companion_wait_seconds=0.1)
+    return load_settings(None, environ=environ).model_copy(update={"drops": (drop,)})
+
+
+def scan(settings: Settings, api: AssetApi, until: Callable[..., None]) -> dict[str, FileReport]:
+    """One pass to its end; what the ledger says then, by path relative to the drop."""
+    with Daemon(settings, Server(api, "test"), threading.Event(), watch=False) as daemon:
+        daemon.start()
+        until(daemon.at_rest, 30, "rest")
+        return {os.path.relpath(file.path, settings.drops[0].path): file for file in daemon.ledger.report.files()}
+
+
+@pytest.mark.usefixtures("permissions")
+@pytest.mark.parametrize("planned", [True, False])
+def test_files_of_a_folder_that_was_closed_come_back_when_it_is_open_again(
+    planned: bool, settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None]
+) -> None:
+    """A folder's permissions leave no trace on the files in it, nor on a model outside that names one of them."""
+    job = drop_folder / "job"
+    job.mkdir()
+    (job / "a.png").write_bytes(PIXEL)
+    (job / "m.obj").write_text(TRIANGLE.format(""))
+    (job / "paint.mtl").write_text("newmtl paint\nKd 1 0 0\n")
+    (drop_folder / "outside.obj").write_text(TRIANGLE.format("job/"))
+    with Ledger(settings.state_dir / LEDGER) as ledger:
+        plan_drops(settings.drops, ledger, as_found=False)
+        if not planned:
+            ledger._connection.rows("UPDATE files SET due_at = NULL, refs = NULL WHERE refers = 1")
+    job.chmod(0)
+    try:
+        closed = scan(settings, api, until)
+        mains = {"job/a.png", "job/m.obj", "outside.obj"}
+        assert {name: closed[name].state for name in mains} == dict.fromkeys(mains, FileState.FAILED)
+        assert all("cannot be read: Permission denied" in (closed[name].error or "") for name in mains)
+        again = scan(settings, api, until)
+        assert {name: again[name].updated_at for name in mains} == {name: closed[name].updated_at for name in mains}
+    finally:
+        job.chmod(0o755)
+    opened = scan(settings, api, until)
+    assert {file.state for file in opened.values()} == {FileState.DONE}
+    assert opened["outside.obj"].missing == ()
+
+
+@pytest.mark.usefixtures("permissions")
+def test_a_file_that_was_closed_comes_back_when_it_is_open_again(
+    settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None]
+) -> None:
+    path = drop_folder / "a.png"
+    path.write_bytes(PIXEL)
+    path.chmod(0)
+    closed = scan(settings, api, until)["a.png"]
+    assert (closed.state, closed.error) == (FileState.FAILED, f"{path.resolve()} cannot be read: Permission denied")
+    path.chmod(0o644)
+    assert scan(settings, api, until)["a.png"].state is FileState.DONE
+
+
+@pytest.mark.usefixtures("permissions")
+def test_a_model_whose_closed_companion_went_away_goes_without_it(
+    settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None]
+) -> None:
+    (drop_folder / "m.obj").write_text(TRIANGLE.format(""))
+    (drop_folder / "paint.mtl").write_text("newmtl paint\nKd 1 0 0\n")
+    (drop_folder / "paint.mtl").chmod(0)
+    assert scan(settings, api, until)["m.obj"].state is FileState.FAILED
+    (drop_folder / "paint.mtl").unlink()
+    gone = scan(settings, api, until)["m.obj"]
+    assert (gone.state, gone.missing) == (FileState.DONE, ("paint.mtl",))
