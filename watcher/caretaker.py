@@ -15,7 +15,7 @@ from watcher.gate import Gate
 from watcher.ledger import Judgement, Ledger, Owed, OwedWork
 from watcher.model import Drop, OnMove
 from watcher.remote import RemoteFolders
-from watcher.removal import companion_files, look
+from watcher.removal import look, source_files_of
 from watcher.upload import Backoff
 
 _log = structlog.get_logger(__name__)
@@ -141,11 +141,7 @@ class Caretaker:
         """The ids of all that was sent in an upload; those that were converted first."""
         if owed.source_file_ids is not None:
             return owed.source_file_ids
-        converted, companions = self._ledger.owed.sent_files(owed.upload_id)
-        ids = [
-            *converted,
-            *companion_files(self._api, self._arrival, owed.folder_id, companions, self._ledger.owed.owned),
-        ]
+        ids = source_files_of(owed.upload_id, owed.folder_id, self._api, self._arrival, self._ledger.owed)
         self._ledger.owed.found(owed.upload_id, ids)
         return ids
 

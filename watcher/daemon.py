@@ -167,6 +167,7 @@ class Daemon:
             on_open=lambda: wake("upload", "caretaker"),
         )
         hashing = Hashing(self.ledger)
+        arrival = Arrival(api, proof=settings.upload.proof, stop=self._stop)
         uploaders = [
             Uploader(
                 number + 1,
@@ -178,6 +179,7 @@ class Daemon:
                 self.gate,
                 self.intake.hints,
                 hashing,
+                arrival,
                 self._stop,
                 cut=self._cut,
                 backoff=backoff,
@@ -197,7 +199,6 @@ class Daemon:
             on_change=lambda: wake("caretaker"),
         )
         exits.callback(tracker.close)
-        arrival = Arrival(api, proof=settings.upload.proof, stop=self._stop)
         reconciler = Reconciler(
             self.ledger,
             api,

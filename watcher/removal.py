@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from watcher.api import AssetApi, NotFound
 from watcher.api.models import AssetEntry, AssetType, ReferenceProperty
 from watcher.arrival import Arrival, base_name
-from watcher.ledger import CompanionSent, KeptAsset
+from watcher.ledger import CompanionSent, KeptAsset, OwedLedger
 
 SHOWN_NEEDERS = 3
 
@@ -85,7 +85,20 @@ def look(api: AssetApi, source_file_ids: Iterable[str]) -> Removal:
     )
 
 
-def companion_files(
+def source_files_of(
+    upload_id: int, folder_id: str, api: AssetApi, arrival: Arrival, ledger: OwedLedger
+) -> Sequence[str]:
+    """The ids of all that an upload brought into a remote folder; those that were converted first.
+
+    Raises:
+        ApiError: the server cannot be asked.
+        ProofStopped: the program is to stop.
+    """
+    converted, companions = ledger.sent_files(upload_id)
+    return [*converted, *_companion_files(api, arrival, folder_id, companions, ledger.owned)]
+
+
+def _companion_files(
     api: AssetApi,
     arrival: Arrival,
     folder_id: str,
@@ -98,10 +111,6 @@ def companion_files(
 
     Args:
         owned: whether a source file belongs to an upload in another way.
-
-    Raises:
-        ApiError: the server cannot be asked.
-        ProofStopped: the program is to stop.
     """
     found: list[str] = []
     for companion in companions:

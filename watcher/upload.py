@@ -25,6 +25,7 @@ from watcher.api import (
     Unreachable,
 )
 from watcher.api.models import UploadStatus
+from watcher.arrival import Arrival, ProofStopped
 from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.hashing import Hashing
@@ -32,7 +33,7 @@ from watcher.intake.observe import Hint, Hints
 from watcher.ledger import Job, Ledger, Verdict
 from watcher.model import Drop, OnMove
 from watcher.remote import RemoteFolders
-from watcher.removal import look
+from watcher.removal import look, source_files_of
 from watcher.source import PATIENT_ERRORS, Changed, SourceFiles, Stopped, Unreadable
 
 _log = structlog.get_logger(__name__)
@@ -110,6 +111,7 @@ class Uploader:
         gate: Gate,
         hints: Hints,
         hashing: Hashing,
+        arrival: Arrival,
         stop: threading.Event,
         *,
         cut: threading.Event,
@@ -136,6 +138,7 @@ class Uploader:
         self._gate = gate
         self._hints = hints
         self._hashing = hashing
+        self._arrival = arrival
         self._stop = stop
         self._cut = cut
         self._backoff = backoff
@@ -252,8 +255,7 @@ class Uploader:
                 self._ledger.uploads.follow_again(claim.upload_id, job, clock.now())
                 self._on_sent()
                 return False
-            for step in look(self._api, claim.source_file_ids).steps(self._api):
-                step()
+            self._remove(claim.upload_id)
             self._ledger.uploads.removed(claim.upload_id, clock.now())
             claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
         if claim.verdict is not Verdict.SEND:
@@ -262,6 +264,16 @@ class Uploader:
         assert self._unfinished is not None
         self._unfinished.upload_id = claim.upload_id
         return True
+
+    def _remove(self, upload_id: int) -> None:
+        """Remove from the server what a failed conversion has left there."""
+        folder_id = self._ledger.uploads.folder_of(upload_id)
+        try:
+            sources = source_files_of(upload_id, folder_id, self._api, self._arrival, self._ledger.owed)
+        except ProofStopped:
+            raise Stopped from None
+        for step in look(self._api, sources).steps(self._api):
+            step()
 
     def _fares_well(self, upload_task_id: str | None) -> bool:
         """Whether an upload that failed before has come to life since, or was never dead on the server."""

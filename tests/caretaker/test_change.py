@@ -382,3 +382,23 @@ def test_a_removal_that_was_refused_is_called_off_when_its_content_comes_back(
     replacing.scan()
     assert replacing.report("a.png").source_file_id == first
     replacing.check()
+
+
+def test_companions_of_a_conversion_that_failed_go_with_it_when_it_is_tried_again(
+    yard: Any, triangle: Callable[..., str]
+) -> None:
+    """But not those of a model that fared well, be they equal."""
+    yard.write("m.obj", "mtllib m.mtl\nusemtl paint\nf 1 2 3\n")
+    yard.write("m.mtl", "newmtl paint\nKd 1 0 0\n")
+    yard.write("other.obj", triangle("m"))
+    yard.scan()
+    assert (yard.report("m.obj").state, yard.report("other.obj").state) == (FileState.FAILED, FileState.DONE)
+    once = {"m.obj": 1, "other.obj": 1, "m.mtl": 2}
+    assert yard.names() == once
+    sent = yard.report("m.obj").upload_task_id
+    with Ledger(yard.state / LEDGER) as ledger:
+        assert ledger.upkeep.retry([str(yard.drop / "m.obj")], 0.0) == 1
+    yard.scan()
+    assert yard.report("m.obj").upload_task_id != sent, "it was sent again"
+    assert yard.names() == once
+    yard.check()

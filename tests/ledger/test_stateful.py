@@ -209,7 +209,7 @@ class Life(RuleBasedStateMachine):
             return
         claim = uploads.claim(job, FOLDER, worker.content, worker.digests, self.now)
         if claim.verdict is Verdict.LOOK_AGAIN:
-            for source_file_id in claim.source_file_ids:
+            for source_file_id in self.ledger.owed.sent_files(claim.upload_id)[0]:
                 self.server.pop(source_file_id, None)
             uploads.removed(claim.upload_id, self.now)
             claim = uploads.claim(job, FOLDER, worker.content, worker.digests, self.now)

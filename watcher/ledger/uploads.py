@@ -83,8 +83,6 @@ class Claim:
     upload_id: int = 0
     upload_task_id: str | None = None
     """With LOOK_AGAIN: the task to look at."""
-    source_file_ids: tuple[str, ...] = ()
-    """With LOOK_AGAIN: what to remove on the server."""
 
 
 class UploadLedger:
@@ -388,14 +386,8 @@ def join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) -> 
     # The same content under another extension is read as another format: what failed before may convert now.
     other_format = extension_of(os.fsdecode(upload["main_name"])) != extension_of(job.main.path)
     if state is UploadState.REPLACE or (state is UploadState.ERROR and other_format):
-        ids = [
-            row["source_file_id"]
-            for row in sql.execute("SELECT source_file_id FROM conversions WHERE upload_id = ?", (upload["id"],))
-        ]
-        if upload["source_file_id"]:
-            ids.append(upload["source_file_id"])
         task = upload["upload_task_id"] if state is UploadState.REPLACE else None
-        return Claim(Verdict.LOOK_AGAIN, upload["id"], task, tuple(dict.fromkeys(ids)))
+        return Claim(Verdict.LOOK_AGAIN, upload["id"], task)
     mine = upload["main_id"] == file_id
     if not mine and upload["main_state"] == FileState.GONE:
         # The file was renamed or moved: it takes the place of the one that is gone.
