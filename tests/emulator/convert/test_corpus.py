@@ -116,6 +116,13 @@ def test_points_of_a_drawing_become_a_point_cloud(convert: Convert) -> None:
     assert (cloud.type, cloud.description["pointCount"]) == ("point_cloud", 2)
 
 
+def test_a_model_is_equally_large_in_both_formats_that_it_is_there_in(convert: Convert) -> None:
+    boxes = [convert(main, files_of(group)).assets[0].description["aabb"]
+             for group, main in (("obj-spider", "spider.obj"), ("fbx-spider", "spider.fbx"))]  # fmt: skip
+    for end in ("min", "max"):
+        assert boxes[0][end] == pytest.approx(boxes[1][end], rel=1e-5)
+
+
 def test_every_group_of_the_corpus_is_looked_at() -> None:
     assert {folder.name for folder in CORPUS.iterdir() if folder.is_dir()} == {
         *WELL,

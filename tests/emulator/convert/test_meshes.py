@@ -215,7 +215,8 @@ def test_components_and_build_items_place_a_mesh_and_z_is_up(convert: Convert) -
     item = '<item objectid="2" transform="2 0 0 0 2 0 0 0 2 0 0 0"/>'
     scene = convert("a.3mf", {"a.3mf": threemf(mesh + group, item)}).assets[0].description
     assert scene["triangleCount"] == 2
-    assert scene["aabb"] == {"min": [0, 0, -2], "max": [2, 10, 0]}
+    assert scene["aabb"]["min"] == pytest.approx([0, 0, -0.002]), "its unit is the millimetre"
+    assert scene["aabb"]["max"] == pytest.approx([0.002, 0.01, 0])
 
 
 # COLLADA
@@ -224,7 +225,7 @@ def test_components_and_build_items_place_a_mesh_and_z_is_up(convert: Convert) -
 def dae(geometry: str, node: str = "", up: str = "Y_UP", libraries: str = "") -> str:
     return (
         '<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema">'
-        f"<asset><up_axis>{up}</up_axis></asset>{libraries}"
+        f"<asset><unit name='foot' meter='0.3048'/><up_axis>{up}</up_axis></asset>{libraries}"
         '<library_geometries><geometry id="g" name="shape"><mesh><source id="p"><float_array id="pa">'
         "0 0 0 1 0 0 1 1 0 0 1 0</float_array><technique_common>"
         '<accessor source="#pa" count="4" stride="3"/></technique_common></source>'
@@ -266,8 +267,8 @@ def test_collada_transformations_apply_in_their_order_and_z_up_is_turned(convert
     node = "<translate>0 0 5</translate><rotate>0 0 1 90</rotate><scale>2 1 1</scale>"
     geometry = f'<triangles material="m">{INPUT}<p>0 1 2</p></triangles>'
     scene = convert("a.dae", {"a.dae": dae(geometry, node, "Z_UP")}).assets[0].description
-    assert np.allclose(scene["aabb"]["min"], [-1, 5, -2])
-    assert np.allclose(scene["aabb"]["max"], [0, 5, 0])
+    assert np.allclose(scene["aabb"]["min"], np.array([-1, 5, -2]) * 0.3048)
+    assert np.allclose(scene["aabb"]["max"], np.array([0, 5, 0]) * 0.3048)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,10 @@ class WorkerProcess:
         if code == -signal.SIGKILL:
             return WorkerLost("the converter was killed from outside, as a machine does that runs out of memory")
         if code < 0:
-            return WorkerCrashed(f"the converter crashed on this file ({signal.Signals(-code).name})")
+            return WorkerCrashed(
+                f"the converter crashed on this file ({signal.Signals(-code).name}):"
+                " it is damaged, or nested too deeply for its reader"
+            )
         return WorkerLost(f"the converter ended unexpectedly (exit code {code})")
 
     def _last_words(self) -> str:

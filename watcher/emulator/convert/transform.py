@@ -10,6 +10,13 @@ Z_UP_TO_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 
 X_UP_TO_Y_UP = np.array([[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
 
+def in_metres(metres: float, upright: Doubles | None = None) -> Doubles:
+    """From a space of units of so many ``metres`` to ours; ``upright`` turns it."""
+    matrix = np.eye(4) if upright is None else upright.copy()
+    matrix[:3] *= metres
+    return matrix
+
+
 @dataclass(frozen=True, slots=True)
 class Transform:
     position: list[float]

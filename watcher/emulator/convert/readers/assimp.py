@@ -17,15 +17,24 @@ from watcher.emulator.convert.readers.assimp_files import JobFiles, base_name
 from watcher.emulator.convert.readers.assimp_materials import Materials
 from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
 from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, skeletons
+from watcher.emulator.convert.readers.text import numbers
 from watcher.emulator.convert.scene_graph import Tree
-from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
+from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
 from watcher.formats import extension_of
 
 _LIBRARY = library.load()
 _NAMES_OF_FORMATS = {"md5": "md5mesh"}
 """Extensions under which the library knows a format by another one."""
-_Z_UP = frozenset(("blend", "cob", "scn", "smd", "ter", "vta"))
-"""Formats whose third axis points up and that the library does not turn; it turns others of them."""
+_PLACES = {
+    **dict.fromkeys(("blend", "cob", "q3o", "q3s", "scn", "smd", "ter", "vta"), Z_UP_TO_Y_UP),
+    "fbx": in_metres(0.01),
+}
+"""From the space in which the library hands over a format to ours, metres and y up. It turns other formats by itself;
+an FBX model, whatever its unit, comes in centimetres."""
+_WITHOUT_COLORS = frozenset(("blend",))
+"""Formats whose vertex colours the library hands over in different scales, and which show them only on demand."""
+_METRIC = re.compile(rb'Metric[^({]*\(\s*key\s*=\s*"(up|distance)"\s*\)\s*\{\s*\w+\s*\{\s*"?([^"}\s]+)')
+"""What an OpenGEX file says of its space."""
 _SETTINGS = {
     # A file of bones alone shall not show made-up sticks.
     b"IMPORT_NO_SKELETON_MESHES": 1,
@@ -112,14 +121,17 @@ class _Reader:
     def __init__(self, scene: library.Scene, conversion: Conversion) -> None:
         self._scene = scene
         self._conversion = conversion
+        self._extension = extension_of(conversion.main_name)
         self._meshes: list[library.Mesh] = library.items(scene.meshes, scene.mesh_count)
+        self._morphs = 0
 
     def read(self) -> Model:
         scene = self._scene
         model = Model()
         shown = self._read_nodes(model)
-        if extension_of(self._conversion.main_name) in _Z_UP:
-            model.nodes.append(Node(self._conversion.title, Z_UP_TO_Y_UP, children=model.roots))
+        place = self._place()
+        if place is not None:
+            model.nodes.append(Node(self._conversion.title, place, children=model.roots))
             model.roots = [len(model.nodes) - 1]
         tree = Tree(model)
         bound, inverse_binds = self._bones(shown, tree)
@@ -132,6 +144,14 @@ class _Reader:
         model.materials, model.images = materials.materials, materials.images
         self._read_meshes(model, shown, materials.uv_sets)
         return model
+
+    def _place(self) -> Doubles | None:
+        if self._extension != "ogex":
+            return _PLACES.get(self._extension)
+        with self._conversion.files.path(self._conversion.main_name).open("rb") as file:
+            metrics = dict(_METRIC.findall(file.read(1 << 16)))
+        (distance,) = numbers([metrics.get(b"distance", b"1").decode("latin-1")], "the metric of distances")
+        return in_metres(distance, None if metrics.get(b"up") == b"y" else Z_UP_TO_Y_UP)
 
     def _read_nodes(self, model: Model) -> dict[int, tuple[int, ...]]:
         """Fill in the nodes. Returns the places of the library's meshes that each node shows."""
@@ -193,7 +213,7 @@ class _Reader:
                 for part, source in zip(parts, sources, strict=True):
                     if part not in primitives:
                         uv_set = uv_sets[source.material] if source.material < len(uv_sets) else 0
-                        primitives[part] = read_primitive(source, bones, uv_set)
+                        primitives[part] = self._primitive(source, bones, uv_set)
                     primitive = primitives[part]
                     if primitive is None:
                         without += 1
@@ -204,6 +224,15 @@ class _Reader:
             self._conversion.progress(0.5 + 0.5 * (done + 1) / len(shown))
         if without:
             self._conversion.note(f"{without} meshes of points or lines were left out")
+        if self._morphs:
+            self._conversion.warn(f"{self._morphs} morph targets were left out")
+
+    def _primitive(self, source: library.Mesh, bones: dict[str, int], uv_set: int) -> Primitive | None:
+        primitive = read_primitive(source, bones, uv_set, colored=self._extension not in _WITHOUT_COLORS)
+        if primitive is not None:
+            primitive.material = source.material if source.material < self._scene.material_count else None
+            self._morphs += source.morph_count
+        return primitive
 
     def _skeleton_of(self, sources: list[library.Mesh], place_of: list[dict[str, int]]) -> int | None:
         names = {str(bone.name) for source in sources for bone in library.items(source.bones, source.bone_count)}

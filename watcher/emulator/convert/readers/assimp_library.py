@@ -56,6 +56,7 @@ class Mesh(Structure):
         ("bones", POINTER(POINTER(Bone))),
         ("material", c_uint),
         ("name", String),
+        ("morph_count", c_uint),
     )
 
 

@@ -38,7 +38,7 @@ def memory_at(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
 
 
-def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int) -> Primitive | None:
+def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int, colored: bool) -> Primitive | None:
     """``bones``: places in the mesh's skeleton, by name. None when the mesh consists of points and lines only.
 
     Raises ConversionFailed when a position is not finite or a face names a vertex that does not exist.
@@ -60,10 +60,9 @@ def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int) ->
         place[chosen],
         normals=_normals(mesh, count, flat),
         uvs=_uvs(mesh, uv_set, flat),
-        colors=_colors(mesh, count, flat),
+        colors=_colors(mesh, count, flat) if colored else None,
         bones=None if joints is None else joints[flat],
         weights=None if weights is None else weights[flat],
-        material=mesh.material,
     )
 
 

@@ -2,17 +2,19 @@
 
 from xml.etree.ElementTree import Element
 
+import numpy as np
+
 from watcher.emulator.convert.bones import bones_of
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Animation, Mesh, Model, Node, Primitive, Skeleton, Track
-from watcher.emulator.convert.readers.dae_document import Document
+from watcher.emulator.convert.readers.dae_document import Document, figures
 from watcher.emulator.convert.readers.dae_geometry import read_geometry
 from watcher.emulator.convert.readers.dae_materials import Materials
 from watcher.emulator.convert.readers.dae_motion import Tracks, channels_by_node, matrix_of, steps_of
 from watcher.emulator.convert.readers.dae_skin import Skin, read_skin
 from watcher.emulator.convert.scene_graph import Tree
-from watcher.emulator.convert.transform import X_UP_TO_Y_UP, Z_UP_TO_Y_UP
+from watcher.emulator.convert.transform import X_UP_TO_Y_UP, Z_UP_TO_Y_UP, in_metres
 
 _UP_AXES = {"Z_UP": Z_UP_TO_Y_UP, "X_UP": X_UP_TO_Y_UP}
 _MOST_NODES = 20_000
@@ -50,11 +52,13 @@ class _Reader:
             raise ConversionFailed("this COLLADA file presents no scene")
         nodes = [self._node(element, 0) for element in scene.findall("node")]
         axis = (root.findtext("asset/up_axis") or "Y_UP").strip()
-        if axis in _UP_AXES:
-            self._model.roots.append(len(self._model.nodes))
-            self._model.nodes.append(Node(self._conversion.title, _UP_AXES[axis], children=nodes))
-        else:
-            self._model.roots = nodes
+        unit = root.find("asset/unit")
+        metres = figures((unit.get("meter") or "") if unit is not None else "", 1)
+        place = in_metres(1.0 if metres is None or metres[0] <= 0 else float(metres[0]), _UP_AXES.get(axis))
+        self._model.roots = nodes
+        if (place != np.eye(4)).any():
+            self._model.roots = [len(self._model.nodes)]
+            self._model.nodes.append(Node(self._conversion.title, place, children=nodes))
         self._materials.add_unbound()
         self._read_motion()
         return self._model

@@ -69,9 +69,10 @@ def whole(element: Element, name: str, default: int) -> int:
     return int(text)
 
 
-def figures(element: Element | None, count: int) -> Doubles | None:
-    """So many finite numbers in an element's text, None when they are not there."""
-    if element is None:
+def figures(source: Element | str | None, count: int) -> Doubles | None:
+    """So many finite numbers in a text or an element's text, None when they are not there."""
+    if source is None:
         return None
-    values = numbers((element.text or "").split(), element.tag)
+    text, what = (source, "attribute") if isinstance(source, str) else (source.text or "", source.tag)
+    values = numbers(text.split(), what)
     return values[:count] if len(values) >= count and np.isfinite(values[:count]).all() else None

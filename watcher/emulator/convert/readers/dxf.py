@@ -17,7 +17,7 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Material, Mesh, Model, Node, PointSet, Primitive
 from watcher.emulator.convert.readers.library import damaged
 from watcher.emulator.convert.surface import primitive_of, require_finite, triangulate, weld
-from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
+from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
 from watcher.formats import extension_of
 
 # When it is imported, ezdxf reads all fonts of the system and writes what it found to the user's cache. Surfaces need
@@ -77,8 +77,7 @@ class _Reader:
     def read(self) -> Model | PointSet:
         name = self._conversion.main_name
         drawing = self._drawing(name)
-        matrix = Z_UP_TO_Y_UP.copy()
-        matrix[:3, :3] *= _METRES.get(drawing.units, 1.0)
+        matrix = in_metres(_METRES.get(drawing.units, 1.0), Z_UP_TO_Y_UP)
         self._name_missing_images(drawing)
         root = self._node(
             name, drawing.modelspace(), self._conversion.title, matrix, np.eye(4), _Style((255,) * 3, "0")

@@ -25,10 +25,11 @@ from watcher.emulator.convert.readers.text import numbers, whole_numbers
 from watcher.emulator.convert.readers.threemf_archive import Archive
 from watcher.emulator.convert.readers.xml import elements
 from watcher.emulator.convert.surface import from_bottom, primitive_of, require_finite, require_in_range
-from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
+from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
 
 _MOST_NODES = 20_000
 _DEEPEST = 50
+_METRES = {"micron": 1e-6, "millimeter": 1e-3, "centimeter": 0.01, "inch": 0.0254, "foot": 0.3048, "meter": 1.0}
 
 Rgba = tuple[int, int, int, int]
 
@@ -69,6 +70,7 @@ class _Part:
     groups: dict[str, _Group] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     items: list[tuple[str, str, Doubles]] = field(default_factory=list)
+    unit: str = "millimeter"
 
 
 def read_3mf(conversion: Conversion) -> Model:
@@ -93,7 +95,7 @@ class _Reader:
         if not part.items:
             raise ConversionFailed("this 3MF file has nothing to build: its build section is empty")
         # On a build plate z points up.
-        root = Node(self._conversion.title, Z_UP_TO_Y_UP)
+        root = Node(self._conversion.title, in_metres(_METRES.get(part.unit, 1e-3), Z_UP_TO_Y_UP))
         self._model.nodes.append(root)
         self._model.roots.append(0)
         for name, object_id, matrix in part.items:
@@ -222,7 +224,9 @@ def _read_part(content: bytes) -> _Part:
     for event, element in elements(content, "a 3MF model"):
         tag = element.tag
         if event == "start":
-            if tag == "object":
+            if tag == "model":
+                part.unit = element.get("unit", part.unit)
+            elif tag == "object":
                 index = element.get("pindex", "0")
                 current = _Object(element.get("name", ""), element.get("pid"), int(index) if index.isdigit() else 0)
                 part.objects[element.get("id", "")] = current

@@ -14,7 +14,7 @@ from watcher.emulator.convert.readers.usd_materials import Materials, defined_at
 from watcher.emulator.convert.readers.usd_meshes import read_mesh, read_polygons
 from watcher.emulator.convert.readers.usd_shapes import read_shape
 from watcher.emulator.convert.readers.usd_skins import Skins
-from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
+from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
 
 from pxr import Tf, Usd, UsdGeom, UsdShade, UsdSkel  # isort: skip
 
@@ -62,11 +62,9 @@ class _Reader:
         self._left_out: Counter[str] = Counter()
         self._moving = 0
         self._prims = 0
-        self._upright = np.eye(4)
+        is_z_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z
+        self._upright = in_metres(_metres_per_unit(stage), Z_UP_TO_Y_UP if is_z_up else None)
         """From the stage's space to ours: metres, y up."""
-        if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z:
-            self._upright = Z_UP_TO_Y_UP.copy()
-        self._upright[:3, :3] *= UsdGeom.GetStageMetersPerUnit(stage)
 
     def read(self) -> tuple[Model, list[Doubles]]:
         for prim in self._stage.Traverse(Usd.TraverseInstanceProxies()):
@@ -153,6 +151,14 @@ class _Reader:
             return None
         self._model.meshes.append(mesh)
         return len(self._model.meshes) - 1
+
+
+def _metres_per_unit(stage: Usd.Stage) -> float:
+    try:
+        return float(UsdGeom.GetStageMetersPerUnit(stage))
+    except Tf.ErrorException:
+        # Programs are about that write it with less precision than the schema asks for.
+        return float(stage.GetMetadata(UsdGeom.Tokens.metersPerUnit))
 
 
 def _shown_below(prim: Usd.Prim) -> list[Usd.Prim]:
