@@ -61,6 +61,30 @@ def test_a_texture_is_seen_the_right_way_up() -> None:
     assert np.nonzero(seen > 50)[0].mean() < np.nonzero(seen < -50)[0].mean()
 
 
+def test_what_glows_shows_its_texture() -> None:
+    glow = np.zeros((3, 2, 2), np.float32)
+    glow[0, 0, :] = 1.0
+    glow[1, 1, :] = 1.0
+    look = Look((0.0, 0.0, 0.0), emission=(1.0, 1.0, 1.0), glow=glow)
+    seen = colors(render_surfaces([square(0.0, look)], 64))
+    assert np.nonzero(seen > 50)[0].mean() < np.nonzero(seen < -50)[0].mean()
+
+
+def test_a_smooth_surface_is_lit_evenly_up_to_its_rim_and_alike_from_both_sides() -> None:
+    # On the right, the normals lean away from the viewer.
+    front, aside = (0.5, 0.4, 0.8), (-0.8, 0.2, 0.3)
+    normals = np.array([front, aside, aside, front], np.float32)
+    surface = square(0.0, Look(RED))
+    surface.normals = normals
+    row = render_surfaces([surface], 64)[32, :, 0].astype(int)
+    inside = np.flatnonzero(colors(render_surfaces([surface], 64))[32] > 20)
+    assert np.abs(np.diff(row[inside[2] : inside[-2]])).max() < 15
+    for turned in (np.array([[0, 2, 1], [0, 3, 2]], np.uint32), surface.triangles):
+        other = square(0.0, Look(RED))
+        other.normals, other.triangles = -normals, turned
+        assert (render_surfaces([other], 64) == render_surfaces([surface], 64)).mean() > 0.98
+
+
 def test_a_surface_seen_from_the_edge_draws_nothing_and_does_not_fail() -> None:
     line = Surface(np.array([[0, 0, 0], [1, 1, 1], [2, 2, 2]], float), np.array([[0, 1, 2]]), None, None, None, Look())
     assert render_surfaces([line], 32).std() < 15

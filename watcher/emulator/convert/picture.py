@@ -47,8 +47,9 @@ def ball(look: Look) -> bytes:
     color[:] = np.array(look.albedo, np.float32)[:, None]
     if look.texture is not None:
         color *= sample(look.texture, uvs)
+    glow = None if look.glow is None else sample(look.glow, uvs)
     pixels = picture.copy()
-    pixels[:, inside] = pixels[:, inside] * (1 - cover) + lit(color, normals, look) * cover
+    pixels[:, inside] = pixels[:, inside] * (1 - cover) + lit(color, normals, look, glow) * cover
     return png(as_bytes(pixels))
 
 

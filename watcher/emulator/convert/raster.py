@@ -39,6 +39,8 @@ class Look:
     emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
     texture: Floats | None = None
     """(3, height, width), 0..1; multiplies the albedo"""
+    glow: Floats | None = None
+    """The same for the emission."""
 
 
 @dataclass(slots=True)
@@ -284,18 +286,27 @@ class _Shader:
 
     def _colors(self, surface: Surface, corners: npt.NDArray[np.int64], weights: Floats) -> Floats:
         corner = (corners[:, 0].copy(), corners[:, 1].copy(), corners[:, 2].copy())
-        if surface.normals is None:
-            a, b, c = (surface.positions[index] for index in corner)
-            normals = np.cross(b - a, c - a).T.astype(np.float32)
-        else:
+        a, b, c = (surface.positions[index] for index in corner)
+        # Both sides are seen: the side of the triangle that faces the viewer.
+        faces = np.cross(b - a, c - a).T
+        faces *= np.where(_AXES[2] @ faces < 0, -1, 1)
+        normals = faces.astype(np.float32)
+        if surface.normals is not None:
             normals = _mix(weights, surface.normals, corner)
+            normals *= np.where(np.einsum("ij,ij->j", normals, faces) < 0, np.float32(-1), np.float32(1))
+        look = surface.look
         color = np.empty((3, len(corners)), np.float32)
-        color[:] = np.array(surface.look.albedo, np.float32)[:, None]
+        color[:] = np.array(look.albedo, np.float32)[:, None]
         if surface.colors is not None:
             color *= _mix(weights, surface.colors[:, :3], corner) / np.float32(255)
-        if surface.look.texture is not None and surface.uvs is not None:
-            color *= sample(surface.look.texture, _mix(weights, surface.uvs, corner))
-        return lit(color, normals, surface.look)
+        glow = None
+        if surface.uvs is not None and (look.texture is not None or look.glow is not None):
+            uvs = _mix(weights, surface.uvs, corner)
+            if look.texture is not None:
+                color *= sample(look.texture, uvs)
+            if look.glow is not None:
+                glow = sample(look.glow, uvs)
+        return lit(color, normals, look, glow)
 
 
 def _mix(weights: Floats, values: npt.NDArray[np.generic], corner: tuple[npt.NDArray[np.int64], ...]) -> Floats:
@@ -320,11 +331,15 @@ def sample(texture: Floats, uvs: Floats) -> Floats:
     return result
 
 
-def lit(color: Floats, normals: Floats, look: Look) -> Floats:
-    """Colours (3, n) under the studio's lights, for normals (3, n) in the space of the scene; both sides are seen."""
+def lit(color: Floats, normals: Floats, look: Look, glow: Floats | None = None) -> Floats:
+    """Colours (3, n) under the studio's lights, for normals (3, n) in the space of the scene.
+
+    ``glow`` (3, n) multiplies the emission.
+    """
     seen = _AXES_32 @ normals
-    length = np.sqrt(np.maximum(np.einsum("ij,ij->j", seen, seen), np.float32(1e-30)))
-    seen *= np.where(seen[2] < 0, np.float32(-1), np.float32(1)) / length
+    seen /= np.sqrt(np.maximum(np.einsum("ij,ij->j", seen, seen), np.float32(1e-30)))
+    # At the rim of a smooth surface normals lean a little away from the viewer.
+    np.abs(seen[2], out=seen[2])
     along = np.maximum(_LIGHTS @ seen, 0)
     light = np.float32(0.40) + np.float32(0.08) * seen[1]
     light += np.float32(0.50) * along[0]
@@ -336,7 +351,8 @@ def lit(color: Floats, normals: Floats, look: Look) -> Floats:
         shine = (color * np.float32(look.metallic) + np.float32(1 - look.metallic)) * shine
     result += shine
     if any(look.emission):
-        result += np.array(look.emission, np.float32)[:, None] * np.float32(0.8)
+        emission = np.array(look.emission, np.float32)[:, None] * np.float32(0.8)
+        result += emission if glow is None else emission * glow
     return result
 
 

@@ -117,6 +117,7 @@ def _add_materials(
             roughness=material.roughness,
             emission=material.emission,
             texture=texels.get(material.textures.get(TextureSlot.ALBEDO, -1)),
+            glow=texels.get(material.textures.get(TextureSlot.EMISSION, -1)),
         )
         conversion.add(
             f"material-{index}",
