@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -139,6 +140,48 @@ def test_strips_and_fans_become_triangles(mode: int, triangles: int, convert: Co
 def test_points_alone_become_a_point_cloud(convert: Convert) -> None:
     result = convert("a.gltf", as_file(changed(meshes__0__primitives__0__mode=0)))
     assert [(asset.type, asset.description["pointCount"]) for asset in result.assets] == [("point_cloud", 3)]
+
+
+def test_morph_targets_are_part_of_their_submesh(convert: Convert) -> None:
+    result = convert("a.gltf", as_file(changed(meshes__0__primitives__0__targets=[{"POSITION": 0}, {"NORMAL": 0}])))
+    mesh = next(asset for asset in result.assets if asset.type == "mesh")
+    [submesh] = mesh.description["submeshes"]
+    moved, _ = submesh["morphTargets"]
+    assert moved["aabb"] == {"min": [0, 0, 0], "max": [2, 2, 0]}
+    [channel] = moved["channels"]
+    assert (channel["semantic"], channel["elementCount"], channel["elementSize"]) == ("position", 3, 12)
+    assert mesh.payload is not None
+    assert mesh.payload.read_bytes()[channel["dataOffset"] :][: channel["dataSize"]] == POSITIONS
+    assert mesh.description["payloadSize"] == mesh.payload.stat().st_size
+
+
+def test_texture_coordinates_are_moved_as_the_material_says(convert: Convert) -> None:
+    document = triangle()
+    change = {"offset": [0.5, 0], "rotation": math.pi / 2, "scale": [2, 3], "texCoord": 1}
+    texture = {"index": 0, "extensions": {"KHR_texture_transform": change}}
+    document["materials"] = [{"pbrMetallicRoughness": {"baseColorTexture": texture}}]
+    document["textures"] = [{}]
+    document["extensionsRequired"] = ["KHR_texture_transform"]
+    data = POSITIONS + INDICES + struct.pack("<6f", 0, 0, 1, 0, 0, 1)
+    document["buffers"][0] = {"byteLength": len(data), "uri": "a.bin"}
+    document["bufferViews"].append({"buffer": 0, "byteOffset": 44, "byteLength": 24})
+    document["accessors"].append({"bufferView": 2, "componentType": 5126, "count": 3, "type": "VEC2"})
+    primitive = document["meshes"][0]["primitives"][0]
+    primitive["attributes"]["TEXCOORD_1"], primitive["material"] = 2, 0
+    result = convert("a.gltf", as_file(document) | {"a.bin": data})
+    mesh = next(asset for asset in result.assets if asset.type == "mesh")
+    channel = next(c for c in mesh.description["submeshes"][0]["channels"] if c["semantic"] == "uv")
+    assert mesh.payload is not None
+    found = struct.unpack_from("<6f", mesh.payload.read_bytes(), channel["dataOffset"])
+    # Scaled, then turned against the clock as the picture lies before one: u to -v, v to u.
+    assert found == pytest.approx((0.5, 0, 0.5, -2, 3.5, 0), abs=1e-6)
+
+
+@pytest.mark.parametrize("matrix", [[1e300] + [0] * 14 + [1e300], [1e20, 0, 0, 0, 0, 1e20] + [0] * 9 + [1]])
+def test_a_scene_beyond_all_numbers_is_refused(matrix: list[float], refuse: Refuse) -> None:
+    document = triangle()
+    document["nodes"] = [{"children": [1], "matrix": matrix}, {"mesh": 0, "matrix": matrix}]
+    assert "not a finite number, or absurdly large" in refuse("a.gltf", as_file(document)).reason
 
 
 def test_a_mesh_shown_twice_is_one_asset(convert: Convert) -> None:

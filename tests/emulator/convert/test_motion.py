@@ -215,6 +215,34 @@ def test_an_animation_is_split_into_what_moves_a_skeleton_and_what_moves_nodes(c
     assert "skeletonRef" not in of_nodes.description
 
 
+def test_what_moves_a_root_bone_is_relative_to_the_scene_like_the_bone_at_rest(convert: Convert) -> None:
+    half = 0.5**0.5
+    document = json.loads(gltf())
+    document["nodes"][4] |= {"rotation": [0, 0, half, half], "scale": [3, 3, 3]}
+    document["animations"][0]["channels"] = [{"sampler": 0, "target": {"node": 0, "path": "translation"}}]
+    document["accessors"] += [{"componentType": 5126, "count": 3, "type": kind} for kind in ("VEC4", "VEC3")]
+    channels = document["animations"][0]["channels"]
+    for number, path in ((1, "rotation"), (2, "scale")):
+        document["animations"][0]["samplers"].append({"input": 0, "output": 4 + number})
+        channels.append({"sampler": number, "target": {"node": 0, "path": path}})
+    document["accessors"][5] |= {"sparse": {
+        "count": 3, "indices": {"bufferView": 5, "componentType": 5121}, "values": {"bufferView": 4}}}  # fmt: skip
+    document["bufferViews"].append({"buffer": 1, "byteLength": 3})
+    document["buffers"].append({"byteLength": 3, "uri": "data:;base64,AAEC"})
+    result = convert("a.gltf", {"a.gltf": json.dumps(document)})
+    bone = of_type(result, "skeleton")[0].description["bones"][1]
+    assert (bone["name"], bone["position"], bone["scale"]) == (
+        "body",
+        pytest.approx([-3, 10, 0]),
+        pytest.approx([3] * 3),
+    )
+    [animation] = of_type(result, "animation")
+    assert track(animation, "body", "position")[1][1] == pytest.approx([0, 13, 0], abs=1e-5)
+    assert track(animation, "body", "scale")[1][0] == [0, 0, 0]
+    # Keys of the rotation are (1, 0, 0, 0): half a turn around x, then the quarter around z.
+    assert track(animation, "body", "orientation")[1][0] == pytest.approx([half, half, 0, 0], abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("part", "reason"),
     [

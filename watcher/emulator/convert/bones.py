@@ -17,15 +17,15 @@ def bones_of(tree: Tree, joints: Sequence[int], inverse_binds: Sequence[Doubles 
     own = {joint: at for at, joint in reversed(list(enumerate(joints)))}
     bones = []
     for joint, inverse_bind in zip(joints, inverse_binds, strict=True):
-        rest = tree.nodes[joint].matrix
+        above = np.eye(4)
         parent = None
         for ancestor in tree.ancestors(joint):
             if ancestor in own:
                 parent = own[ancestor]
                 break
-            rest = tree.nodes[ancestor].matrix @ rest
+            above = tree.nodes[ancestor].matrix @ above
         bound = inverse_of(tree.matrix[joint]) if inverse_bind is None else inverse_bind
-        bones.append(Bone(tree.nodes[joint].name, parent, rest, bound))
+        bones.append(Bone(tree.nodes[joint].name, parent, above @ tree.nodes[joint].matrix, bound, above))
     return bones
 
 

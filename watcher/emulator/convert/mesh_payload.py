@@ -2,7 +2,8 @@
 
 Channels are described as the contract's schema ``Channel``. What the contract leaves open is fixed here:
 ``elementCount`` elements of ``elementSize`` bytes each (an element is one index, one position, ...), and
-``elementType`` 0 for 32-bit floats, 1 for unsigned integers, 2 for unsigned integers that stand for 0..1.
+``elementType`` 0 for 32-bit floats, 1 for unsigned integers, 2 for unsigned integers that stand for 0..1. A morph
+target's channels hold what it adds to positions and normals at full weight; its box is around what comes of it.
 """
 
 from enum import IntEnum
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from watcher.emulator.convert.model import Mesh, Primitive
+from watcher.emulator.convert.model import Mesh, MorphTarget, Primitive
 
 
 class ElementType(IntEnum):
@@ -30,14 +31,15 @@ def write_mesh(path: Path, mesh: Mesh) -> dict[str, Any]:
                 _write_channel(payload, semantic, values, element_type)
                 for semantic, values, element_type in _channels(primitive)
             ]
-            submeshes.append(
-                {
-                    "aabb": bounding_box(primitive.positions),
-                    "channels": channels,
-                    "indexCount": int(primitive.triangles.size),
-                    "vertexCount": len(primitive.positions),
-                }
-            )
+            submesh = {
+                "aabb": bounding_box(primitive.positions),
+                "channels": channels,
+                "indexCount": int(primitive.triangles.size),
+                "vertexCount": len(primitive.positions),
+            }
+            if primitive.morph_targets:
+                submesh["morphTargets"] = [_write_morph(payload, primitive, one) for one in primitive.morph_targets]
+            submeshes.append(submesh)
         size = payload.tell()
     return {"payloadSize": size, "submeshes": submeshes}
 
@@ -58,6 +60,16 @@ def _channels(primitive: Primitive) -> list[tuple[str, npt.NDArray[Any], Element
         ("weight", primitive.weights, ElementType.FLOAT),
     ]
     return [(semantic, values, kind) for semantic, values, kind in channels if values is not None]
+
+
+def _write_morph(payload: BinaryIO, primitive: Primitive, target: MorphTarget) -> dict[str, Any]:
+    moved = primitive.positions if target.positions is None else primitive.positions + target.positions
+    channels = [
+        _write_channel(payload, semantic, values, ElementType.FLOAT)
+        for semantic, values in (("position", target.positions), ("normal", target.normals))
+        if values is not None
+    ]
+    return {"aabb": bounding_box(moved), "channels": channels}
 
 
 def _write_channel(

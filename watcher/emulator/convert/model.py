@@ -60,6 +60,16 @@ class Material:
 
 
 @dataclass(slots=True)
+class MorphTarget:
+    """What is added to the vertices of a primitive at full weight."""
+
+    positions: Floats | None
+    """(vertices, 3)"""
+    normals: Floats | None
+    """(vertices, 3)"""
+
+
+@dataclass(slots=True)
 class Primitive:
     """Triangles that share a material."""
 
@@ -78,6 +88,7 @@ class Primitive:
     weights: Floats | None = None
     """(vertices, 4)"""
     material: int | None = None
+    morph_targets: list[MorphTarget] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -97,6 +108,8 @@ class Bone:
     """(4, 4), from the bone's space to its parent's at rest; without a parent, to the scene's."""
     inverse_bind: Doubles = field(default_factory=lambda: np.eye(4))
     """(4, 4), from the space in which the mesh was bound to the bone's."""
+    track_space: Doubles = field(default_factory=lambda: np.eye(4))
+    """(4, 4), from the space in which tracks move the bone, its node's parent's, to its parent bone's."""
 
 
 @dataclass(slots=True)

@@ -1,10 +1,11 @@
 """Skeletons and animations of a model into assets.
 
 What the contract leaves open is fixed here. A skeleton's ``bones`` have a ``name``, a ``parentIndex`` (-1 without one)
-and their resting ``position``, ``orientation`` and ``scale`` relative to the parent; its payload holds the inverse bind
-matrix of each, 16 floats column by column. An animation's ``tracks`` say what they move (``target``, the name of a
-bone or node, and ``property``), how (``interpolation``), and where in the payload the track stands: ``keyCount`` times
-in seconds, then as many values. All numbers are 32-bit floats, little endian.
+and their resting ``position``, ``orientation`` and ``scale`` relative to the parent, to the scene without one;
+its payload holds the inverse bind matrix of each, 16 floats column by column. An animation's ``tracks`` say what they
+move (``target``, the name of a bone or node, and ``property``), how (``interpolation``), and where in the payload the
+track stands: ``keyCount`` times in seconds, then as many values, relative to the parent as at rest. All numbers are
+32-bit floats, little endian.
 """
 
 from typing import Any
@@ -12,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from watcher.emulator.convert.conversion import Conversion
-from watcher.emulator.convert.model import Animation, Model, Skeleton
+from watcher.emulator.convert.model import Animation, AnyFloats, Doubles, Model, Moved, Skeleton, Track
 from watcher.emulator.convert.transform import decompose
 
 
 def add_motion(conversion: Conversion, model: Model) -> None:
     """Add all animations and skeletons of a model, the animations first: without a scene one is the main asset."""
     for at, animation in enumerate(model.animations):
-        _add_animation(conversion, f"animation-{at}", animation)
+        skeleton = None if animation.skeleton is None else model.skeletons[animation.skeleton]
+        spaces = {} if skeleton is None else {bone.name: bone.track_space for bone in skeleton.bones}
+        _add_animation(conversion, f"animation-{at}", animation, spaces)
     for at, skeleton in enumerate(model.skeletons):
         _add_skeleton(conversion, f"skeleton-{at}", skeleton)
 
@@ -43,7 +46,26 @@ def _add_skeleton(conversion: Conversion, key: str, skeleton: Skeleton) -> None:
     conversion.add(key, "skeleton", skeleton.name, {"bones": bones, "payloadSize": path.stat().st_size}, payload=path)
 
 
-def _add_animation(conversion: Conversion, key: str, animation: Animation) -> None:
+def _values(track: Track, space: Doubles | None) -> AnyFloats:
+    """The values of a track, relative to the parent bone. (A space that shears is taken for the nearest without.)"""
+    if space is None or (space == np.eye(4)).all():
+        return track.values
+    values: AnyFloats
+    place = decompose(space)
+    match track.moved:
+        case Moved.POSITION:
+            values = track.values @ space[:3, :3].T + space[:3, 3]
+        case Moved.SCALE:
+            values = track.values * np.array(place.scale)
+        case Moved.ORIENTATION:
+            x, y, z, w = place.orientation
+            # The product of two quaternions, as the matrix of the first.
+            turn = np.array([[w, -z, y, x], [z, w, -x, y], [-y, x, w, z], [-x, -y, -z, w]])
+            values = track.values @ turn.T
+    return values
+
+
+def _add_animation(conversion: Conversion, key: str, animation: Animation, spaces: dict[str, Doubles]) -> None:
     path = conversion.payload_path(key)
     tracks: list[dict[str, Any]] = []
     with path.open("wb") as payload:
@@ -58,7 +80,7 @@ def _add_animation(conversion: Conversion, key: str, animation: Animation) -> No
                 }
             )
             payload.write(np.ascontiguousarray(track.times, "<f4").tobytes())
-            payload.write(np.ascontiguousarray(track.values, "<f4").tobytes())
+            payload.write(np.ascontiguousarray(_values(track, spaces.get(track.target)), "<f4").tobytes())
         size = payload.tell()
     description: dict[str, Any] = {
         "animationEventTrack": {},

@@ -9,6 +9,7 @@ import numpy as np
 
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Model, Node
+from watcher.emulator.convert.surface import require_finite
 from watcher.emulator.convert.transform import decompose
 
 _MOST_ENTITIES = 20_000
@@ -76,6 +77,7 @@ def bounds(model: Model, placed: list[Instance]) -> dict[str, list[float]]:
             corners_of[instance.mesh] = np.where(choice, most, least)
         corners = corners_of[instance.mesh] @ instance.matrix[:3, :3].T + instance.matrix[:3, 3]
         low, high = np.minimum(low, corners.min(axis=0)), np.maximum(high, corners.max(axis=0))
+    require_finite(np.stack([low, high]))
     return {"max": high.tolist(), "min": low.tolist()}
 
 
@@ -90,6 +92,7 @@ def entities(model: Model) -> tuple[list[dict[str, Any]], int]:
     while waiting:
         index, parent, ordinal = waiting.pop()
         node = model.nodes[index]
+        require_finite(node.matrix)
         transform = decompose(node.matrix)
         sheared += not transform.exact
         entity = _entity(node.name, parent, ordinal)

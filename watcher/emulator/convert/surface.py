@@ -13,11 +13,11 @@ _MOST_EAR_TESTS = 1_000_000
 
 
 def require_finite(positions: npt.NDArray[np.floating]) -> None:
-    """Raises ConversionFailed when a coordinate is not a number or absurdly large."""
+    """Raises ConversionFailed when a coordinate, or a number of a matrix, is not a number or absurdly large."""
     with np.errstate(invalid="ignore"):
         well = np.abs(positions) < 1e15
     if not well.all():
-        raise ConversionFailed("a vertex position is not a finite number, or absurdly large")
+        raise ConversionFailed("a position or transformation is not a finite number, or absurdly large")
 
 
 def triangulate(sizes: npt.NDArray[np.int64], corners: Doubles | None) -> npt.NDArray[np.int64]:

@@ -68,7 +68,7 @@ def main() -> None:
         owner.begin()
         log: list[str] = []
         try:
-            result = convert(job, log, owner.progress)
+            owner.tell("done", result=convert(job, log, owner.progress).to_wire())
         except ConversionFailed as failure:
             owner.tell("failed", reason=failure.reason, log="\n".join(log), worn_out=False)
         except MemoryError:
@@ -78,8 +78,6 @@ def main() -> None:
             owner.tell("failed", reason="the file is nested too deeply", log="\n".join(log), worn_out=False)
         except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is that job's failure
             owner.tell("failed", reason=_unforeseen(error), log="\n".join(log), worn_out=False)
-        else:
-            owner.tell("done", result=result.to_wire())
 
 
 def _unforeseen(error: Exception) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, Node, PointSet, Primitive
+from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, MorphTarget, Node, PointSet, Primitive
 from watcher.emulator.convert.readers.gltf_buffers import Buffers, data_of_uri
 from watcher.emulator.convert.readers.gltf_materials import read_material
 from watcher.emulator.convert.readers.gltf_motion import Motion
@@ -186,19 +186,30 @@ class _Reader:
             return None
         triangles = _as_triangles(self._indices(primitive, len(positions), where), mode, where)
         normals = self._attribute(attributes, "NORMAL", (3,), where, len(positions))
-        uvs = self._attribute(attributes, f"TEXCOORD_{self._uv_set(primitive)}", (2,), where, len(positions))
+        uvs = self._uvs(primitive, len(positions), where)
         bones, weights = self._skin(attributes, len(positions), where)
-        made = Primitive(positions, index_array(triangles), normals, uvs, colors, bones, weights)
+        targets = [
+            MorphTarget(
+                self._attribute(target, "POSITION", (3,), where, len(positions)),
+                self._attribute(target, "NORMAL", (3,), where, len(positions)),
+            )
+            for target in primitive.get("targets", ())
+        ]
+        made = Primitive(positions, index_array(triangles), normals, uvs, colors, bones, weights, None, targets)
         if "material" in primitive:
             made.material = int(primitive["material"])
         return made if normals is not None else _flat(made)
 
-    def _uv_set(self, primitive: dict[str, Any]) -> int:
-        """The set that the material's base colour is laid out with: a mesh has one set here."""
-        if "material" not in primitive:
-            return 0
-        surface = self._document["materials"][int(primitive["material"])].get("pbrMetallicRoughness", {})
-        return int(surface.get("baseColorTexture", {}).get("texCoord", 0))
+    def _uvs(self, primitive: dict[str, Any], count: int, where: str) -> Floats | None:
+        """Laid out as the material's base colour is: a mesh has one set here."""
+        texture: dict[str, Any] = {}
+        if "material" in primitive:
+            surface = self._document["materials"][int(primitive["material"])].get("pbrMetallicRoughness", {})
+            texture = surface.get("baseColorTexture", {})
+        change = texture.get("extensions", {}).get("KHR_texture_transform", {})
+        name = f"TEXCOORD_{int(change.get('texCoord', texture.get('texCoord', 0)))}"
+        uvs = self._attribute(primitive["attributes"], name, (2,), where, count)
+        return uvs if uvs is None or not change else _transformed(uvs, change)
 
     def _indices(self, primitive: dict[str, Any], count: int, where: str) -> npt.NDArray[np.int64]:
         if "indices" not in primitive:
@@ -291,7 +302,21 @@ def _flat(primitive: Primitive) -> Primitive:
         bones=None if primitive.bones is None else primitive.bones[corners],
         weights=None if primitive.weights is None else primitive.weights[corners],
         material=primitive.material,
+        # Normals that were made are not moved.
+        morph_targets=[
+            MorphTarget(None if target.positions is None else target.positions[corners], None)
+            for target in primitive.morph_targets
+        ],
     )
+
+
+def _transformed(uvs: Floats, change: dict[str, Any]) -> Floats:
+    """Texture coordinates as the extension KHR_texture_transform changes them."""
+    turn = float(change.get("rotation", 0.0))
+    turned = uvs * np.array(change.get("scale", (1, 1)), np.float32)
+    turned = turned @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
+    result: Floats = turned + np.array(change.get("offset", (0, 0)), np.float32)
+    return result
 
 
 def _color_bytes(values: Floats | None) -> Bytes | None:

@@ -59,7 +59,10 @@ class Motion:
                 track = self._track(animation, channel, node, moved, where)
                 parts.setdefault(self._skeleton_of_node.get(node), []).append(track)
             if left_out:
-                self._conversion.note(f"{left_out} channels of animations[{at}] move no node and were left out")
+                self._conversion.warn(
+                    f"{left_out} channels of animations[{at}] move something else than a node of the scene, such as"
+                    " morph targets, and were left out"
+                )
             for skeleton, tracks in parts.items():
                 duration = max(float(track.times[-1]) for track in tracks)
                 name = animation.get("name") or f"animation {at}"

@@ -16,8 +16,11 @@ def validate(document: Any) -> dict[str, Any]:
     """The document, when it is well formed. Raises ConversionFailed that names the property that is not."""
     if not isinstance(document, dict):
         raise ConversionFailed("this is not a glTF model: its JSON is no object")
+    asset = document.get("asset")
+    version = str(asset.get("version", "")) if isinstance(asset, dict) else ""
+    if version.startswith("1"):
+        raise ConversionFailed("glTF 1.0 is not supported, only glTF 2.0")
     _DOCUMENT(document, "", document)
-    version = document["asset"]["version"]
     if not version.startswith("2."):
         raise ConversionFailed(f"glTF {version} is not supported, only glTF 2.0")
     return document
@@ -138,7 +141,13 @@ def numbers(count: int) -> Check:
 
 _COLOR = array(number(0), 3, 3)
 _UNIT = number(0, 1)
-_TEXTURE_INFO = record("index", index=index("textures"), texCoord=whole())
+_TRANSFORM = record(offset=numbers(2), rotation=number(), scale=numbers(2), texCoord=whole())
+_TEXTURE_INFO = record(
+    "index",
+    index=index("textures"),
+    texCoord=whole(),
+    extensions=record(KHR_texture_transform=_TRANSFORM),
+)
 _BUFFER_PLACE = {"bufferView": index("bufferViews"), "byteOffset": whole()}
 
 _DOCUMENT = record(

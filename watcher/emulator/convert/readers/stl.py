@@ -64,20 +64,20 @@ def _text_corners(data: bytes) -> list[tuple[str, Doubles]]:
     words: list[str] = []
     ended = True
     for line in text.splitlines():
-        stripped = line.strip()
-        keyword = stripped[:6].lower()
+        keyword, _, rest = line.strip().replace("\t", " ").partition(" ")
+        keyword = keyword.lower()
         if keyword == "vertex":
             if ended:
                 raise ConversionFailed("this STL file is damaged: a vertex stands outside of a solid")
-            corner = stripped[6:].split()
+            corner = rest.split()
             if len(corner) != 3:
                 raise ConversionFailed(f"this STL file is damaged: a vertex has {len(corner)} coordinates")
             words += corner
-        elif keyword in ("solid", "solid "):
+        elif keyword == "solid":
             words = []
-            solids.append((stripped[5:].strip(), words))
+            solids.append((rest.strip(), words))
             ended = False
-        elif keyword == "endsol":
+        elif keyword == "endsolid":
             ended = True
     if not ended:
         raise ConversionFailed("this STL file ends early: its last solid has no end")

@@ -28,7 +28,7 @@ def describe_content(data: bytes) -> str | None:
 
 
 def decode_text(data: bytes, what: str) -> str:
-    """Text in UTF-8, UTF-16 (with or without a byte order mark) or, failing that, Latin-1.
+    """Text in UTF-8, UTF-16 (with or without a byte order mark) or, failing that, Windows' Western code page.
 
     Raises ConversionFailed when the bytes are no text; ``what`` names what was expected.
     """
@@ -47,7 +47,7 @@ def decode_text(data: bytes, what: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return data.decode("cp1252", errors="replace")
 
 
 def numbers(words: Sequence[str], what: str) -> Doubles:
