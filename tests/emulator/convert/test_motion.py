@@ -243,6 +243,29 @@ def test_what_moves_a_root_bone_is_relative_to_the_scene_like_the_bone_at_rest(c
     assert track(animation, "body", "orientation")[1][0] == pytest.approx([half, half, 0, 0], abs=1e-6)
 
 
+def test_of_more_than_four_bones_of_a_vertex_the_strongest_move_it(convert: Convert) -> None:
+    document = json.loads(gltf())
+    numbers = np.tile(np.array([4, 5, 6, 7], "<u2"), (3, 1)).tobytes()
+    numbers += np.tile(np.array([3, 2, 1, 0], "<f4"), (3, 1)).tobytes()
+    document["buffers"].append({"byteLength": len(numbers), "uri": "data:;base64," + b64encode(numbers).decode()})
+    document["bufferViews"] += [
+        {"buffer": 1, "byteLength": 24},
+        {"buffer": 1, "byteOffset": 24, "byteLength": 48},
+    ]
+    document["accessors"] += [
+        {"bufferView": 5, "componentType": 5123, "count": 3, "type": "VEC4"},
+        {"bufferView": 6, "componentType": 5126, "count": 3, "type": "VEC4"},
+    ]
+    document["meshes"][0]["primitives"][0]["attributes"] |= {"JOINTS_1": 5, "WEIGHTS_1": 6}
+    [mesh] = of_type(convert("a.gltf", {"a.gltf": json.dumps(document)}), "mesh")
+    channels = {c["semantic"]: c for c in mesh.description["submeshes"][0]["channels"]}
+    assert mesh.payload is not None
+    data = mesh.payload.read_bytes()
+    assert np.frombuffer(data, "<u2", 4, channels["bone_id"]["dataOffset"]).tolist() == [4, 5, 0, 6]
+    weights = np.frombuffer(data, "<f4", 4, channels["weight"]["dataOffset"])
+    assert weights == pytest.approx(np.array([3, 2, 1, 1]) / 7)
+
+
 @pytest.mark.parametrize(
     ("part", "reason"),
     [

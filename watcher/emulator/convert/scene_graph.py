@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Doubles, Model, Node
+from watcher.emulator.convert.model import AnyFloats, Doubles, Model, Node
 from watcher.emulator.convert.surface import require_finite
 from watcher.emulator.convert.transform import decompose
 
 _MOST_ENTITIES = 20_000
+_MOST_MEASURED = 5_000_000
+"""Vertices that are turned to measure the box around them; from there on the box around their turned box will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,23 @@ def instances(model: Model) -> list[Instance]:
 def bounds(model: Model, placed: list[Instance]) -> dict[str, list[float]]:
     """The box around all instances, as the contract's schema ``BoundingBox``.
 
-    Exact for meshes that are not turned; for turned ones the box around their turned box.
+    Raises ConversionFailed when it is beyond all numbers.
     """
+    measured = 0
     corners_of: dict[int, Doubles] = {}
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for instance in placed:
+        primitives = model.meshes[instance.mesh].primitives
         if instance.mesh not in corners_of:
-            primitives = model.meshes[instance.mesh].primitives
             least = np.min([primitive.positions.min(axis=0) for primitive in primitives], axis=0).astype(np.float64)
             most = np.max([primitive.positions.max(axis=0) for primitive in primitives], axis=0).astype(np.float64)
             choice = np.array([[i >> axis & 1 for axis in range(3)] for i in range(8)], bool)
             corners_of[instance.mesh] = np.where(choice, most, least)
-        corners = corners_of[instance.mesh] @ instance.matrix[:3, :3].T + instance.matrix[:3, 3]
+        places: list[AnyFloats] = [corners_of[instance.mesh]]
+        if (np.count_nonzero(instance.matrix[:3, :3], axis=1) > 1).any() and measured < _MOST_MEASURED:
+            places = [primitive.positions for primitive in primitives]
+            measured += sum(map(len, places))
+        corners = np.concatenate(places) @ instance.matrix[:3, :3].T + instance.matrix[:3, 3]
         low, high = np.minimum(low, corners.min(axis=0)), np.maximum(high, corners.max(axis=0))
     require_finite(np.stack([low, high]))
     return {"max": high.tolist(), "min": low.tolist()}

@@ -163,8 +163,9 @@ def corner_normals(positions: Doubles, triangles: npt.NDArray[np.int64]) -> Floa
     leaning = np.einsum("ijk,ik->ij", normals, faces) < _SMOOTH_COSINE
     triangle, corner = np.nonzero(leaning)
     normals[triangle, corner] = faces[triangle]
-    # Minus zero and zero are the same direction, but not the same bytes.
-    return normals.reshape(-1, 3).astype(np.float32) + np.float32(0)
+    # The triangles of a flat polygon differ by the noise of their corners, and zero from minus zero by a bit: rounded,
+    # their normals are the same bytes, and the polygon's corners the same vertices.
+    return np.round(normals.reshape(-1, 3), 6).astype(np.float32) + np.float32(0)
 
 
 def _angles(corners: Doubles) -> Doubles:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from watcher.emulator.convert.bones import strongest
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, MorphTarget, Node, PointSet, Primitive
@@ -26,6 +27,9 @@ _UNREADABLE = {
 }
 _HARMLESS = ("KHR_materials_", "KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform",
              "EXT_texture_webp", "KHR_node_visibility", "KHR_xmp", "KHR_animation_pointer")  # fmt: skip
+
+_MOST_JOINT_SETS = 8
+"""Of four bones for each vertex; ours have one."""
 
 
 def read_glb(conversion: Conversion) -> Model | PointSet:
@@ -238,11 +242,22 @@ class _Reader:
     def _skin(
         self, attributes: dict[str, Any], count: int, where: str
     ) -> tuple[npt.NDArray[np.uint16] | None, Floats | None]:
-        weights = self._attribute(attributes, "WEIGHTS_0", (4,), where, count)
-        bones = self._attribute(attributes, "JOINTS_0", (4,), where, count)
-        if bones is None or weights is None:
+        bones: list[Floats] = []
+        weights: list[Floats] = []
+        for number in range(_MOST_JOINT_SETS):
+            joint = self._attribute(attributes, f"JOINTS_{number}", (4,), where, count)
+            weight = self._attribute(attributes, f"WEIGHTS_{number}", (4,), where, count)
+            if joint is None or weight is None:
+                break
+            bones.append(joint)
+            weights.append(weight)
+        if not bones:
             return None, None
-        return np.clip(bones, 0, 0xFFFF).astype(np.uint16), weights
+        if len(bones) == 1:
+            return np.clip(bones[0], 0, 0xFFFF).astype(np.uint16), weights[0]
+        bone = np.concatenate(bones, axis=1).astype(np.int64)
+        vertex = np.repeat(np.arange(count), bone.shape[1])
+        return strongest(vertex, bone.ravel(), np.concatenate(weights, axis=1).ravel(), count)
 
     def _image(self, at: int, image: dict[str, Any]) -> Image | None:
         name = image.get("name") or f"image {at}"
