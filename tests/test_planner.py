@@ -466,6 +466,13 @@ def test_the_tiles_of_a_texture_are_waited_for_and_a_late_one_sends_the_set_anew
     assert plan.due() == [["a.obj", "a.mtl", "tex/skin.1001.png", "tex/skin.1002.png", "tex/skin.1011.png"]]
 
 
+def map_of_3ds(name: bytes) -> bytes:
+    content = name + b"\0"
+    for kind in (0xA300, 0xA200, 0xAFFF, 0x3D3D, 0x4D4D):
+        content = struct.pack("<HI", kind, len(content) + 6) + content
+    return content
+
+
 @pytest.mark.parametrize(
     ("model", "content", "late"),
     [
@@ -474,10 +481,14 @@ def test_the_tiles_of_a_texture_are_waited_for_and_a_late_one_sends_the_set_anew
         ("a.x3d", '<X3D><ImageTexture url=\'"a.png" "b.png"\'/></X3D>', "b.png"),
         ("a.md5mesh", 'shader "models/x/skin"\n', "skin.jpg"),
         ("a.obj", "mtllib my materials.mtl\n", "My Materials.mtl"),
+        ("a.ac", 'texture "Images:wood.png."\n', "wood.png"),
+        ("a.3ds", map_of_3ds(b"LONGTEXT.JPG"), "longtexture.jpg"),
+        ("a.3ds", map_of_3ds(b"MYBRIC~1.TGA"), "my bricks.tga"),
+        ("a.3ds", map_of_3ds(b"character_bo"), "character_body.png"),
     ],
 )
 def test_a_late_file_is_recognised_by_every_name_that_may_be_meant(
-    stage: Callable[..., Stage], model: str, content: str, late: str
+    stage: Callable[..., Stage], model: str, content: str | bytes, late: str
 ) -> None:
     plan = stage(wait=2.0)
     plan.drop_file(model, content)

@@ -101,6 +101,11 @@ def test_old_and_new_lightwave_objects_write_it_otherwise(names):
     assert names("a.lwo", chunk_iff(b"FORM", content))[-1:] == ("c.png",)
 
 
+def test_forms_in_forms_without_end_do_no_harm(names):
+    form = b"FORM\x7f\xff\xff\xff"
+    assert names("a.lwo", form + b"LWO3" + form + b"CLIP\0\0\0\1" + (form + b"STIL") * 5_000) == ()
+
+
 def test_a_modo_scene_names_its_stills(names):
     item = text(b"videoStill") + text(b"wood") + b"\0\0\0\7"
     item += chunk_iff(b"CHNS", text(b"name") + text(b"no.png"), 2)
@@ -133,6 +138,41 @@ def test_the_surfaces_of_a_quake_3_model_name_shaders(names, extension, magic):
 
     content = head + surface(b"models/a.tga", b"textures/b") + surface(b"c.jpg") + bytes(64)
     assert names(f"a.{extension}", content) == ("models/a.tga", "textures/b", "c.jpg")
+
+
+def half_life(textures, *groups):
+    start = bytearray(244)
+    start[:8] = b"IDST\x0a\0\0\0"
+    struct.pack_into("<3i", start, 172, 1 + len(groups), 244, textures)
+    return bytes(start) + bytes(104) + b"".join(bytes(32) + group.ljust(72, b"\0") for group in groups)
+
+
+def test_a_half_life_model_says_whether_it_has_files_of_its_own(names):
+    parts = ("<stem>T.mdl", '"<stem>01.mdl" "models\\man01.mdl"')
+    assert names("man.mdl", half_life(0, b"models\\man01.mdl")) == parts
+    assert names("chair.mdl", half_life(3)) == ()
+    assert names("chair.mdl", b"IDPO\6\0\0\0" + bytes(400)) == ()
+
+
+def test_a_gamestudio_model_names_the_skins_that_it_does_not_hold(names):
+    def skin(flags, width, content, height=1):
+        return struct.pack("<B3x2i16s", flags, width, height, b"skin") + content
+
+    skins = [
+        skin(0x04, 2, bytes(12), 2),
+        skin(0x17, 9, b"bark.bmp\0" + bytes(68)),
+        skin(0x06, 5, b"DDS x"),
+        skin(0x0D, 4, bytes(4 * 21), 4),
+        skin(0x27, 9, b"leaf.png\0" + b"\3\0\0\0abc"),
+    ]
+    content = b"".join(skins)
+    group = struct.pack("<4xi16xi16x", 44 + len(content), len(skins)) + content
+    last = skin(0x07, 1, b"last.tga\0")
+    group += struct.pack("<4xi16xi16x", 44 + len(last), 1) + last
+    head = struct.pack("<4si2I3i10H", b"MDL7", 7, 1, 2, 0, 0, 0, 32, 28, 16, 68, 8, 26, 16, 26, 0, 0)
+    assert names("a.mdl", head + bytes(32) + group) == ("bark.bmp", "leaf.png", "last.tga")
+    for end in range(0, len(group), 7):
+        names("a.mdl", head + bytes(32) + group[:end])
 
 
 def test_milkshape_materials_name_two_images(names):
@@ -172,12 +212,12 @@ def test_a_pmx_model_has_its_textures_behind_vertices_and_faces(names, encoding)
 
 def blend(images, *, pointer=8, order="<", large=False):
     """A Blender file with images given as path, source and whether they are packed, and one library."""
-    field_names = [b"name[66]", b"*next", b"id", b"filepath[32]", b"*packedfile", b"source", b"pad[6]"]
+    field_names = [b"name[66]", b"*next", b"id", b"filepath[32]", b"*packedfile", b"source", b"pad[6]", b"name[32]"]
     types = [(b"char", 1), (b"ID", 66 + pointer), (b"short", 2), (b"Image", 0), (b"Library", 0)]
     structures = [
         (1, [(0, 0), (1, 1)]),
         (3, [(1, 2), (0, 3), (0, 4), (2, 5), (0, 6)]),
-        (4, [(1, 2), (0, 3)]),
+        (4, [(1, 2), (0, 7), (0, 3)]),
     ]
 
     def padded(raw):
@@ -207,7 +247,9 @@ def blend(images, *, pointer=8, order="<", large=False):
     for path, source, is_packed in images:
         content = bytes(66 + pointer) + path.ljust(32, b"\0") + (b"\1" if is_packed else b"\0").ljust(pointer, b"\0")
         out += block(b"IM\0\0", 1, content + numbers("H", source) + bytes(6))
-    out += block(b"LI\0\0", 2, bytes(66 + pointer) + b"//lib/parts.blend".ljust(32, b"\0"))
+    out += block(
+        b"LI\0\0", 2, bytes(66 + pointer) + b"//lib/parts.blend".ljust(32, b"\0") + b"D:\\old\\parts.blend".ljust(32)
+    )
     return out + block(b"DNA1", 0, dna) + block(b"ENDB", 0, b"")
 
 

@@ -70,6 +70,8 @@ def test_a_material_library_as_programs_write_it(companions_of: Sets, statement:
         ("나무.png", "euc_kr"),
         ("дерево.png", "cp1251"),
         ("Fuß.png", "cp437"),
+        ("FENÊTRE.PNG", "cp850"),
+        ("źródło.png", "cp1250"),
     ],
 )
 def test_a_name_in_the_code_page_of_the_authors_machine_is_found(companions_of: Sets, name: str, encoding: str) -> None:
@@ -189,6 +191,13 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("a.x3d", "<X3D><ExternProtoDeclare name='x' url='\"p.x3d#X\"'/></X3D>", ["p.x3d"]),
         ("a.wrl", '#VRML V2.0 utf8\nEXTERNPROTO P [ field SFInt32 a ] "p.wrl#P"\nP { a 1 }', ["p.wrl"]),
         ("a.wrl", '#VRML V2.0 utf8\nEXTERNPROTO P [ field SFInt32 a ] [ "urn:x" "p.wrl#P" ]', ["p.wrl"]),
+        ("a.ac", 'texture "wood.png."\n', ["wood.png"]),
+        ("a.ac", 'texture "Macintosh HD:Users:ann:tex:wood.png"\n', ["tex/wood.png"]),
+        ("a.ac", 'texture "$ART/tex/wood.png"\n', ["tex/wood.png"]),
+        ("Scenes/new/a.lws", "LoadObjectLayer 1 Objects/car.lwo\n", ["Objects/car.lwo"]),
+        ("base/models/x/a.md5mesh", 'shader "textures/wood"\n', ["base/textures/wood.tga"]),
+        ("a_1.md3", "", ["a_default.skin"]),
+        ("a.md5mesh", "", ["a.md5anim", "a.md5camera"]),
         ("a.ply", "ply\r\nobj_info TextureFile b c.png\r\nend_header\r\n", ["b c.png"]),
         (
             "s/a.lws",
@@ -216,12 +225,12 @@ def test_other_formats_as_programs_write_them(
 
 def test_a_name_of_old_is_found_under_its_long_form(companions_of: Sets) -> None:
     chunk = lambda kind, content: kind.to_bytes(2, "little") + (len(content) + 6).to_bytes(4, "little") + content  # noqa: E731
-    maps = (b"LONGTEXT.JPG\0", b"MYBRIC~1.TGA\0", b"SHORT.PNG\0", b"UNKNOWN_.JPG\0")
+    maps = (b"LONGTEXT.JPG\0", b"MYBRIC~1.TGA\0", b"character_bo\0", b"SHORT.PNG\0", b"UNKNOWN_.JPG\0")
     materials = b"".join(chunk(0xAFFF, chunk(0xA200, chunk(0xA300, name))) for name in maps)
     model = chunk(0x4D4D, chunk(0x3D3D, materials))
-    files = ["longtexture of wood.jpg", "my bricks.tga", "mybricks.tga", "shorty.png"]
+    files = ["character_body.png", "longtexture of wood.jpg", "my bricks.tga", "shorty.png"]
     found, missing = companions_of({"a.3ds": model} | dict.fromkeys(files, "x"))
-    assert found == ["longtexture of wood.jpg", "mybricks.tga"]
+    assert found == files[:3]
     assert missing == ["SHORT.PNG", "UNKNOWN_.JPG"]
 
 

@@ -98,9 +98,23 @@ def test_what_belongs_to_a_model_by_its_name_comes_along(assembled):
     files = {"a.md5mesh": ["x.png"], "x.png": [], "a.md5anim": []}
     assert paths(assembled(files)) == ["x.png", "a.md5anim"]
     assert paths(assembled({"a.md3": [], "a_default.skin": ["b.tga"], "b.tga": []})) == ["a_default.skin", "b.tga"]
-    assert paths(assembled({"a.mdl": [], "at.mdl": [], "a01.mdl": []})) == ["at.mdl", "a01.mdl"]
     assert paths(assembled({"a.uc": [], "a_d.3d": [], "a_a.3d": []})) == ["a_d.3d", "a_a.3d"]
     assert paths(assembled({"a.mesh.xml": [], "a.material": ["x.png"], "x.png": []})) == ["a.material", "x.png"]
+
+
+def test_what_belongs_to_a_model_by_its_name_is_uploaded_as_the_disk_spells_it(assembled):
+    assembly = assembled({"man.MD3": [], "Man_Default.skin": []})
+    assert [member.name for member in assembly.companions] == ["Man_Default.skin"]
+
+
+def test_a_name_may_hold_that_of_the_model(assembled):
+    names = ["<stem>T.mdl", '"<stem>01.mdl" "models\\old01.mdl"']
+    assert paths(assembled({"m/man.mdl": names, "m/mant.mdl": [], "m/man01.mdl": []})) == ["m/mant.mdl", "m/man01.mdl"]
+    assert [one.text for one in assembled({"m/man.mdl": names[:1]}).missing] == ["manT.mdl"]
+
+
+def test_an_image_that_no_engine_replaces_is_missing_all_the_same(assembled):
+    assert [one.text for one in assembled({"a.md2": ["skin.gif"]}).missing] == ["skin.gif"]
 
 
 def test_the_slices_of_a_series_are_one_set_that_the_first_leads(assembled):

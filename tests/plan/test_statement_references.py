@@ -20,6 +20,7 @@ import pytest
             "AddNullObject d.lwo\n",
             ("Objects/a b.lwo", "C:x/b.lwo", "c.lwo"),
         ),
+        ("a.lws", "LWSC\n1\nClipMap Planar Image Map\nTextureImage Images/a b.iff\n", ("Images/a b.iff",)),
         ("a.md5mesh", 'MD5Version 10\nmesh {\n\tshader "models/x/skin"\n\tnumverts 3\n}\n', ("models/x/skin",)),
         ("a.skin", "l_legs,models/x/legs.tga\ntag_torso,\n", ("models/x/legs.tga",)),
         (
@@ -31,7 +32,7 @@ import pytest
             "a.uc",
             "#exec MESH IMPORT MESH=x ANIVFILE=MODELS\\x_a.3D DATAFILE=MODELS\\x_d.3D X=0\n"
             '#exec TEXTURE IMPORT NAME=J FILE="skin.pcx" GROUP=Skins\n',
-            ("MODELS\\x_d.3D", "skin.pcx"),
+            ("MODELS\\x_a.3D", "MODELS\\x_d.3D", "skin.pcx"),
         ),
         (
             "a.nff",
@@ -98,6 +99,12 @@ def test_an_ogre_material_names_the_sides_of_a_cube_and_the_frames_of_an_animati
         ("anim_texture flame.png 3 2.5", ("flame_0.png", "flame_1.png", "flame_2.png")),
         ("anim_texture one.png two.png 2.5", ("one.png", "two.png")),
         ("texture_alias oak.png", ()),
+        ("texture $diffuse", ()),
+        ('set $diffuse "my oak.dds"', ("my oak.dds",)),
+        ("set_texture_alias Bark oak.png", ("oak.png",)),
+        ('set $colour "0.5 0.2 1.0"', ()),
+        ('set $caster "hero/hair/caster"', ()),
+        ("import * from base.material", ("base.material",)),
         ("texture \f", ()),
     )
     for statement, expected in units:

@@ -238,13 +238,16 @@ class IntakeLedger:
 
 
 def missing_key(name: str) -> bytes:
-    """How a missing companion is recognised when it comes: its file name, without regard to case or Unicode form."""
-    return text_blob(unicodedata.normalize("NFC", os.path.basename(name).casefold()))
+    """How a missing companion is recognised when it comes: its file name, without regard to case, Unicode form, and
+    dots and spaces at its end."""
+    return text_blob(unicodedata.normalize("NFC", os.path.basename(name).rstrip(" .").casefold()))
 
 
 def _missing_keys(name: str) -> set[bytes]:
-    """As what a file that came may be missing: as itself, and as a tile of a texture."""
-    return {missing_key(name)} | {
+    """As what a file that came may be missing: as itself, under a shorter name of old, and as a tile of a texture."""
+    stem, extension = os.path.splitext(name)
+    short = stem.replace(" ", "")[:6]
+    return {missing_key(n) for n in (name, name[:12], stem[:8] + extension[:4], f"{short}~1{extension[:4]}")} | {
         missing_key(name[: tile.start()] + token + name[tile.end() :])
         for pattern, tokens in _TILES.items()
         for tile in pattern.finditer(name)

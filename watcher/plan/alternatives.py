@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterable
 
+STEM = "<stem>"
+"""In a name: that of the file itself, without its extension."""
+
 _QUOTED = re.compile(r'"([^"]+)"')
 
 IMAGES = ("tga", "png", "jpg", "jpeg", "bmp", "dds", "tif", "tiff", "pcx")
 """Extensions that stand in for each other where a game engine tries several."""
+_OTHER_IMAGES = ("gif", "psd", "wal", "webp", "iff", "rgb", "vtf")
+"""Extensions of images that no engine puts in the place of others."""
 
 
 def any_of(names: Iterable[str]) -> str:
@@ -27,6 +32,6 @@ def image_readings(text: str) -> tuple[tuple[str, ...], ...]:
     """A texture of a game: as named, else as an image of another format. Without an extension it is the name of a
     material, of which there may be no image at all."""
     stem, dot, extension = text.rpartition(".")
-    is_image = bool(dot) and extension.lower() in IMAGES
+    is_image = bool(dot) and extension.lower() in (*IMAGES, *_OTHER_IMAGES)
     others = tuple((f"{stem if is_image else text}.{other}",) for other in IMAGES if other != extension.lower())
     return ((text,), *others) if is_image else (*others, ())

@@ -4,7 +4,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from watcher.plan.references import format_of, gathers, readings
@@ -227,8 +227,9 @@ def _with_conventions(
     def existing(names: Iterable[str]) -> Iterator[_Attempt]:
         for name in names:
             attempt = _attempt(name, naming, main, root, look)
-            if attempt.wanted in attempt.where.literal:
-                yield attempt
+            if attempt.found is not None and attempt.wanted in attempt.where.literal:
+                # Nothing spells its name but the disk.
+                yield replace(attempt, wanted=attempt.found)
             else:
                 into.await_names((name,))
 
@@ -247,7 +248,7 @@ def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _S
         yield attempt
         return
     into.await_names((text,))
-    missing = _Attempt(text, places(text, naming, main, root), None, "")
+    missing = _Attempt(text, _places(text, naming, main, root), None, "")
     tiles = list(_matches(missing, tile_pattern, look))
     into.may_grow |= bool(tiles)
     yield from tiles or [missing]
@@ -266,11 +267,16 @@ def _matches(attempt: _Attempt, pattern_of: Callable[[str], re.Pattern[str] | No
 
 
 def _attempt(text: str, naming: str, main: str, root: str, look: Look) -> _Attempt:
-    where = places(text, naming, main, root)
+    where = _places(text, naming, main, root)
     for path in where.paths:
         if (found := look.find(path)) is not None:
             return _Attempt(text, where, found, path)
     return _Attempt(text, where, None, "")
+
+
+def _places(text: str, naming: str, main: str, root: str) -> Places:
+    known = format_of(naming)
+    return places(text, naming, main, root, from_above=known is not None and known.from_above)
 
 
 def _others(attempt: _Attempt, look: Look) -> tuple[str, ...]:

@@ -17,14 +17,18 @@ from watcher.plan.text import decode
 MOST_BLOCKS = 5_000_000
 MOST_NAMING = 10_000
 """Images and libraries."""
-LARGEST_DNA = 8 * 1024 * 1024
+LARGEST_DNA = 1024 * 1024
 """Bytes of the description of the structures; some 200,000 in a real file."""
-LARGEST_STRUCTURE = 16 * 1024
+LARGEST_STRUCTURE = 4 * 1024
 """Bytes of an image or a library that are looked at."""
 
+LONGEST_FIELD = 256
+"""Bytes of the name of a field, with its dimensions."""
+
 _HEADER = re.compile(rb"BLENDER(?:(?P<old>[_-][vV])\d{3}|17-01v\d{4})")
-_PATHS = (b"filepath", b"name")
-"""What the path of an image or a library is called, today and of old."""
+_PATHS = (b"name", b"filepath")
+"""What the path of an image or a library is called, of old and today. Where there are both, the second is that of the
+author's machine."""
 _NO_FILE = (4, 5)
 """Sources of an image: it is generated; it is what a render shows."""
 
@@ -114,15 +118,19 @@ class _Structures:
         self._align()
         self._skip(b"STRC")
         self._structures = []
+        self._fields: dict[int, dict[bytes, tuple[int, int]]] = {}
         for _ in range(self._numbers("i", 1)[0]):
             _type, count = self._numbers("H", 2)
             self._structures.append(self._numbers("H", 2 * count))
 
     def fields(self, number: int) -> dict[bytes, tuple[int, int]]:
         """Place and size of the fields of a structure, without what its structures have in them."""
+        if number not in self._fields:
+            self._fields[number] = self._read_fields(number) if 0 <= number < len(self._structures) else {}
+        return self._fields[number]
+
+    def _read_fields(self, number: int) -> dict[bytes, tuple[int, int]]:
         fields: dict[bytes, tuple[int, int]] = {}
-        if not 0 <= number < len(self._structures):
-            return fields
         at = 0
         pairs = self._structures[number]
         for type_number, name_number in zip(pairs[::2], pairs[1::2], strict=True):
@@ -130,7 +138,7 @@ class _Structures:
                 return {}
             name = self._names[name_number]
             size = self._layout.pointer if name.startswith((b"*", b"(*")) else self._sizes[type_number]
-            for count in re.findall(rb"\[(\d{1,6})\]", name):
+            for count in re.findall(rb"\[(\d{1,6})\]", name[:LONGEST_FIELD]):
                 size *= int(count)
             fields[name.partition(b"[")[0].strip(b"*()")] = (at, size)
             at += size

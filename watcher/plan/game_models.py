@@ -82,10 +82,11 @@ def read_b3d(file: BinaryIO) -> Iterator[str]:
             return
         size = int.from_bytes(chunk[4:], "little")
         if chunk.startswith(b"TEXS"):
-            rest = file.read(min(size, MOST_RECORDS * 128))
-            while name_end := rest.find(b"\0") + 1:
-                yield decode(rest[: name_end - 1])
-                rest = rest[name_end + 28 :]  # flags, blending, position, scale, rotation
+            textures = file.read(min(size, MOST_RECORDS * 128))
+            at = 0
+            while (end := textures.find(b"\0", at)) >= 0:
+                yield decode(textures[at:end])
+                at = end + 1 + 28  # flags, blending, position, scale, rotation
         else:
             file.seek(size, 1)
 

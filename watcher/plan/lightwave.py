@@ -12,6 +12,8 @@ from watcher.plan.text import decode
 MOST_CHUNKS = 200_000
 LONGEST_NAME = 4 * 1024
 """Bytes."""
+DEEPEST = 16
+"""Forms within forms."""
 
 _CLIP_NAMES = {b"STIL", b"ANIM"}
 """In a clip: a still image; an animation."""
@@ -52,7 +54,7 @@ class _Object:
             elif chunk == b"ITEM" and self._kind == b"LXOB":
                 yield from self._in_item(begin, begin + size)
 
-    def _in_clip(self, at: int, end: int, width: int) -> Iterator[str]:
+    def _in_clip(self, at: int, end: int, width: int, depth: int = 0) -> Iterator[str]:
         for chunk, begin, size in self._chunks(at, end, width):
             if chunk in _CLIP_NAMES:
                 yield self._name(begin, size)
@@ -60,8 +62,8 @@ class _Object:
                 yield self._name(begin + 4, size - 4)
             elif chunk == b"ISEQ":
                 yield from self._sequence(begin, size)
-            elif chunk == b"FORM" and width == 4:
-                yield from self._in_clip(begin + 4, begin + size, width)
+            elif chunk == b"FORM" and width == 4 and depth < DEEPEST:
+                yield from self._in_clip(begin + 4, begin + size, width, depth + 1)
 
     def _in_surface(self, at: int, end: int) -> Iterator[str]:
         own_name = self._bytes(at, min(end - at, LONGEST_NAME)).partition(b"\0")[0]

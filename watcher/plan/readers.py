@@ -17,6 +17,7 @@ from watcher.plan import (
     gltf,
     lightwave,
     max3ds,
+    mdl,
     mikumiku,
     model3d,
     obj,
@@ -48,14 +49,12 @@ class Format:
     parts: re.Pattern[str] | None = None
     """Which files of this format, by their names, are often parts that a file of the same format (or of another that
     is uploaded) loads: they are held back for it as textures are. None: none of them."""
+    from_above: bool = False
+    """Whether names are relative to a folder somewhere above: that of a game, or of all that a studio makes."""
     short_names: bool = False
     """Whether names may be cut to eight letters and three of the extension, as of old."""
     gathers: bool = False
     """What `read` yields are no names: the files of one folder in which it is equal belong together."""
-
-
-def _no_names(_file: BinaryIO) -> tuple[str, ...]:
-    return ()
 
 
 def _images(stem: str) -> Iterator[str]:
@@ -64,16 +63,12 @@ def _images(stem: str) -> Iterator[str]:
 
 
 def _skins(stem: str) -> tuple[str, ...]:
-    return (f"{stem}_default.skin",)
+    """Less detailed forms, with a number behind the name, share a skin."""
+    return (f"{stem}_default.skin", re.sub(r"_\d$", "", stem) + "_default.skin")
 
 
-def _animation(stem: str) -> tuple[str, ...]:
-    return (f"{stem}.md5anim",)
-
-
-def _studio_parts(stem: str) -> tuple[str, ...]:
-    """Half-Life keeps textures and sequences of animations in files of their own."""
-    return (f"{stem}t.mdl", *(f"{stem}{number:02}.mdl" for number in range(1, 33)))
+def _animations(stem: str) -> tuple[str, ...]:
+    return (f"{stem}.md5anim", f"{stem}.md5camera")
 
 
 def _unreal_parts(stem: str) -> tuple[str, ...]:
@@ -85,7 +80,7 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", "Scene.material") if stem.endswith(".mesh") else ()
 
 
-READERS = 3
+READERS = 4
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 
@@ -105,14 +100,14 @@ FORMATS: dict[str, Format] = {
     "ply": Format(statements.read_ply),
     "ac": Format(statements.read_ac),
     "ase": Format(statements.read_ase),
-    "lwo": Format(lightwave.read_lwo, parts=_ANY),
-    "lws": Format(statements.read_lws),
-    "md2": Format(game_models.read_md2, image_readings, instead=_images),
-    "md3": Format(game_models.read_md3, image_readings, beside=_skins, instead=_images),
-    "skin": Format(statements.read_quake_skin, image_readings),
-    "md5mesh": Format(statements.read_md5mesh, image_readings, beside=_animation, instead=_images),
-    "mdl": Format(_no_names, beside=_studio_parts, parts=re.compile(r"(?:t|\d\d)\.mdl$", re.IGNORECASE)),
-    "smd": Format(statements.read_smd, image_readings),
+    "lwo": Format(lightwave.read_lwo, parts=_ANY, from_above=True),
+    "lws": Format(statements.read_lws, from_above=True),
+    "md2": Format(game_models.read_md2, image_readings, instead=_images, from_above=True),
+    "md3": Format(game_models.read_md3, image_readings, beside=_skins, instead=_images, from_above=True),
+    "skin": Format(statements.read_quake_skin, image_readings, from_above=True),
+    "md5mesh": Format(statements.read_md5mesh, image_readings, beside=_animations, instead=_images, from_above=True),
+    "mdl": Format(mdl.read_mdl, first_that_exists, parts=re.compile(r"(?:t|\d\d)\.mdl$", re.IGNORECASE)),
+    "smd": Format(statements.read_smd, image_readings, from_above=True),
     "irr": Format(engine_xml.read_irr, engine_xml.engine_readings),
     "material": Format(statements.read_ogre_material),
     "mtlx": Format(engine_xml.read_mtlx),

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from watcher.formats import extension_of
+from watcher.plan.alternatives import STEM
 from watcher.plan.readers import FORMATS, Format
 from watcher.plan.text import decoded_otherwise
 
@@ -16,6 +17,8 @@ LONGEST_NAME = 4096
 """Characters; longer than any path that Linux opens."""
 MOST_NAMES = 10_000
 """Names of one file that are followed; more of them is no model but an attack."""
+MOST_REPEATS = 1_000_000
+"""Names of one file that are looked at, the same ones too."""
 
 
 def format_of(path: str) -> Format | None:
@@ -53,12 +56,13 @@ def read_references(path: str) -> tuple[str, ...]:
     if known is None:
         return ()
     with _open(path) as file:
-        return tuple(islice(_unique(known.read(file)), MOST_NAMES))
+        return tuple(islice(_unique(islice(known.read(file), MOST_REPEATS)), MOST_NAMES))
 
 
 def readings(named_by: str, text: str) -> tuple[tuple[str, ...], ...]:
     """The ways to understand the reference `text` of the file at `named_by`; see :class:`Format`."""
     known = format_of(named_by)
+    text = text.replace(STEM, os.path.splitext(os.path.basename(named_by))[0])
     ways = known.readings(text) if known else ((text,),)
     return (*ways, *((other,) for other in decoded_otherwise(text)))
 

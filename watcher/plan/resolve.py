@@ -13,7 +13,7 @@ LONGEST_TAIL = 8
 HIGHEST = 8
 """Folders above a model in which such an end is looked for."""
 
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,26 @@ class Places:
         yield from self.guesses
 
 
-def places(text: str, naming: str, main: str, root: str) -> Places:
+def places(text: str, naming: str, main: str, root: str, *, from_above: bool = False) -> Places:
     r"""Where the file may be that `text` names in the file at `naming`, for the model at `main`.
 
-    Backslashes separate as slashes do. Where the path leads literally comes first. Otherwise it comes from another
-    machine (``C:\art\car\textures\wood.png``) or the files were moved since: then the longest end of it that exists
-    beside the model counts (``textures/wood.png`` before ``wood.png``), then a file of that name in the folders in
-    which artists keep textures.
+    Args:
+        from_above: names are relative to a folder somewhere above the file, such as that of a game.
+
+    Backslashes separate as slashes do, and colons as of old on a Macintosh and an Amiga. Where the path leads
+    literally comes first. Otherwise it comes from another machine (``C:\art\car\textures\wood.png``) or the files
+    were moved since: then the longest end of it that exists beside the model counts (``textures/wood.png`` before
+    ``wood.png``), then a file of that name in the folders in which artists keep textures.
     """
     path = text.replace("\\", "/").strip()
     folders = tuple(dict.fromkeys((os.path.dirname(naming), os.path.dirname(main))))
     literal, outside = _literal(path, folders, root)
-    parts = [part for part in _DRIVE.sub("", path, count=1).split("/") if part not in ("", ".", "..")]
+    parts = [part for part in re.split("[/:]", _DRIVE.sub("", path, count=1)) if part not in ("", ".", "..")]
     if not parts or path.endswith(("/", "/.", "/..")):
         return Places(literal, literal[0] if literal else "", outside, lambda: iter(()))
-    farthest = root if outside else os.path.dirname(folders[0])
+    farthest = root if outside or from_above else os.path.dirname(folders[0])
     guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders, farthest)
-    expected = literal[0] if literal else os.path.join(folders[0], parts[-1])
+    expected = literal[0] if literal and ":" not in path else os.path.join(folders[0], parts[-1])
     return Places(literal, expected, outside, lambda: (guess for guess in guesses() if is_inside(guess, root)))
 
 

@@ -40,22 +40,31 @@ read_ase = statements(rb"\*BITMAP" + _QUOTED)
 read_lws = statements(
     rb"(?:LoadObject|[BF]GImage|FGAlphaImage)" + _VALUE,
     rb"LoadObjectLayer[ \t]++\d++(?:[ \t]++[0-9A-F]{8})?+" + _VALUE,
+    rb"TextureImage" + _VALUE,
 )
-"""LightWave scenes: the objects that are loaded, and the images before and behind them. Behind the number of a layer
-newer versions write an id."""
+"""LightWave scenes: the objects that are loaded, the images before and behind them, and (of old) those that clip or
+displace an object. Behind the number of a layer newer versions write an id."""
 read_md5mesh = statements(rb"shader" + _QUOTED)
 """Doom 3: the material of each mesh."""
-read_uc = statements(
-    rb"#exec\s[^\r\n]*?\bFILE=\"?([^\s\"]++)",
-    rb"#exec\s[^\r\n]*?\bDATAFILE=\"?([^\s\"]++)",
-    rb"#exec\s[^\r\n]*?\bANIVFILE=\"?([^\s\"]++)",
-)
-"""Unreal classes: what they import."""
+_exec = statements(rb"#exec" + _VALUE)
+_UC_FILE = re.compile(r'\b(?:DATA|ANIV)?FILE="?([^\s"]++)', re.IGNORECASE)
+
+
+def read_uc(file: BinaryIO) -> Iterator[str]:
+    """Unreal classes: what they import."""
+    for arguments in _exec(file):
+        yield from _UC_FILE.findall(arguments)
+
+
 read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")
 """Quake 3 skins: the texture behind the name of each surface."""
 
 _OGRE_TEXTURE = re.compile(
-    _LINE + rb"(?:import\s[^\r\n]*?\sfrom" + _QUOTED + rb"|(?P<kind>(?:cubic_|anim_)?texture)" + _VALUE + rb")",
+    _LINE
+    + rb"(?:import\s[^\r\n]*?\sfrom[ \t]*+\"?([^\"\s]++)|set(?:_texture_alias[ \t]++\S++|[ \t]++\$\S++)[ \t]*+\"?"
+    + rb"([^\"\r\n]*\.[a-z]\w{1,3})\b|(?P<kind>(?:cubic_|anim_)?texture)(?![ \t]++\$)"
+    + _VALUE
+    + rb")",
     re.IGNORECASE,
 )
 _OGRE_WORD = re.compile(r'"([^"]*+)"|([^ \t]++)')
@@ -64,7 +73,8 @@ _MOST_FRAMES = 1000
 
 
 def read_ogre_material(file: BinaryIO) -> Iterator[str]:
-    """Ogre material scripts: the textures of each texture unit, without what follows the names, and other scripts.
+    """Ogre material scripts: the textures of each texture unit, without what follows the names, those that are set for
+    a unit of another script, and other scripts.
 
     Source: the Ogre manual, "Texture units". The six sides of a cube and the frames of an animation are named one by
     one, or by a name to which the side or the number is added.
@@ -72,10 +82,10 @@ def read_ogre_material(file: BinaryIO) -> Iterator[str]:
     matches = (match for piece in whole_lines(blocks(file)) for match in _OGRE_TEXTURE.finditer(piece))
     for match in islice(matches, MOST_STATEMENTS):
         if match["kind"] is None:
-            yield decode(match[1])
+            yield decode(match[1] or match[2])
             continue
         kind = match["kind"].lower()
-        words = [quoted or bare for quoted, bare in _OGRE_WORD.findall(decode(match[3]))]
+        words = [quoted or bare for quoted, bare in _OGRE_WORD.findall(decode(match[4]))]
         stem, dot, extension = words[0].rpartition(".")
         if kind == b"cubic_texture" and words[1:] and words[1].lower() == "separateuv":
             yield from (f"{stem}{side}.{extension}" for side in _OGRE_SIDES if dot)

@@ -23,7 +23,9 @@ def decode(raw: bytes) -> str:
 
 
 def loose(name: str) -> str:
-    """What file names have in common that differ only in case, Unicode form or (for old names) encoding."""
+    """What file names have in common that differ only in case, Unicode form or (for old names) encoding, or in dots
+    and spaces at the end, which Windows leaves out."""
+    name = name.rstrip(" .")
     if name.isascii():
         return name.lower()
     try:
@@ -33,7 +35,7 @@ def loose(name: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
-_OF_OTHER_PLACES = ("shift_jis", "gb18030", "big5", "euc_kr", "cp1251", "cp437")
+_OF_OTHER_PLACES = ("cp932", "gb18030", "big5", "cp949", "cp1251", "cp1250", "cp437", "cp850", "mac_roman")
 
 
 def decoded_otherwise(text: str) -> Iterator[str]:

@@ -24,12 +24,15 @@ def tile_pattern(name: str) -> re.Pattern[str]:
 
 
 _SHORT = re.compile(r"(?P<stem>[^.]{8}|[^.]{1,6}~[0-9])(?P<extension>\.[^.]{1,3})", re.DOTALL)
+_CUT = 12
+"""Characters after which Blender cuts names in 3DS files, with their extension."""
 
 
 def short_pattern(name: str) -> re.Pattern[str] | None:
     """What matches the names that may have been cut to this one; None when nothing was cut, as far as can be seen."""
-    short = _SHORT.fullmatch(name)
-    if short is None:
-        return None
-    stem = re.escape(short["stem"].partition("~")[0])
-    return re.compile(stem + r".*" + re.escape(short["extension"]) + r"[^.]?", re.IGNORECASE | re.DOTALL)
+    patterns = [re.escape(name) + r".*"] if len(name) == _CUT else []
+    if short := _SHORT.fullmatch(name):
+        # Spaces are left out of such names.
+        stem = " *".join(map(re.escape, short["stem"].partition("~")[0]))
+        patterns.append(stem + r".*" + re.escape(short["extension"]) + r"[^.]?")
+    return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL) if patterns else None
