@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from watcher.api import AssetApi, FilePart
 from watcher.config import load_settings
 from watcher.daemon import Daemon
 from watcher.emulator import Emulator
-from watcher.ledger import FileReport, Ledger
+from watcher.ledger import FileReport, Ledger, UploadLedger
 from watcher.model import Drop, FileState
 from watcher.server import Server
 from watcher.state import LEDGER
@@ -45,8 +46,9 @@ class Home:
         for path in self.state.glob(f"{LEDGER}*"):
             path.unlink()
 
-    def scan(self) -> None:
+    def scan(self, *, proof: bool = True) -> None:
         environ = {
+            "WATCHER_UPLOAD__PROOF": str(proof),
             "WATCHER_STATE_DIR": str(self.state),
             "WATCHER_UPLOAD__BACKOFF_BASE": "0.05",
             "WATCHER_TRACK__INTERVAL_MIN": "0.05",
@@ -243,6 +245,36 @@ def test_without_proof_name_and_size_must_do(home: Home) -> None:
     (home.path / "b.png").rename(home.path / "c.png")
     assert home.adopt(proof=False).absent == [str(home.path / "c.png")]
     assert home.reports()["a.png"].state is FileState.DONE
+
+
+class Killed(BaseException):
+    """The program ends here."""
+
+
+def test_a_kill_while_what_no_task_tells_of_is_linked_sends_nothing_twice(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without proof the next run could not find it again."""
+    (home.path / "a.png").write_bytes(PIXEL)
+    home.scan()
+    source_file_id = home.reports()["a.png"].source_file_id
+    home.drop = replace(home.drop, folder=f"Moved {uuid.uuid4()}")
+    other = home.api.folders.create(home.drop.folder).folder_id
+    home.api.source_files.move([source_file_id or ""], to=other)
+    home.lose_ledger()
+    claim = UploadLedger.claim
+
+    def claim_and_die(*arguments: Any, **more: Any) -> Any:
+        claim(*arguments, **more)
+        raise Killed
+
+    monkeypatch.setattr(UploadLedger, "claim", claim_and_die)
+    with pytest.raises(Killed):
+        home.adopt(proof=False)
+    monkeypatch.undo()
+    home.scan(proof=False)
+    assert (home.reports()["a.png"].state, home.reports()["a.png"].source_file_id) == (FileState.DONE, source_file_id)
+    assert [source.source_file_id for source in home.api.folders.source_files(other)] == [source_file_id]
 
 
 def test_a_source_file_that_was_moved_here_is_linked_with_its_assets(home: Home) -> None:

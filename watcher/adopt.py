@@ -14,7 +14,7 @@ from watcher.arrival import Arrival, ProofStopped, base_name
 from watcher.digest import set_digest
 from watcher.dry_run import plan_drops
 from watcher.gate import Gate, why_away
-from watcher.ledger import Job, Ledger, Verdict
+from watcher.ledger import Job, Ledger, There, Verdict
 from watcher.listing import Held, Listing
 from watcher.model import Asset, Drop, SentFile
 from watcher.remote import FolderSearch
@@ -148,20 +148,10 @@ class Adoption:
             if free:
                 sent_as = base_name(free[0].source.source_file_original_name or job.main.name)
                 job = replace(job, members=(replace(job.main, name=sent_as), *job.members[1:]))
-            now, task = clock.now(), free[0].task if free else None
             # In one step: an attempt that was cut off is looked for among what came later.
-            claim = self._ledger.uploads.claim(
-                job,
-                folder_id,
-                content,
-                digests,
-                now,
-                there_as=task.upload_task_id if task else None,
-                sent_at=_moment(task.uploaded_at, now) if task else None,
-            )
+            there = self._there(free[0]) if free else None
+            claim = self._ledger.uploads.claim(job, folder_id, content, digests, clock.now(), there=there)
             if claim.verdict is Verdict.SEND:
-                if task is None:
-                    self._record(claim.upload_id, free[0])
                 free = free[1:]
             if free:
                 self.outcome.spare[job.main.path] = [each.source.source_file_id for each in free]
@@ -218,11 +208,10 @@ class Adoption:
 
     # -- what it became ----------------------------------------------------------------------------------------------
 
-    def _record(self, upload_id: int, held: Held) -> None:
-        """What no upload task of its folder tells of."""
-        now = clock.now()
-        self._ledger.doubts.unknown(upload_id, "it lies on the server", now)
-        self._ledger.conversions.succeeded(upload_id, (), held.source.source_file_id, self._assets(held), now)
+    def _there(self, held: Held) -> There:
+        if (task := held.task) is not None:
+            return There(task.upload_task_id, _moment(task.uploaded_at, clock.now()))
+        return There(None, None, held.source.source_file_id, tuple(self._assets(held)))
 
     def _assets(self, held: Held) -> list[Asset]:
         try:

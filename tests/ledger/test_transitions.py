@@ -15,12 +15,14 @@ from watcher.ledger import (
     FileReport,
     Job,
     Judgement,
+    KeptAsset,
     LackingFile,
     Ledger,
     LedgerError,
     LinkedFile,
     Observation,
     OwedWork,
+    There,
     Verdict,
 )
 from watcher.ledger.versions import owe
@@ -695,7 +697,7 @@ def test_nothing_is_relocated_while_an_upload_that_may_have_brought_equal_compan
 def test_what_the_server_has_already_is_claimed_and_followed_in_one_step(ledger: Ledger) -> None:
     settle(ledger, "a.obj")
     ready(ledger, "a.obj")
-    ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0, there_as="task-1", sent_at=5.0)
+    ledger.uploads.claim(take(ledger), FOLDER, "blake3:a", ["blake3:a"], 11.0, there=There("task-1", 5.0))
     assert ledger.doubts.recover(12.0) == 0, "a kill leaves no doubt"
     (followed,) = ledger.conversions.following(FOLDER)
     assert (followed.upload_task_id, followed.sent_at) == ("task-1", 5.0)
@@ -730,3 +732,17 @@ def test_an_attempt_that_the_disk_does_not_even_take_back_is_asked_about(
             ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 11.0)
     ledger.doubts.abandoned(job, None, 12.0)
     assert [attempt.path for attempt in ledger.doubts.in_doubt()] == [f"{DROP}/a.obj"]
+
+
+def test_what_comes_of_an_upload_that_was_forgotten_meanwhile_is_no_matter(ledger: Ledger) -> None:
+    """A person may have the ledger forget a file while a loop works on what it sent."""
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    ledger.upkeep.forget([f"{DROP}/a.obj"])
+    records = [ConversionRecord("source-1", "a.obj", "asset-1", "scene", "success", 1.0)]
+    asset = Asset("asset-1", "mesh", "a")
+    ledger.conversions.progressed(upload_id, 0.5, "converting", records, 20.0)
+    ledger.conversions.succeeded(upload_id, records, "source-1", [asset], 20.0)
+    ledger.conversions.failed(upload_id, records, "source-1", "no faces", 20.0)
+    ledger.owed.removed(upload_id, [KeptAsset("asset-1", "mesh", "a", "a scene")], 20.0)
+    for table in ("files", "uploads", "conversions", "assets", "kept"):
+        assert ledger._connection.rows(f"SELECT * FROM {table}") == []

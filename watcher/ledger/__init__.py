@@ -16,7 +16,7 @@ from watcher.ledger.owed import CompanionSent, Judgement, KeptAsset, Owed, OwedL
 from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
 from watcher.ledger.report import Counts, FileReport, OwedReport, ReportLedger, Use
 from watcher.ledger.upkeep import UpkeepLedger
-from watcher.ledger.uploads import Claim, Job, JobMember, UploadLedger, UploadState, Verdict
+from watcher.ledger.uploads import Claim, Job, JobMember, There, UploadLedger, UploadState, Verdict
 
 
 class Ledger:
@@ -100,6 +100,8 @@ __all__ = [
     "OwedReport",
     "OwedWork",
     "SeenIn",
+    "There",
+    "UploadLedger",
     "UploadState",
     "Use",
     "Verdict",

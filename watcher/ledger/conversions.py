@@ -43,7 +43,7 @@ class ConversionRecord:
 
 
 class ConversionLedger:
-    """Transitions and questions of the track stage."""
+    """Transitions and questions of the track stage. An upload that was forgotten meanwhile stays so."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -85,10 +85,12 @@ class ConversionLedger:
     ) -> None:
         """A conversion moved on."""
         with self._connection.transaction() as sql:
-            sql.execute(
+            known = sql.execute(
                 "UPDATE uploads SET progress = ?, status = ?, moved_at = ? WHERE id = ?",
                 (progress, status, now, upload_id),
-            )
+            ).rowcount
+            if not known:
+                return
             _record(sql, upload_id, records)
             sql.execute(
                 f"UPDATE files SET updated_at = ?2 WHERE {DECIDED_BY} AND state = 'converting'", (upload_id, now)
@@ -104,24 +106,7 @@ class ConversionLedger:
     ) -> None:
         """A conversion ended well: the assets that the server confirmed go on record, and the files come to rest."""
         with self._connection.transaction() as sql:
-            _record(sql, upload_id, records)
-            sql.executemany(
-                "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?)",
-                [(upload_id, asset.asset_id, asset.type, asset.name) for asset in assets],
-            )
-            sql.execute(
-                "UPDATE uploads SET state = 'success', progress = 1, source_file_id = ?, error = NULL, finished_at = ?"
-                " WHERE id = ?",
-                (source_file_id, now, upload_id),
-            )
-            settled = sql.execute(
-                "UPDATE files SET updated_at = ?2, error = NULL, due_at = NULL, state ="
-                " CASE WHEN id = (SELECT main_id FROM uploads WHERE id = ?1) THEN 'done' ELSE 'duplicate' END"
-                f" WHERE {_FOLLOWED} RETURNING id",
-                (upload_id, now),
-            ).fetchall()
-            for file in settled:
-                settled_on(sql, file["id"], upload_id, now)
+            succeeded(sql, upload_id, records, source_file_id, assets, now)
 
     def failed(
         self,
@@ -133,11 +118,13 @@ class ConversionLedger:
     ) -> None:
         """A conversion ended badly, or the server refused it: the files fail with its reason."""
         with self._connection.transaction() as sql:
-            _record(sql, upload_id, records)
-            sql.execute(
+            known = sql.execute(
                 "UPDATE uploads SET state = 'error', source_file_id = ?, error = ?, finished_at = ? WHERE id = ?",
                 (source_file_id, error, now, upload_id),
-            )
+            ).rowcount
+            if not known:
+                return
+            _record(sql, upload_id, records)
             sql.execute(
                 f"UPDATE files SET updated_at = ?2, error = ?3, due_at = NULL, state = 'failed' WHERE {_FOLLOWED}",
                 (upload_id, now, error),
@@ -146,6 +133,37 @@ class ConversionLedger:
 
 _FOLLOWED = f"({DECIDED_BY} AND state = 'converting' OR {AWAITS})"
 """The condition on files that wait for the end of a conversion: the one that was sent, and those of its content."""
+
+
+def succeeded(
+    sql: sqlite3.Connection,
+    upload_id: int,
+    records: Sequence[ConversionRecord],
+    source_file_id: str | None,
+    assets: Sequence[Asset],
+    now: float,
+) -> None:
+    """See :meth:`ConversionLedger.succeeded`."""
+    known = sql.execute(
+        "UPDATE uploads SET state = 'success', progress = 1, source_file_id = ?, error = NULL, finished_at = ?"
+        " WHERE id = ?",
+        (source_file_id, now, upload_id),
+    ).rowcount
+    if not known:
+        return
+    _record(sql, upload_id, records)
+    sql.executemany(
+        "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?)",
+        [(upload_id, asset.asset_id, asset.type, asset.name) for asset in assets],
+    )
+    settled = sql.execute(
+        "UPDATE files SET updated_at = ?2, error = NULL, due_at = NULL, state ="
+        " CASE WHEN id = (SELECT main_id FROM uploads WHERE id = ?1) THEN 'done' ELSE 'duplicate' END"
+        f" WHERE {_FOLLOWED} RETURNING id",
+        (upload_id, now),
+    ).fetchall()
+    for file in settled:
+        settled_on(sql, file["id"], upload_id, now)
 
 
 def _record(sql: sqlite3.Connection, upload_id: int, records: Sequence[ConversionRecord]) -> None:

@@ -264,9 +264,11 @@ class OwedLedger:
     def removed(self, upload_id: int, kept: Sequence[KeptAsset], now: float) -> None:
         """The server has the upload no more, but for assets that others need. Who waits for it may send its content."""
         with self._connection.transaction() as sql:
+            known = sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            if not known.rowcount:  # forgotten meanwhile
+                return
             sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             sql.execute("DELETE FROM assets WHERE upload_id = ?", (upload_id,))
-            sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
             sql.executemany(
                 "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)",
                 [(upload_id, asset.asset_id, asset.type, asset.name, asset.needed_by) for asset in kept],

@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from watcher.formats import extension_of
 from watcher.ledger.connection import Connection, blob_text, text_blob
+from watcher.ledger.conversions import succeeded
 from watcher.ledger.versions import AWAITS, DECIDED_BY, cancel_removal, settled_on
-from watcher.model import FileState, Signature
+from watcher.model import Asset, FileState, Signature
 
 
 class UploadState(StrEnum):
@@ -85,6 +86,18 @@ class Claim:
     """With LOOK_AGAIN: the task to look at."""
 
 
+@dataclass(frozen=True, slots=True)
+class There:
+    """How the server holds a content that was not sent by this ledger's leave."""
+
+    upload_task_id: str | None
+    """Under which it was sent; None when no task tells of it any more: then it is converted."""
+    sent_at: float | None = None
+    """When that was, Unix seconds."""
+    source_file_id: str | None = None
+    assets: tuple[Asset, ...] = ()
+
+
 class UploadLedger:
     """Transitions and questions of the upload stage."""
 
@@ -136,21 +149,21 @@ class UploadLedger:
         digests: Sequence[str],
         now: float,
         *,
-        there_as: str | None = None,
-        sent_at: float | None = None,
+        there: There | None = None,
     ) -> Claim:
         """Reserve a content for a folder: one content, one folder, one upload.
 
         With SEND the attempt is on record, durably, before its first byte leaves.
 
         Args:
-            there_as: the upload task under which the server has it already: it counts as sent in the same moment.
-            sent_at: when that was.
+            there: the server has it already: it counts as sent, or as converted, in the same moment.
         """
         with self._connection.transaction() as sql:
             claim = self._claim(sql, job, folder_id, set_digest, digests, now)
-            if claim.verdict is Verdict.SEND and there_as is not None:
-                _sent(sql, claim.upload_id, there_as, now, sent_at)
+            if claim.verdict is Verdict.SEND and there is not None:
+                _sent(sql, claim.upload_id, there.upload_task_id, now, there.sent_at)
+                if there.upload_task_id is None:
+                    succeeded(sql, claim.upload_id, (), there.source_file_id, there.assets, now)
                 return claim
         if claim.verdict is Verdict.SEND:
             try:
@@ -326,7 +339,9 @@ class UploadLedger:
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
 
 
-def _sent(sql: sqlite3.Connection, upload_id: int, upload_task_id: str, now: float, sent_at: float | None) -> None:
+def _sent(
+    sql: sqlite3.Connection, upload_id: int, upload_task_id: str | None, now: float, sent_at: float | None
+) -> None:
     sql.execute(
         "UPDATE uploads SET state = 'sent', upload_task_id = ?, sent_at = ?, moved_at = ?, error = NULL WHERE id = ?",
         (upload_task_id, now if sent_at is None else sent_at, now, upload_id),
