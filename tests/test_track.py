@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import watcher.track
 from watcher.api import AssetApi, RetryPolicy
 from watcher.gate import Gate, why_away
 from watcher.ledger import FileReport, Ledger, Observation, Verdict
@@ -224,6 +225,26 @@ def test_one_list_follows_many_and_what_is_done_is_passed_over(
     tracker.step(now)
     assert first > 30
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("lost", "pages"), [(1, 1), (4, 5)])
+def test_a_task_that_is_missing_does_not_make_every_look_read_the_folders_whole_history(
+    lost: int, pages: int, server: Scripted, ledger: Ledger, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many old tasks, and one that is there beside those that the server has lost."""
+    monkeypatch.setattr(watcher.track, "MOST_PAGES", 5)
+    server.most = 10
+    for number in range(2000, 2000 + lost):
+        sent(ledger, number)
+    sent(ledger, 3000)
+    server.tasks = [task(number, "success") for number in range(200)] + [task(3000, "success")]
+    server.assets["source-3000"] = {"meshes": [{"asset_id": "a", "name": "1"}]}
+    for now in (0.0, 1.0, 2.0, 100.0):
+        server.requests.clear()
+        tracker.step(now)
+        assert len(server.requests) <= pages + lost + 2, "the pages, each that was not on them, and what one made"
+    assert report(ledger, 3000).state is FileState.DONE
+    assert {report(ledger, number).state for number in range(2000, 2000 + lost)} == {FileState.FAILED}
 
 
 def test_looks_become_rarer_while_nothing_moves_and_frequent_when_it_does(

@@ -14,6 +14,8 @@ PROOF_BYTES = 1 << 30
 """Of a larger file the name and the size must do: to download it would take as long as to send it again."""
 PROOF_SECONDS = 600.0
 """A proof that takes longer is broken off; then, too, the name and the size must do."""
+DIGESTS_REMEMBERED = 10_000
+"""Of source files that were downloaded, before all are forgotten: a daemon runs for years."""
 NAMESAKES_LOOKED_AT = 10_000
 """Source files of one name in a folder that are looked at."""
 
@@ -122,8 +124,8 @@ class Arrival:
         return whole.text == file.digest and self.digest(source.source_file_id) == beginning.text
 
     def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
-        """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once:
-        what the server holds under an id does not change.
+        """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once,
+        as a rule: what the server holds under an id does not change.
 
         Raises:
             NotFound: it is not there.
@@ -141,6 +143,8 @@ class Arrival:
                 if deadline is not None and clock.now() > deadline:
                     return None
                 content.update(chunk)
+        if len(self._digests) >= DIGESTS_REMEMBERED:
+            self._digests.clear()
         self._digests[source_file_id] = content.text
         return content.text
 

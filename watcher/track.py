@@ -1,8 +1,9 @@
 """The tracker: follows uploads to the end of their conversions, and collects the assets they made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 
@@ -20,7 +21,11 @@ STRETCH = 1.5
 PAGE = 100
 """Upload tasks asked for in one request (servers may give fewer)."""
 FEW = 3
-"""So few conversions are asked for one by one when they stand deep in the folder's list."""
+"""So few conversions are asked for one by one, when they do not stand on the first page of the folder's list."""
+MOST_PAGES = 50
+"""Pages of a folder's list at one look: the next one goes on from there."""
+MOST_ASKED = 100
+"""Of the conversions that were not found on them, so many are asked for one by one."""
 COLLECTORS = 4
 """Requests for assets under way at once."""
 VANISHED_SECONDS = 60.0
@@ -44,7 +49,7 @@ class _Pace:
     newest: float
     """When the newest upload of this folder was sent."""
     offset: int = 0
-    """Where in the folder's list the first of the followed tasks stood last time."""
+    """Where in the folder's list the first of the followed tasks stood last time, or was not found so far."""
 
 
 class Tracker:
@@ -127,7 +132,9 @@ class Tracker:
                 self._bear(error, now)
                 _log.warning("a folder's uploads cannot be listed; each is asked for", folder=folder, error=str(error))
         looks: list[tuple[Following, UploadTask | ApiError]] = [(by_task.pop(t.upload_task_id), t) for t in tasks]
-        looks += [(following, self._ask(following.upload_task_id, now)) for following in by_task.values()]
+        looks += [
+            (following, self._ask(following.upload_task_id, now)) for following in islice(by_task.values(), MOST_ASKED)
+        ]
         if self._answering_since is None:
             self._answering_since = now
         moved = False
@@ -152,26 +159,33 @@ class Tracker:
         return now - self._unsaid.setdefault(following.upload_id, now)
 
     def _list(self, folder: str, pace: _Pace, wanted: set[str]) -> list[UploadTask]:
-        """The wanted tasks in the folder's list, from as few pages as it takes.
+        """The wanted tasks in the folder's list, from as few pages as it takes; but for some, which are better asked
+        for one by one.
 
         The list holds every task that ever was, and servers may begin it with the oldest: what stands before the first
-        wanted one is passed over the next time, unless something is not found behind it.
+        wanted one is passed over the next time. When none is found, the next look goes on where this one ended.
         """
         found: list[UploadTask] = []
-        start, pace.offset = pace.offset, 0
+        for offset, page in islice(self._pages(folder, pace.offset), MOST_PAGES):
+            here = [task for task in page if task.upload_task_id in wanted]
+            if not found:
+                pace.offset = offset
+            found += here
+            wanted -= {task.upload_task_id for task in here}
+            if len(wanted) <= FEW:
+                break
+        return found
+
+    def _pages(self, folder: str, start: int) -> Iterator[tuple[int, list[UploadTask]]]:
+        """A folder's list from ``start`` to its end, then what stands before that, page by page: offset and tasks."""
         for begin, end in ((start, None), (0, start)):
             offset = begin
-            while wanted and (end is None or offset < end):
+            while end is None or offset < end:
                 page = self._api.folders.upload_tasks_page(folder, offset, PAGE)
                 if not page:
                     break
-                here = [task for task in page if task.upload_task_id in wanted]
-                if here and not found:
-                    pace.offset = offset
-                found += here
-                wanted -= {task.upload_task_id for task in here}
+                yield offset, page
                 offset += len(page)
-        return found
 
     def _ask(self, upload_task_id: str, now: float) -> UploadTask | ApiError:
         """One upload task by its id, or why it cannot be had. Raises _Away."""
