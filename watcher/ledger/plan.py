@@ -222,7 +222,7 @@ class PlanLedger:
                 "UPDATE files SET role = 'companion', wake_at = NULL, updated_at = ? WHERE id = ? AND generation = ?",
                 (now, candidate.file_id, candidate.generation),
             )
-            _follow(sql, candidate.file_id)
+            _follow(sql, [candidate.file_id])
             if leader is not None:
                 directory, name = os.path.split(leader)
                 sql.execute(
@@ -340,24 +340,23 @@ def _link(
     if links != before:
         sql.execute("DELETE FROM links WHERE main_id = ?", (main_id,))
         sql.executemany(f"INSERT INTO links ({_LINK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", links)
-    companions = [(companion, file_id) for companion, file_id in found if file_id is not None]
-    for companion, file_id in companions:
-        if companion.alone:
-            sql.execute(_STAND_ALONE + " WHERE id = ? AND role = 'companion'", (now, file_id))
-        else:
-            sql.execute(
-                "UPDATE files SET role = 'companion', due_at = NULL, wake_at = NULL WHERE id = ?"
-                " AND (role = 'main' OR due_at IS NOT NULL OR wake_at IS NOT NULL)",
-                (file_id,),
-            )
-            _follow(sql, file_id)
-    for companion_id in {row[1] for row in before if row[1] is not None} - {file_id for _, file_id in companions}:
-        sql.execute(
-            f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state != 'gone'"
-            " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
-            (now, companion_id),
-        )
-        _follow(sql, companion_id)
+    alone = {file_id for companion, file_id in found if companion.alone}
+    sql.execute(f"{_STAND_ALONE} WHERE {_AMONG} AND role = 'companion'", (now, _ids(alone)))
+    travelling = {file_id for _, file_id in found} - alone
+    sql.execute(
+        "UPDATE files SET role = 'companion', due_at = NULL, wake_at = NULL"
+        f" WHERE {_AMONG} AND (role = 'main' OR due_at IS NOT NULL OR wake_at IS NOT NULL)",
+        (_ids(travelling),),
+    )
+    # Those in the model's state are where they belong: what another model says for them, it said before.
+    _follow(sql, travelling, but=sql.execute("SELECT state FROM files WHERE id = ?", (main_id,)).fetchone()["state"])
+    left = {row[1] for row in before} - travelling - alone
+    sql.execute(
+        f"{_STAND_ALONE} WHERE {_AMONG} AND role = 'companion' AND state != 'gone'"
+        " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+        (now, _ids(left)),
+    )
+    _follow(sql, left)
 
 
 _LINK = "main_id, companion_id, text, upload_name, missing_key, named_by, expected, note"
@@ -378,10 +377,18 @@ _STAND_ALONE = (
 )
 
 
-def _follow(sql: sqlite3.Connection, companion_id: int) -> None:
-    """A companion's state, worked out anew."""
+_AMONG = "id IN (SELECT value FROM json_each(?))"
+
+
+def _ids(files: Collection[int | None]) -> str:
+    """Ids as a parameter of _AMONG."""
+    return json.dumps([file_id for file_id in files if file_id is not None])
+
+
+def _follow(sql: sqlite3.Connection, companions: Collection[int | None], but: str = "gone") -> None:
+    """The state of companions, worked out anew, but for those in one state."""
     sql.execute(
-        f"UPDATE files SET state = coalesce({STATE_OF_MODELS}, state)"
-        f" WHERE id = ? AND role = 'companion' AND state != 'gone' AND state != coalesce({STATE_OF_MODELS}, state)",
-        (companion_id,),
+        f"UPDATE files SET state = coalesce({STATE_OF_MODELS}, state) WHERE {_AMONG} AND role = 'companion'"
+        f" AND state NOT IN ('gone', ?) AND state != coalesce({STATE_OF_MODELS}, state)",
+        (_ids(companions), but),
     )

@@ -203,13 +203,18 @@ CREATE TABLE problems (
 ) STRICT;
 """
 
-# All models that share a companion are looked at only where this one's state may have been the one that told.
+# All models that share a companion are looked at only where this one's state was the one that told, and no other model
+# is in that state still: those that come to it in the order of their ids find the next one at once.
 _COMPANIONS_FOLLOW = f"""
 CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 'main' BEGIN
     UPDATE files SET updated_at = NEW.updated_at, state = CASE
         WHEN {rank("NEW.state")} < {rank("state")} THEN NEW.state ELSE coalesce({STATE_OF_MODELS}, state) END
     WHERE role = 'companion' AND state NOT IN ('gone', NEW.state)
-        AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id);
+        AND id IN (SELECT companion_id FROM links WHERE main_id = NEW.id)
+        AND ({rank("NEW.state")} < {rank("state")} OR {rank("OLD.state")} <= {rank("state")} AND NOT (
+            state = OLD.state AND EXISTS (
+                SELECT 1 FROM links l JOIN files m ON m.id = l.main_id
+                WHERE l.companion_id = files.id AND m.state = OLD.state ORDER BY l.main_id DESC)));
 END;
 """
 
