@@ -544,6 +544,34 @@ def test_what_is_missing_is_told_with_the_place_where_it_is_expected(stage: Call
     assert plan.report("m/mat/crate.mtl").users[0].uploaded_as == "mat/crate.mtl"
 
 
+def test_a_model_is_looked_at_seldom_while_its_companions_settle_and_at_once_when_the_last_did(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from watcher import planner
+
+    looks: list[float] = []
+    real = planner.assemble
+
+    def assemble(*rest: Any) -> Any:
+        looks.append(plan.now)
+        return real(*rest)
+
+    monkeypatch.setattr(planner, "assemble", assemble)
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "".join(f"newmtl m{n}\nmap_Kd {n}.png\n" for n in range(20)))
+    for second in range(20):  # at each moment some settled, and others come or are still written
+        for number in range(second, 20):
+            plan.drop_file(f"{number}.png", f"{second}")
+        plan.after(1)
+    assert plan.due() == []
+    assert len(looks) <= 10, "not with each that settles"
+    began = plan.now
+    plan.after(1.5)
+    assert [len(members) for members in plan.due()] == [22]
+    assert looks[-1] <= began + 1.25, "when the last has been still for settle_seconds"
+
+
 def test_planning_grows_with_the_tree_and_reads_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.bench_planning import make_tree
     from tests.bench_planning import plan as plan_tree

@@ -21,7 +21,9 @@ _log = structlog.get_logger(__name__)
 BATCH = 500
 """Files planned in one step."""
 LOOK_AGAIN = 0.3
-"""Seconds until a model is looked at again whose companions still settle."""
+"""Seconds until a file is looked at again that is held back, at first."""
+LONGEST_WAIT = 60.0
+"""Seconds until a model is looked at again whose companions still settle, should nobody say that the last did."""
 BUSY_SECONDS = 5.0
 """So long a file waits that cannot be read because the system is short of something."""
 ORPHAN_SECONDS = 30.0
@@ -133,7 +135,8 @@ class Planner:
         lacking = missing + [LackingFile("", expected=name) for name in assembly.awaited]
         newest = self._companions_settled(candidate, assembly, drop)
         if newest is None:
-            plan.wait(candidate, now + LOOK_AGAIN, now, linked, lacking)
+            look_again = min(LONGEST_WAIT, max(LOOK_AGAIN, now - candidate.settled_at))
+            plan.wait(candidate, now + look_again, now, linked, lacking)
             return False
         patience = newest + drop.companion_wait_seconds
         if self._patient and (assembly.missing or assembly.may_grow) and now < patience:

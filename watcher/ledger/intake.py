@@ -270,7 +270,12 @@ def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, n
     keys = _missing_keys(name)
     sql.execute(
         f"UPDATE files SET {BACK_TO_PLAN}"
-        " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ? AND id IN ("
+        " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ?"
+        # One that waits for its companions to settle waits for the last of them.
+        " AND NOT (state = 'waiting' AND wake_at IS NOT NULL AND EXISTS ("
+        "  SELECT 1 FROM links o JOIN files c ON c.id = o.companion_id"
+        "  WHERE o.main_id = files.id AND c.settled_at IS NULL AND c.state != 'gone'))"
+        " AND id IN ("
         "  SELECT main_id FROM links WHERE companion_id = ?"
         "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN drops p ON p.id = f.drop_id"
         f"   WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?)",

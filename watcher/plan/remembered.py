@@ -10,7 +10,7 @@ from watcher.plan.references import can_refer, read_references
 
 _log = structlog.get_logger(__name__)
 
-MOST_CHARACTERS = 16_000_000
+MOST_CHARACTERS = 64_000_000
 """Of all names that are kept in memory; what was not asked for longest is forgotten first."""
 
 Version = tuple[int, int, int, int, int]
