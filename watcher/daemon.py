@@ -27,6 +27,7 @@ from watcher.runner import Loop, Runner
 from watcher.server import Server
 from watcher.state import claim_for_server, ledger_was_damaged, open_ledger
 from watcher.track import Tracker
+from watcher.upkeep import Upkeep
 from watcher.upload import Backoff, Progress, Uploader
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ CUT_GRACE = 2.0
 """Seconds that an upload has to end when it is cut off, and once more when its connection is."""
 STOP_SECONDS = STEP_GRACE + 3 * CUT_GRACE
 """Seconds within which a stop is over, besides ``shutdown_grace``."""
-LOCAL = ("intake", "planner")
+LOCAL = ("intake", "planner", "upkeep")
 STALLED_SECONDS = 120.0
 """A loop that works with this machine only, and has not come back for so long, is not well."""
 STALLED_WITH_SERVER = 3600.0
@@ -233,6 +234,7 @@ class Daemon:
             caretaker,
             self.access,
             knocker,
+            Upkeep(self.ledger),
         ]
         self._runner = Runner(loops, self._stop, on_error=self._pause.failed, on_success=self._pause.succeeded)
 

@@ -15,7 +15,7 @@ from watcher.ledger.moves import FormerPlace, MoveLedger
 from watcher.ledger.owed import CompanionSent, Judgement, KeptAsset, Owed, OwedLedger, OwedWork
 from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
 from watcher.ledger.report import Counts, FileReport, OwedReport, ReportLedger, Use
-from watcher.ledger.upkeep import UpkeepLedger
+from watcher.ledger.upkeep import Spent, UpkeepLedger
 from watcher.ledger.uploads import Claim, Job, JobMember, There, UploadLedger, UploadState, Verdict
 
 
@@ -100,6 +100,7 @@ __all__ = [
     "OwedReport",
     "OwedWork",
     "SeenIn",
+    "Spent",
     "There",
     "UploadLedger",
     "UploadState",

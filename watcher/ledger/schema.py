@@ -68,6 +68,8 @@ CREATE INDEX files_following ON files(role) WHERE role = 'companion' AND state I
 -- Of one size: files that may turn out to have the content of one that is gone.
 CREATE INDEX files_coming ON files(size, drop_id) WHERE state IN ('pending', 'waiting', 'uploading');
 CREATE INDEX files_by_state ON files(state, drop_id);
+-- Files that are gone, in the order of their ids; as the attempts below that came to nothing.
+CREATE INDEX files_gone ON files(state) WHERE state = 'gone';
 CREATE INDEX files_by_upload ON files(upload_id);
 CREATE INDEX files_by_update ON files(updated_at);
 
@@ -121,6 +123,7 @@ CREATE TABLE uploads (
 -- One content, one folder, one upload: the promise is the index.
 CREATE UNIQUE INDEX uploads_once ON uploads(folder_id, set_digest) WHERE state != 'void';
 CREATE INDEX uploads_open ON uploads(state) WHERE state IN ('sending', 'unknown', 'sent');
+CREATE INDEX uploads_void ON uploads(state) WHERE state = 'void';
 CREATE INDEX uploads_by_main ON uploads(main_id);
 CREATE INDEX uploads_by_task ON uploads(upload_task_id);
 CREATE INDEX uploads_by_source ON uploads(source_file_id);

@@ -3,10 +3,38 @@
 import os
 import sqlite3
 from collections.abc import Sequence
+from enum import StrEnum
 
 from watcher.ledger.connection import Connection
 from watcher.ledger.intake import BACK_TO_PLAN
 from watcher.ledger.versions import STANDS
+
+
+class Spent(StrEnum):
+    """What the ledger needs no more after a while; what others stand on goes after them."""
+
+    ATTEMPTS = "attempts"
+    """Uploads that the server does not have, and of which nothing stayed there."""
+    FILES = "files"
+    """Files that came and went, of which nothing was sent, and that no model names."""
+    FOLDERS = "folders"
+    """Folders without a file."""
+
+
+_SPENT = {
+    Spent.ATTEMPTS: (
+        "uploads INDEXED BY uploads_void WHERE state = 'void' AND finished_at < ?",
+        "EXISTS (SELECT 1 FROM kept WHERE upload_id = uploads.id)"
+        " OR EXISTS (SELECT 1 FROM files WHERE upload_id = uploads.id)",
+    ),
+    Spent.FILES: (
+        "files INDEXED BY files_gone WHERE state = 'gone' AND updated_at < ?",
+        "EXISTS (SELECT 1 FROM uploads WHERE main_id = files.id)"
+        " OR EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+    ),
+    Spent.FOLDERS: ("dirs WHERE ? IS NOT NULL", "EXISTS (SELECT 1 FROM files WHERE dir_id = dirs.id)"),
+}
+"""Where they are, since when, and what keeps one."""
 
 
 class UpkeepLedger:
@@ -33,6 +61,26 @@ class UpkeepLedger:
         """A remote folder is not there any more."""
         with self._connection.transaction() as sql:
             sql.execute("DELETE FROM remote_folders WHERE folder_id = ?", (folder_id,))
+
+    def prune(self, spent: Spent, before: float, after: int, limit: int) -> int:
+        """Let go of what is needed no more, and was not since ``before``, Unix seconds.
+
+        Args:
+            after: where the look before ended, 0 to begin: there may be very much that is to stay.
+            limit: how many rows are looked at.
+
+        Returns:
+            Where this look ended; 0 when it saw the last of them.
+        """
+        rows_that_are, needed = _SPENT[spent]
+        with self._connection.transaction() as sql:
+            rows = sql.execute(
+                f"SELECT id, {needed} AS needed FROM {rows_that_are} AND id > ? ORDER BY id LIMIT ?",
+                (before, after, limit),
+            ).fetchall()
+            table = rows_that_are.split()[0]
+            sql.executemany(f"DELETE FROM {table} WHERE id = ?", [(row["id"],) for row in rows if not row["needed"]])
+        return rows[-1]["id"] if len(rows) == limit else 0
 
     def retry(self, paths: Sequence[str], now: float) -> int:
         """Failed files are tried again; what a failed conversion left on the server is removed before.
