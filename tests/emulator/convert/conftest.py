@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from watcher.emulator.convert import ConversionFailed, ConversionJob, ConversionResult, ConverterPool
+from watcher.samples import write_samples
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -50,6 +51,12 @@ def _converting(pool: ConverterPool, folder: Path) -> Convert:
         return pool.convert(ConversionJob(main, paths, out), lambda _: None)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of the demo, by name."""
+    return {path.name: path for path in write_samples(tmp_path_factory.mktemp("samples"))}
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pydicom.data import get_testdata_file
 
 from watcher.emulator.convert import ConversionResult
 from watcher.emulator.resources.scenes import COMPONENTS
-from watcher.samples import write_samples
 
 Convert = Callable[..., ConversionResult]
 CONTRACT = Path(__file__).parents[4] / "shared" / "asset-api" / "openapi.yaml"
@@ -42,16 +41,15 @@ MOTION = (
 
 
 @pytest.fixture(scope="module")
-def everything(convert_once: Convert, tmp_path_factory: pytest.TempPathFactory) -> list[ConversionResult]:
+def everything(convert_once: Convert, samples: dict[str, Path]) -> list[ConversionResult]:
     """Conversions that make assets of all kinds."""
-    paths = {path.name: path for path in write_samples(tmp_path_factory.mktemp("samples"))}
     mains = ("crate.obj", "knot.glb", "marble.png", "chime.wav")
     scan = Path(str(get_testdata_file("MR_small.dcm")))
     pixels = np.random.default_rng(1).integers(2, 255, (16 * 32, 4), np.uint8)
     pixels[:, 3] = 128
     panorama = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n" + pixels.tobytes()
     return [
-        *(convert_once(name, dict(paths)) for name in mains),
+        *(convert_once(name, dict(samples)) for name in mains),
         convert_once("points.ply", {"points.ply": POINTS}),
         convert_once("scan.dcm", {"scan.dcm": scan}),
         convert_once("sky.hdr", {"sky.hdr": panorama}),

@@ -7,11 +7,13 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from watcher.emulator.convert import ConversionFailed, ConversionResult
+from watcher.emulator.convert import ConversionFailed, ConversionJob, ConversionResult, conversion
+from watcher.emulator.convert.pipeline import convert as here
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -31,6 +33,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+@cache
 def png_of_zeros(width: int, height: int) -> bytes:
     """A picture of many pixels in few bytes."""
     packer = zlib.compressobj(9)
@@ -64,9 +67,15 @@ def test_a_bomb_among_the_textures_costs_only_the_texture(convert: Convert) -> N
 
 
 def test_an_archive_that_unpacks_without_end_is_refused(refuse: Refuse) -> None:
-    packed = archive(**{"3D/3dmodel.model": b"<model>" + b" " * (600 << 20)})
-    assert len(packed) < 4 << 20
-    assert "unpacks to more than 512 MiB" in refuse("a.3mf", {"a.3mf": packed}).reason
+    size = 4 << 20
+    packed = archive(**{"3D/3dmodel.model": b"<model>".ljust(size)})
+    told = [at for at in range(len(packed)) if packed[at : at + 4] == size.to_bytes(4, "little")]
+    assert len(told) == 2, "in the part's own head, and in the archive's directory"
+    for claim, reason in ((600 << 20, "unpacks to more than 512 MiB"), (100, "the part 3D/3dmodel.model")):
+        lie = bytearray(packed)
+        for at in told:
+            lie[at : at + 4] = claim.to_bytes(4, "little")
+        assert reason in refuse("a.3mf", {"a.3mf": bytes(lie)}).reason
 
 
 def test_names_that_lead_out_of_an_archive_lead_nowhere(convert: Convert, tmp_path: Path) -> None:
@@ -126,14 +135,26 @@ def test_nodes_that_multiply_from_level_to_level_are_refused(refuse: Refuse) -> 
 def test_a_scene_of_very_many_nodes_is_refused(refuse: Refuse) -> None:
     document = {
         "asset": {"version": "2.0"},
-        "nodes": [{"mesh": 0}] * 30_000,
-        "scenes": [{"nodes": list(range(30_000))}],
+        "nodes": [{"mesh": 0}] * 20_001,
+        "scenes": [{"nodes": list(range(20_001))}],
         "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
         "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
         "bufferViews": [{"buffer": 0, "byteLength": 36}],
         "buffers": [{"byteLength": 36, "uri": "data:;base64," + "A" * 44 + "AAAA"}],
     }
     assert "more than 20000 entities" in refuse("a.gltf", {"a.gltf": json.dumps(document)}).reason
+
+
+def test_materials_and_payloads_beyond_measure_are_refused(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    triangle = "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+    library = "".join(f"newmtl m{i}\n" for i in range(10_001))
+    assert "10002 materials" in refuse("a.obj", {"a.obj": triangle, "a.mtl": library}).reason
+    monkeypatch.setattr(conversion, "_MOST_BYTES", 100)
+    (tmp_path / "a").write_text(triangle)
+    with pytest.raises(ConversionFailed, match="have more than 0 MiB"):
+        here(ConversionJob("a.obj", {"a.obj": tmp_path / "a"}, tmp_path), [], lambda _: None)
 
 
 def test_triangles_that_each_fill_the_picture_do_not_take_forever(convert: Convert) -> None:

@@ -11,6 +11,7 @@ import laspy
 import numpy as np
 import pye57
 import pytest
+from PIL import Image
 
 from watcher.emulator.convert import ConversionFailed, ConversionJob, ConversionResult, ConverterPool
 
@@ -233,6 +234,15 @@ def test_a_cloud_of_millions_of_points_needs_no_more_memory_than_a_small_one(tmp
             assert result.assets[0].description["pointCount"] == count
     finally:
         pool.close()
+
+
+def test_scanned_points_stand_upright_in_their_picture(convert: Convert) -> None:
+    pole = "".join(f"{i % 7} {i % 5} {i}\n" for i in range(200))
+    [cloud] = convert("a.xyz", {"a.xyz": pole}).assets
+    assert cloud.thumbnail is not None
+    pixels = np.asarray(Image.open(cloud.thumbnail)).astype(int)
+    rows, columns = np.nonzero(np.abs(pixels - pixels[:, :1]).max(axis=2) > 40)
+    assert np.ptp(rows) > 5 * np.ptp(columns)
 
 
 def test_points_of_a_wide_text_are_read_as_text(convert: Convert) -> None:

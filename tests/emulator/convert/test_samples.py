@@ -11,11 +11,6 @@ from watcher.samples import write_samples
 Convert = Callable[..., ConversionResult]
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {path.name: path for path in write_samples(tmp_path_factory.mktemp("samples"))}
-
-
 @pytest.mark.parametrize(
     ("main", "kinds"),
     [

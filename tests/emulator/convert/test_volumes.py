@@ -159,7 +159,18 @@ def test_frames_that_are_not_there_are_missed(refuse: Refuse) -> None:
     assert "a.dcm" in refuse("a.dcm", {"a.dcm": image(slices(3), NumberOfFrames=1000)}).reason
 
 
-@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm", "image_dfl.dcm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_RLE.dcm",
+        "JPEG2000.dcm",
+        "J2K_pixelrep_mismatch.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "SC_rgb_jpeg_gdcm.dcm",  # lossless
+        "MR_small_jpeg_ls_lossless.dcm",
+        "image_dfl.dcm",
+    ],
+)
 def test_compressed_slices_are_unpacked(name: str, convert: Convert) -> None:
     path = Path(str(get_testdata_file(name)))
     found = volume_of(convert("a.dcm", {"a.dcm": path}))

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from watcher.emulator.convert.job import ConversionJob, ConvertedAsset
+from watcher.emulator.convert.job import ConversionFailed, ConversionJob, ConvertedAsset
 from watcher.emulator.convert.sources import SourceFiles
 
+_MOST_BYTES = 4 << 30
+"""Of all payloads of a conversion: a few small files can stand for very many."""
 _LONGEST_LOG = 500
 """Lines; a file with ten thousand faults is understood after these."""
 
@@ -23,6 +25,7 @@ class Conversion:
         self._on_progress = on_progress
         self._progress = 0.0
         self._stage = (0.0, 1.0)
+        self._bytes = 0
 
     @property
     def title(self) -> str:
@@ -65,7 +68,10 @@ class Conversion:
         thumbnail: bytes | None = None,
         depends_on: list[str] | None = None,
     ) -> None:
-        """Add an asset; ``thumbnail`` is a PNG."""
+        """Add an asset; ``thumbnail`` is a PNG. Raises ConversionFailed when there is too much of all."""
+        self._bytes += 0 if payload is None else payload.stat().st_size
+        if self._bytes > _MOST_BYTES:
+            raise ConversionFailed(f"the assets of this file have more than {_MOST_BYTES >> 20} MiB")
         picture = None
         if thumbnail is not None:
             picture = self.out_dir / f"{key}.png"

@@ -26,7 +26,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "x3d": ("cmeel-assimp",),
     "las": ("laspy", "lazrs"),
     "e57": ("pye57",),
-    "dcm": ("pydicom", "pylibjpeg", "pylibjpeg-openjpeg"),
+    "dcm": ("pydicom", "python-gdcm"),
     "ifc": ("ifcopenshell",),
     "dxf": ("ezdxf",),
     "usd": ("usd-core",),

@@ -23,6 +23,7 @@ from watcher.emulator.convert.readers.xyz import read_xyz
 from watcher.emulator.convert.sandbox import loading_libraries
 from watcher.emulator.convert.scene_assets import add_model
 from watcher.emulator.convert.texture import convert_texture
+from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
 from watcher.emulator.convert.volume import add_volume
 from watcher.formats import Kind, extension_of, kind_of
 
@@ -46,6 +47,8 @@ PICTURES: dict[str, Callable[[Conversion], None]] = {
     "rgbe": convert_rgbe,
     "hdr": convert_hdr,
 }
+_SURVEYED = frozenset(("las", "laz", "e57", "ptx", "xyz", "dxf"))
+"""Points of scanners and surveyors, whose third axis points up."""
 SOUNDS = frozenset(("wav", "flac", "ogg", "mp3"))
 
 
@@ -63,7 +66,8 @@ def convert(job: ConversionJob, log: list[str], on_progress: Callable[[float], N
             add_volume(conversion, content)
             pipeline = "volume"
         elif not isinstance(content, Model):
-            add_points(conversion, [content] if isinstance(content, PointSet) else content)
+            chunks = [content] if isinstance(content, PointSet) else content
+            add_points(conversion, chunks, Z_UP_TO_Y_UP if extension in _SURVEYED else None)
             pipeline = "point-cloud"
         elif content.animations and not any(mesh.primitives for mesh in content.meshes):
             add_motion(conversion, content)

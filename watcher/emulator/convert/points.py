@@ -25,9 +25,10 @@ class PointFormat(IntEnum):
     """three 32-bit floats, four bytes RGBA"""
 
 
-def add_points(conversion: Conversion, chunks: Iterable[PointSet]) -> None:
+def add_points(conversion: Conversion, chunks: Iterable[PointSet], upright: Doubles | None = None) -> None:
     """Add the point cloud asset. A point of the file is ``payload * scale + translation``.
 
+    ``upright`` (4, 4) turns the points in the thumbnail, where y points up; the asset keeps the file's axes.
     All chunks have colours, or none has; their reader reports progress. Raises ConversionFailed when there are no
     points, or more than fit.
     """
@@ -59,7 +60,7 @@ def add_points(conversion: Conversion, chunks: Iterable[PointSet]) -> None:
             if local.colors is not None:
                 records["color"] = local.colors
             payload.write(records.tobytes())
-            drawn.add(local)
+            drawn.add(local if upright is None else PointSet(local.positions @ upright[:3, :3].T, local.colors))
     if not count:
         raise ConversionFailed("the file holds no points")
     conversion.stage(0.9, 1.0)

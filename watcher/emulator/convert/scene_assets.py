@@ -17,6 +17,7 @@ from watcher.emulator.convert.texture import add_texture, open_picture
 
 _SHADER = "b3f0c6a2-6d2e-4b0f-9d52-6a0c1e9e6f11"
 """The shader of all converted materials; a fixed id, as on a service that has one standard shader."""
+_MOST_MATERIALS = 10_000
 _DRAWN_TEXTURE_SIDE = 256
 """Pixels of a texture's longer side when it is drawn in a thumbnail."""
 _MOST_DRAWN_TRIANGLES = 3_000_000
@@ -37,6 +38,8 @@ def add_model(conversion: Conversion, model: Model) -> None:
     shown = sorted({instance.mesh for instance in placed})
     used = {p.material for i in shown for p in model.meshes[i].primitives if p.material is not None}
     materials = sorted(used.union(defined))
+    if len(materials) > _MOST_MATERIALS:
+        raise ConversionFailed(f"the model has {len(materials)} materials; up to {_MOST_MATERIALS} are taken")
 
     conversion.stage(0.35, 0.6)
     texels = _add_textures(conversion, model, materials)

@@ -93,6 +93,8 @@ def entities(model: Model) -> tuple[list[dict[str, Any]], int]:
 
     A mesh of several submeshes becomes one child entity for each. Raises ConversionFailed when there are too many.
     """
+    if len(model.nodes) > _MOST_ENTITIES:
+        raise _too_many()
     made: list[dict[str, Any]] = []
     sheared = 0
     waiting: list[tuple[int, str | None, int]] = [(root, None, i) for i, root in reversed(list(enumerate(model.roots)))]
@@ -119,8 +121,12 @@ def entities(model: Model) -> tuple[list[dict[str, Any]], int]:
                 made.append(_entity(f"{node.name} {place}", own, first + place) | components)
         waiting += [(child, own, place) for place, child in reversed(list(enumerate(node.children)))]
         if len(made) > _MOST_ENTITIES:
-            raise ConversionFailed(f"the scene has more than {_MOST_ENTITIES} entities")
+            raise _too_many()
     return made, sheared
+
+
+def _too_many() -> ConversionFailed:
+    return ConversionFailed(f"the scene has more than {_MOST_ENTITIES} entities")
 
 
 def _entity(name: str, parent: str | None, ordinal: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pydicom.misc
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import iter_pixels
+from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from watcher.emulator.convert.conversion import Conversion
@@ -235,6 +235,9 @@ def _frames(one: _Slice) -> Iterator[np.ndarray[Any, Any]]:
             data.file_meta = getattr(data, "file_meta", None) or pydicom.dataset.FileMetaDataset()
             data.file_meta.TransferSyntaxUID = one.syntax
             yield from iter_pixels(data)
+        elif one.frames == 1:
+            # What iter_pixels cannot change in place (a JPEG 2000 whose header and data set differ), this copies.
+            yield pixel_array(one.path)
         else:
             yield from iter_pixels(one.path)
     except RuntimeError:

@@ -6,7 +6,7 @@ Source: Autodesk, "DXF reference"; ezdxf documentation, "Disassemble".
 import os
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,7 @@ class _Reader:
 
         ``above`` is the way to the drawing's own space, in which points are told.
         """
-        if len(self._model.nodes) >= _MOST_NODES:
-            raise ConversionFailed(f"{_WHAT} has more than {_MOST_NODES} blocks at their places")
+        self._require_room(1)
         key = (file, layout.name)
         if key in self._open:
             raise ConversionFailed(f"{_WHAT} cannot be drawn: the block {layout.name!r} contains itself")
@@ -128,7 +127,8 @@ class _Reader:
         for entity in shown:
             kind = entity.dxftype()
             if kind == "INSERT":
-                inserts += islice(entity.multi_insert(), _MOST_NODES) if entity.mcount > 1 else [entity]
+                self._require_room(entity.mcount)
+                inserts += entity.multi_insert() if entity.mcount > 1 else [entity]
             elif kind == "POINT":
                 self._points.append(above[:3, :3] @ np.array(entity.dxf.location) + above[:3, 3])
         if (*key, style) not in self._meshes:
@@ -142,6 +142,10 @@ class _Reader:
         if node.mesh is None and not node.children:
             return None
         return at
+
+    def _require_room(self, count: int) -> None:
+        if len(self._model.nodes) + count > _MOST_NODES:
+            raise ConversionFailed(f"{_WHAT} has more than {_MOST_NODES} blocks at their places")
 
     def _insert(self, file: str, insert: Any, above: Doubles, style: _Style) -> int | None:
         drawing = self._drawing(file)

@@ -108,6 +108,12 @@ class _Reader:
             if found is not None:
                 images[at] = len(model.images)
                 model.images.append(found)
+        textures = document.get("textures", ())
+        packed = sum("source" not in t and "KHR_texture_basisu" in t.get("extensions", {}) for t in textures)
+        if packed:
+            self._conversion.warn(
+                f"{packed} textures were left out: this emulator cannot read Basis Universal textures"
+            )
         for at, material in enumerate(document.get("materials", ())):
             model.materials.append(read_material(material, at, document, images))
         unused = len(document.get("meshes", ())) - len(used)

@@ -33,17 +33,17 @@ class Archive:
         stored = self._names.get(_key(name))
         if stored is None:
             return None
+        # No more than this is ever read: beyond it, zipfile raises by itself.
+        if self._zip.getinfo(stored).file_size > _LARGEST_PART:
+            raise ConversionFailed(
+                f"the part {stored} of the 3MF archive unpacks to more than {_LARGEST_PART >> 20} MiB"
+            )
         try:
-            with self._zip.open(stored) as part:
-                content = part.read(_LARGEST_PART + 1)
+            content = self._zip.read(stored)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             raise ConversionFailed(f"the part {stored} of the 3MF archive is damaged: {error}") from None
-        if len(content) > _LARGEST_PART:
-            raise ConversionFailed(
-                f"the part {stored} of the 3MF archive unpacks to more than {_LARGEST_PART >> 20} MiB"
-            )
         return content
 
     def main_part(self) -> str:
