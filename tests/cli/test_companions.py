@@ -35,6 +35,7 @@ def test_what_a_model_goes_without_is_a_warning_with_the_ways_to_mend_it(person:
         assert "(b.mtl lies there)" in out
     assert "warning: 2 models went without files that they name" in plain.out
     assert "travels with a.obj" in person.runs("status", "drop/wood.png").out
+    assert "takes along a.mtl, wood.png" in person.runs("status", "drop/a.obj").out
 
     document = person.runs("status", "--json").json
     assert document["files"] == [], "for programs, what is done is at rest"
@@ -57,12 +58,14 @@ def test_what_a_model_goes_without_is_a_warning_with_the_ways_to_mend_it(person:
 
 def test_a_dry_run_shows_the_sets_with_what_is_missing_and_why_others_are_passed_over(person: Any, drop: Path) -> None:
     (drop / "loose.png").write_bytes(PIXEL + b"\0")
-    person.configures(
-        f'state_dir = "{person.state}"\n[[drops]]\npath = "{drop}"\nfolder = "X"\ntextures = "companions-only"\n'
-    )
+    configuration = f'state_dir = "{person.state}"\n[[drops]]\npath = "{drop}"\nfolder = "X"\n'
+    person.configures(configuration + 'textures = "all"\n')
+    assert "also travels with a.obj" in person.runs("scan", "--dry-run").out
+    person.configures(configuration + 'textures = "companions-only"\n')
     shown = person.runs("scan", "--dry-run").out
     assert f"missing: b.mat (named in b.obj): put it at {drop}/b.mat" in shown
-    assert "travels with a.obj" in shown
+    assert "takes along a.mtl, wood.png" in shown
+    assert "also travels" not in shown
     files = person.runs("scan", "--dry-run", "--json").by_name()
     assert {name: (file["state"], file["role"]) for name, file in files.items()} == {
         "a.obj": ("pending", "main"),

@@ -15,6 +15,8 @@ from watcher.model import FileState, Role
 
 SHOWN_LACKING = 20
 """Missing companions of one model that are listed."""
+SHOWN_COMPANIONS = 20
+"""Companions of one model that are listed, under the names by which they travel."""
 SHOWN_MAINS = 10
 """Models of one companion that are listed."""
 
@@ -56,8 +58,14 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
         names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:SHOWN_MAINS])
         names += ", ..." if len(file.mains) > SHOWN_MAINS else ""
         lines.append(
-            (f"missing from {names}", "yellow") if file.state is FileState.GONE else (f"travels with {names}", "dim")
+            (f"missing from {names}", "yellow")
+            if file.state is FileState.GONE
+            else (f"{'also ' if file.role is Role.MAIN else ''}travels with {names}", "dim")
         )
+    if file.companions:
+        taken = ", ".join(shown(use.uploaded_as) for use in file.companions[:SHOWN_COMPANIONS])
+        more = len(file.companions) - SHOWN_COMPANIONS
+        lines.append((f"takes along {taken}" + (f" and {more} more" if more > 0 else ""), "dim"))
     if file.error and not (file.role is Role.COMPANION and file.mains):  # it is the error of one of them
         lines.append((shown(file.error), "red" if file.state is FileState.FAILED else "yellow"))
     elif file.state is FileState.CONVERTING and file.progress:
