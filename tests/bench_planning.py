@@ -74,7 +74,7 @@ def plan(root: Path, state: Path, on_step: Callable[[], None] = lambda: None) ->
     steps = 0
     with Ledger(state / "ledger.db") as ledger:
         intake = Intake([drop], ledger, watch=False, as_found=True)
-        planner = Planner([drop], ledger, intake.hints, patient=False, scanned=intake.scanned)
+        planner = Planner([drop], ledger, intake.hint, patient=False, scanned=intake.scanned)
         planner._references = RememberedReferences(read)
         while not intake.idle or ledger.report.unplanned([drop.path]):
             began = time.process_time()

@@ -107,7 +107,7 @@ def test_the_corpus_makes_the_same_sets_by_each_way_of_dropping_in_any_order(
     sets: dict[str, list[tuple[str, list[str]]]] = {way: [] for way in WAYS}
     with Ledger(tmp_path / "state" / "ledger.db") as ledger:
         intake = Intake(drops, ledger, watch=True)
-        planner = Planner(drops, ledger, intake.hints, patient=True, scanned=intake.scanned)
+        planner = Planner(drops, ledger, intake.hint, patient=True, scanned=intake.scanned)
         end = time.monotonic() + 60
         try:
             while to_come or not intake.idle or ledger.report.unplanned([drop.path for drop in drops]):

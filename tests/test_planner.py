@@ -44,7 +44,7 @@ class Stage:
         self.planner = Planner(
             [self.drop],
             ledger,
-            self.intake.hints,
+            self.intake.hint,
             patient=patient,
             scanned=self.intake.scanned,
             on_dismissed=self.intake.dismiss,
@@ -63,7 +63,7 @@ class Stage:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         self.intake.request_scan()
-        place = self.intake._places[self.drop.path]
+        place = self.intake._loops[self.drop.path]
         place.scanned_once = False  # without a watch only the first scan is made by itself
         return path
 

@@ -3,7 +3,7 @@
 import os
 import shlex
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -46,12 +46,14 @@ class Caretaker:
         *,
         backoff: Backoff,
         scanned: Callable[[str], bool],
+        silent: Callable[[], Collection[str]] = tuple,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             stop: ends a step after the work at hand.
             scanned: whether a drop was scanned in full once; before that a file that is gone may have been moved.
+            silent: the drops whose disk does not answer: what is owed for their files waits.
             on_change: called when a content may be sent that had to wait for a removal.
         """
         self._drops = {drop.path: drop for drop in drops}
@@ -64,6 +66,7 @@ class Caretaker:
         self._stop = stop
         self._backoff = backoff
         self._scanned = scanned
+        self._silent = silent
         self._on_change = on_change
         self._held: dict[str, int] = {}
 
@@ -73,7 +76,7 @@ class Caretaker:
             return IDLE
         held = self._ledger.owed.held(self._drops)
         self._say_what_is_held(held)
-        drops = self._drops.keys() - self._access.closed().keys()
+        drops = self._drops.keys() - self._access.closed().keys() - set(self._silent())
         due = self._ledger.owed.due(drops, now, BATCH, held)
         for owed in due:
             if self._stop.is_set():

@@ -5,6 +5,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from watcher.gate import Gate, Knocker, why_away
 from watcher.hashing import Hashing
 from watcher.identity import Identity
 from watcher.intake import Intake
+from watcher.intake.silence import Sentry
 from watcher.ledger.damage import is_outage
 from watcher.model import FileState
 from watcher.pause import LedgerPause
@@ -38,11 +40,13 @@ CUT_GRACE = 2.0
 """Seconds that an upload has to end when it is cut off, and once more when its connection is."""
 STOP_SECONDS = STEP_GRACE + 3 * CUT_GRACE
 """Seconds within which a stop is over, besides ``shutdown_grace``."""
-LOCAL = ("intake", "planner", "upkeep")
+AT_A_DISK = ("intake", "planner", "upload")
+"""Loops that the disk of a drop can hold for ever, which no restart would mend."""
+LOCAL = ("upkeep",)
 STALLED_SECONDS = 120.0
 """A loop that works with this machine only, and has not come back for so long, is not well."""
 STALLED_WITH_SERVER = 3600.0
-"""The same for one that works with the server, which may be slow. An upload may take any time."""
+"""The same for one that works with the server, which may be slow."""
 AT_WORK = (FileState.PENDING, FileState.WAITING, FileState.UPLOADING, FileState.CONVERTING)
 
 
@@ -97,17 +101,21 @@ class Daemon:
             return
         self._started = False
         ends = clock.now() + self._settings.shutdown_grace
-        left = self._runner.stop(min(STEP_GRACE, self._settings.shutdown_grace), while_waiting=while_waiting)
+        hung = self._hung()
+        stop = partial(self._runner.stop, but=hung, while_waiting=while_waiting)
+        left = stop(min(STEP_GRACE, self._settings.shutdown_grace))
         if any(name.startswith("upload") for name in left):
-            left = self._runner.stop(ends - clock.now(), prefix="upload", while_waiting=while_waiting)
-        cut_off = sum(name.startswith("upload") for name in left)
+            left = stop(ends - clock.now(), prefix="upload")
+        cut_off = sum(name.startswith("upload") for name in self._runner.stop(0.0))
         self._cut.set()
         if left:
-            left = self._runner.stop(CUT_GRACE, prefix="upload", while_waiting=while_waiting)
+            left = stop(CUT_GRACE, prefix="upload")
         if left:
             # They wait for an answer; whether theirs arrived is settled at the next start.
             self._server.api.abort()
-            left = self._runner.stop(CUT_GRACE, while_waiting=while_waiting)
+            left = stop(CUT_GRACE)
+        if waiting := sorted(hung.intersection(self._runner.stop(0.0))):
+            _log.warning("some work is left to a disk that does not answer", loops=waiting)
         if left:
             _log.error("some work did not stop in time", loops=left)
         if self.ledger.damage is not None:
@@ -136,18 +144,22 @@ class Daemon:
             self.ledger,
             watch=self._watch,
             rescan_interval=settings.rescan_interval,
-            on_settled=lambda: wake("planner"),
+            on_settled=lambda drop: wake(f"planner {drop}"),
         )
         exits.callback(self.intake.close)
-        planner = Planner(
-            drops,
-            self.ledger,
-            self.intake.hints,
-            patient=self._watch,
-            scanned=self.intake.scanned,
-            on_ready=lambda: wake("upload"),
-            on_dismissed=self.intake.dismiss,
-        )
+        planners = [
+            Planner(
+                [drop],
+                self.ledger,
+                self.intake.hint,
+                patient=self._watch,
+                scanned=self.intake.scanned,
+                on_ready=lambda: wake("upload"),
+                on_dismissed=self.intake.dismiss,
+                name=f"planner {drop.path}",
+            )
+            for drop in drops
+        ]
         # While the server is away nothing is repeated: the gate says when it is asked again.
         patience = self._server.api.retry.unless(lambda: self.gate.reason is not None)
         api, self._identity = self._server.api.with_options(retry=patience), None
@@ -169,16 +181,17 @@ class Daemon:
         )
         hashing = Hashing(self.ledger)
         arrival = Arrival(api, proof=settings.upload.proof, stop=self._stop)
-        uploaders = [
-            Uploader(
-                number + 1,
+
+        def uploader(number: int, stands_in_for: Uploader | None = None) -> Uploader:
+            return Uploader(
+                number,
                 drops,
                 self.ledger,
                 api,
                 folders,
                 self.access,
                 self.gate,
-                self.intake.hints,
+                self.intake.hint,
                 hashing,
                 arrival,
                 self._stop,
@@ -186,10 +199,15 @@ class Daemon:
                 backoff=backoff,
                 progress=self.progress,
                 scanned=self.intake.scanned,
+                silent=self.intake.silent,
+                stands_in_for=stands_in_for,
                 on_sent=lambda: wake("tracker", "reconcile", "caretaker"),
             )
-            for number in range(settings.upload.workers)
-        ]
+
+        workers = settings.upload.workers
+        self._uploaders = [uploader(number + 1) for number in range(workers)]
+        if len(drops) > 1:  # a disk that hangs is not to keep the others from being uploaded
+            self._uploaders += [uploader(workers + one.number, one) for one in self._uploaders]
         tracker = Tracker(
             self.ledger,
             api,
@@ -219,6 +237,7 @@ class Daemon:
             self._stop,
             backoff=backoff,
             scanned=self.intake.scanned,
+            silent=self.intake.silent,
             on_change=lambda: wake("upload"),
         )
         knocker = Knocker(
@@ -226,9 +245,10 @@ class Daemon:
             on_open=lambda: wake("planner", "upload", "tracker", "reconcile", "caretaker", "access"),
         )
         loops: Sequence[Loop] = [
-            self.intake,
-            planner,
-            *uploaders,
+            *self.intake.loops,
+            *planners,
+            Sentry(self.intake.silent),
+            *self._uploaders,
             tracker,
             reconciler,
             caretaker,
@@ -249,14 +269,24 @@ class Daemon:
         self._started = True
 
     def stalled(self) -> list[str]:
-        """Loops that do not come back."""
+        """Loops that do not come back, or died: a new process may be better off."""
 
         def patience(name: str) -> float:
-            if name.startswith("upload"):
+            if name.startswith(AT_A_DISK):
                 return math.inf
             return STALLED_SECONDS if name in LOCAL else STALLED_WITH_SERVER
 
         return self._runner.stalled(patience)
+
+    def _hung(self) -> set[str]:
+        """Loops that may wait for a disk that does not answer."""
+        local = {f"{name} {drop}" for drop in self.intake.silent() for name in ("intake", "planner")}
+        return local | {uploader.name for uploader in self._uploaders if uploader.hangs}
+
+    def _slow(self) -> list[str]:
+        """Planners that do not come back, although the disk seems to answer."""
+        stalled = self._runner.stalled(lambda name: STALLED_SECONDS if name.startswith("planner") else math.inf)
+        return sorted(set(stalled) - self._hung())
 
     def trouble(self) -> str | None:
         """What keeps the daemon from its work now, for a person; None when all is well."""
@@ -268,6 +298,7 @@ class Daemon:
             problems.append(f"{what}: {self.gate.reason}")
         problems += dict.fromkeys(self.access.closed().values())
         problems += [f"{path}: {reason}" for path, reason in self.intake.unwatched().items()]
+        problems += [f"{name} has not come back for more than {STALLED_SECONDS:.0f} s" for name in self._slow()]
         if waiting := self._pause.reason():
             problems.append(waiting)
         problems += [

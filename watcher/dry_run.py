@@ -62,7 +62,7 @@ def _plan(drops: Sequence[Drop], ledger: Ledger) -> Plan:
 def plan_drops(
     drops: Sequence[Drop],
     ledger: Ledger,
-    on_passed_over: Callable[[str, str, PassedOver], None] | None = None,
+    on_passed_over: Callable[[str, str, PassedOver], None] = lambda _drop, _path, _verdict: None,
     *,
     as_found: bool,
 ) -> None:
@@ -71,9 +71,8 @@ def plan_drops(
     Args:
         as_found: take every file as complete at once; without, files that may still be written are waited for.
     """
-    intake = Intake(drops, ledger, watch=False, as_found=as_found)
-    intake.on_passed_over = on_passed_over
-    planner = Planner(drops, ledger, intake.hints, patient=False, scanned=intake.scanned)
+    intake = Intake(drops, ledger, watch=False, as_found=as_found, on_passed_over=on_passed_over)
+    planner = Planner(drops, ledger, intake.hint, patient=False, scanned=intake.scanned)
     ledger.doubts.recover(clock.now())
     ledger.intake.configured(drop.path for drop in drops)
     paths = [drop.path for drop in drops]

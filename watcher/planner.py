@@ -7,7 +7,7 @@ import structlog
 
 from watcher import clock
 from watcher.formats import IMAGES, Kind, kind_of
-from watcher.intake.observe import Hint, Hints
+from watcher.intake.observe import Hint
 from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
@@ -33,30 +33,31 @@ ORPHAN_SECONDS = 30.0
 class Planner:
     """Decides for each settled file whether it goes, waits, or travels with a model."""
 
-    name = "planner"
-
     def __init__(
         self,
         drops: Sequence[Drop],
         ledger: Ledger,
-        hints: Hints,
+        hint: Callable[[Hint], None],
         *,
         patient: bool,
         scanned: Callable[[str], bool],
         on_ready: Callable[[], None] = lambda: None,
         on_dismissed: Callable[[str, str], None] = lambda _drop, _path: None,
+        name: str = "planner",
     ) -> None:
         """
         Args:
+            hint: where to tell the intake of what is to be looked at.
             patient: wait for companions that may still come; without, take the folder as it is.
             scanned: whether a drop was scanned in full once; before that a loose texture may belong to a model that
                 was not seen yet.
             on_ready: called when something is ready to be uploaded.
             on_dismissed: called with drop and path of a file that was followed and does not count after all.
         """
+        self.name = name
         self._drops = {drop.path: drop for drop in drops}
         self._ledger = ledger
-        self._hints = hints
+        self._hint = hint
         self._patient = patient
         self._scanned = scanned
         self._on_ready = on_ready
@@ -180,7 +181,7 @@ class Planner:
             return assemble(candidate.path, candidate.drop, look)
         except FileNotFoundError:
             # Gone in the meantime: the intake will say so.
-            self._hints.put(Hint(candidate.drop, candidate.path, is_folder=False))
+            self._hint(Hint(candidate.drop, candidate.path, is_folder=False))
             plan.wait(candidate, now + 1.0, now)
         except OSError as error:
             if error.errno in PATIENT_ERRORS:
@@ -200,7 +201,7 @@ class Planner:
             except OSError:
                 state = None
             if state is None or state.settled_at is None:
-                self._hints.put(Hint(drop.path, member.path, is_folder=False, companion=True))
+                self._hint(Hint(drop.path, member.path, is_folder=False, companion=True))
                 newest = None
             elif newest is not None:
                 newest = max(newest, state.settled_at)

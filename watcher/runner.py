@@ -6,7 +6,7 @@ called again. Tests call ``step`` themselves and never sleep.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
@@ -43,8 +43,8 @@ class _Thread:
         self._on_error = on_error
         self._on_success = on_success
         self._wake = threading.Event()
-        self.last_step = time.monotonic()
-        """Not by the daemon's clock, which goes on while the machine is suspended."""
+        self.step_began: float | None = None
+        """While a step is under way; not by the daemon's clock, which goes on while the machine is suspended."""
         self.error: str | None = None
         """Why the last step failed."""
         self.thread = threading.Thread(target=self._run, name=loop.name, daemon=True)
@@ -56,6 +56,7 @@ class _Thread:
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             self._wake.clear()
+            self.step_began = time.monotonic()
             try:
                 wait = self.loop.step(clock.now())
                 pause, self.error = FIRST_PAUSE, None
@@ -65,7 +66,7 @@ class _Thread:
                 self.error = str(error)
                 self._on_error(self.loop.name, error)
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
-            self.last_step = time.monotonic()
+            self.step_began = None
             if wait > 0 and not self._stop.is_set():
                 self._wake.wait(wait)
 
@@ -107,29 +108,40 @@ class Runner:
         """The loops that did not come back from a step for longer than a loop of its name may, or whose thread died."""
         now = time.monotonic()
         return [
-            t.loop.name for t in self._threads if now - t.last_step > seconds(t.loop.name) or not t.thread.is_alive()
+            thread.loop.name
+            for thread in self._threads
+            if now - (thread.step_began or now) > seconds(thread.loop.name) or not thread.thread.is_alive()
         ]
 
     def failures(self) -> dict[str, str]:
         """The loops whose last step failed, and why."""
         return {thread.loop.name: thread.error for thread in self._threads if thread.error is not None}
 
-    def stop(self, grace: float, *, prefix: str = "", while_waiting: Callable[[], object] = lambda: None) -> list[str]:
+    def stop(
+        self,
+        grace: float,
+        *,
+        prefix: str = "",
+        but: Collection[str] = (),
+        while_waiting: Callable[[], object] = lambda: None,
+    ) -> list[str]:
         """End all loops after their current step.
 
         Args:
             grace: seconds to wait for the loops whose names begin with ``prefix``.
+            but: loops of which it is known that they do not come back.
             while_waiting: called several times a second meanwhile.
 
         Returns:
-            The loops that have not ended yet.
+            The other loops that have not ended yet.
         """
         self._stop.set()
         for thread in self._threads:
             thread.wake()
         deadline = clock.now() + grace
-        for thread in self._threads:
+        awaited = [thread for thread in self._threads if thread.loop.name not in but]
+        for thread in awaited:
             while thread.loop.name.startswith(prefix) and thread.thread.is_alive() and clock.now() < deadline:
                 while_waiting()
                 thread.thread.join(min(WAIT_STEP, max(0.0, deadline - clock.now())))
-        return [thread.loop.name for thread in self._threads if thread.thread.is_alive()]
+        return [thread.loop.name for thread in awaited if thread.thread.is_alive()]

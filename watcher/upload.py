@@ -4,7 +4,7 @@ import os
 import random
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -29,7 +29,7 @@ from watcher.arrival import Arrival, ProofStopped
 from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.hashing import Hashing
-from watcher.intake.observe import Hint, Hints
+from watcher.intake.observe import Hint
 from watcher.ledger import Job, Ledger, Verdict
 from watcher.model import Drop, OnMove
 from watcher.remote import RemoteFolders
@@ -109,7 +109,7 @@ class Uploader:
         folders: RemoteFolders,
         access: FolderAccess,
         gate: Gate,
-        hints: Hints,
+        hint: Callable[[Hint], None],
         hashing: Hashing,
         arrival: Arrival,
         stop: threading.Event,
@@ -118,17 +118,22 @@ class Uploader:
         backoff: Backoff,
         progress: Progress,
         scanned: Callable[[str], bool],
+        silent: Callable[[], Collection[str]] = tuple,
+        stands_in_for: "Uploader | None" = None,
         on_sent: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
-            hints: where to tell the intake that a file changed under our hands.
+            hint: where to tell the intake that a file changed under our hands.
             hashing: shared by all workers.
             stop: no upload begins any more, and hashing is cut off at the next chunk.
             cut: sending is cut off at the next chunk, too.
             scanned: whether a drop was scanned in full once.
+            silent: the drops whose disk does not answer: nothing is begun with their files.
+            stands_in_for: works only while this one waits for such a disk.
             on_sent: called when an upload was taken by the server, or may have been.
         """
+        self.number = number
         self.name = f"upload-{number}"
         self._drops = {drop.path: drop for drop in drops}
         self._ledger = ledger
@@ -136,7 +141,7 @@ class Uploader:
         self._folders = folders
         self._access = access
         self._gate = gate
-        self._hints = hints
+        self._hint = hint
         self._hashing = hashing
         self._arrival = arrival
         self._stop = stop
@@ -144,8 +149,16 @@ class Uploader:
         self._backoff = backoff
         self._progress = progress
         self._scanned = scanned
+        self._silent = silent
+        self._stands_in_for = stands_in_for
         self._on_sent = on_sent
         self._unfinished: _Attempt | None = None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has a file in hand whose disk does not answer. For any thread."""
+        attempt = self._unfinished
+        return attempt is not None and attempt.job.drop in self._silent()
 
     def step(self, now: float) -> float:
         """Upload one set, or say when to look again."""
@@ -153,9 +166,8 @@ class Uploader:
             # Writing its outcome into the ledger failed before (a full disk): nothing else comes first.
             self._record(self._unfinished, now)
             self._unfinished = None
-        # Files of drops that are not configured any more wait too, until they are again.
-        drops = self._drops.keys() - self._access.closed().keys()
-        due = self._ledger.uploads.next_due(drops=drops)
+        drops = self._open_drops()
+        due = self._ledger.uploads.next_due(drops=drops) if drops else None
         if due is None or due > now:
             return IDLE if due is None else min(IDLE, max(0.02, due - now))
         if (wait := self._gate.wait(now)) > 0:
@@ -172,7 +184,7 @@ class Uploader:
         except Changed as change:
             self._void(refund=True)
             self._ledger.uploads.replan(job, clock.now())
-            self._hints.put(Hint(job.drop, change.path, is_folder=False, companion=change.path != job.main.path))
+            self._hint(Hint(job.drop, change.path, is_folder=False, companion=change.path != job.main.path))
         except Stopped:
             self._void(refund=True)
             self._ledger.uploads.put_back(job, clock.now(), None, clock.now())
@@ -189,6 +201,12 @@ class Uploader:
             self._broke_off(job, f"{type(error).__name__}: {error}")
         self._unfinished = None
         return 0.0
+
+    def _open_drops(self) -> set[str]:
+        """The drops whose files may go now. Those of drops that are not configured any more wait, too."""
+        if self._stands_in_for is not None and not self._stands_in_for.hangs:
+            return set()
+        return self._drops.keys() - self._access.closed().keys() - set(self._silent())
 
     def _upload(self, job: Job) -> None:
         drop = self._drops[job.drop]
@@ -224,6 +242,8 @@ class Uploader:
     def _may_come_from_elsewhere(self, job: Job, digest: str) -> bool:
         """Whether the set is to wait: it may have been moved, and the scan has not yet come to where from."""
         for place in self._ledger.moves.former_places(job, digest):
+            if place.drop in self._silent():
+                return True
             if os.path.lexists(place.path):
                 continue
             if place.same_inode:  # there is no doubt; the intake may learn of it later

@@ -44,7 +44,7 @@ class HandDriven:
     @property
     def coverage(self) -> Coverage:
         """How the drop is watched."""
-        coverage = self.intake._places[self.drop.path].coverage
+        coverage = self.intake._loops[self.drop.path].coverage
         assert coverage is not None
         return coverage
 

@@ -141,7 +141,7 @@ def test_a_hint_at_a_file_of_an_unmounted_disk_does_not_delete_it(
     names = fill(drop_folder)
     driven = hand_driven()
     driven.until_settled(names)
-    scanner = driven.intake._places[driven.drop.path].scanner
+    scanner = driven.intake._loops[driven.drop.path].scanner
     unmount(drop_folder)
     look = scanner.look(str(drop_folder.resolve() / "a.obj"))
     assert (look.vanished, len(look.doubtful)) == ([], 1)

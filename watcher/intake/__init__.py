@@ -1,6 +1,6 @@
 """Intake: what is in the drop folders, and when is it complete?"""
 
-from watcher.intake.loop import Intake
-from watcher.intake.observe import Hint, Hints
+from watcher.intake.drops import Intake
+from watcher.intake.observe import Hint
 
-__all__ = ["Hint", "Hints", "Intake"]
+__all__ = ["Hint", "Intake"]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import queue
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +19,6 @@ class Hint:
     is_folder: bool
     companion: bool = False
     """A model names this file: it counts whatever the drop's rules say of its name."""
-
-
-Hints = queue.SimpleQueue[Hint]
 
 
 class WatchFailed(Exception):
