@@ -187,6 +187,14 @@ def test_a_loop_that_does_not_come_back_is_told(until: Callable[..., None]) -> N
     release.set()
 
 
+def test_a_loop_that_rests_is_not_stalled(until: Callable[..., None]) -> None:
+    resting = Counter("resting", 3600.0)
+    runner = Runner([resting], threading.Event())
+    runner.start()
+    until(lambda: resting.steps == 1 and runner.stalled(lambda _name: 0.0) == [])
+    runner.stop(5)
+
+
 def test_hours_of_suspension_stall_no_loop_and_a_step_that_hangs_does(
     monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
 ) -> None:
