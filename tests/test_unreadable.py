@@ -1,11 +1,13 @@
 """Files that may not be read for a while: they fail with the reason, and come back by themselves."""
 
 import ctypes
+import errno
 import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
     "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
-TRIANGLE = "mtllib {0}paint.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl paint\nf 1 2 3\n"
+TRIANGLE = "mtllib {0}.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl paint\nf 1 2 3\n"
 DAC = 1 << 1 | 1 << 2
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h): without them root meets permissions as others do."""
 
@@ -65,9 +67,12 @@ def test_files_of_a_folder_that_was_closed_come_back_when_it_is_open_again(
     job = drop_folder / "job"
     job.mkdir()
     (job / "a.png").write_bytes(PIXEL)
-    (job / "m.obj").write_text(TRIANGLE.format(""))
+    (job / "m.obj").write_text(TRIANGLE.format("paint"))
     (job / "paint.mtl").write_text("newmtl paint\nKd 1 0 0\n")
-    (drop_folder / "outside.obj").write_text(TRIANGLE.format("job/"))
+    (job / "wood.png").write_bytes(PIXEL + b"wood")
+    (drop_folder / "shine.png").write_bytes(PIXEL + b"shine")
+    (drop_folder / "outside.mtl").write_text("newmtl paint\nmap_Kd job/wood.png\nmap_Ks shine.png\n")
+    (drop_folder / "outside.obj").write_text(TRIANGLE.format("outside"))
     with Ledger(settings.state_dir / LEDGER) as ledger:
         plan_drops(settings.drops, ledger, as_found=False)
         if not planned:
@@ -78,6 +83,7 @@ def test_files_of_a_folder_that_was_closed_come_back_when_it_is_open_again(
         mains = {"job/a.png", "job/m.obj", "outside.obj"}
         assert {name: closed[name].state for name in mains} == dict.fromkeys(mains, FileState.FAILED)
         assert all("cannot be read: Permission denied" in (closed[name].error or "") for name in mains)
+        assert closed["shine.png"].mains, "it does not go by itself meanwhile"
         again = scan(settings, api, until)
         assert {name: again[name].updated_at for name in mains} == {name: closed[name].updated_at for name in mains}
     finally:
@@ -104,10 +110,32 @@ def test_a_file_that_was_closed_comes_back_when_it_is_open_again(
 def test_a_model_whose_closed_companion_went_away_goes_without_it(
     settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None]
 ) -> None:
-    (drop_folder / "m.obj").write_text(TRIANGLE.format(""))
+    (drop_folder / "m.obj").write_text(TRIANGLE.format("paint"))
     (drop_folder / "paint.mtl").write_text("newmtl paint\nKd 1 0 0\n")
     (drop_folder / "paint.mtl").chmod(0)
     assert scan(settings, api, until)["m.obj"].state is FileState.FAILED
     (drop_folder / "paint.mtl").unlink()
     gone = scan(settings, api, until)["m.obj"]
     assert (gone.state, gone.missing) == (FileState.DONE, ("paint.mtl",))
+
+
+def test_a_file_that_a_failing_disk_kept_back_comes_back_with_the_disk(
+    settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop_folder / "a.png"
+    path.write_bytes(PIXEL)
+    upload = settings.upload.model_copy(update={"max_attempts": 2, "backoff_base": 0.05})
+    settings = settings.model_copy(update={"upload": upload})
+    real = os.open
+
+    def fail(opened: Any, *arguments: Any, **more: Any) -> int:
+        if opened == str(path.resolve()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), opened)
+        return real(opened, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", fail)
+    for _ in range(2):
+        kept = scan(settings, api, until)["a.png"]
+        assert (kept.state, kept.error) == (FileState.FAILED, f"{path.resolve()} cannot be read: Input/output error")
+    monkeypatch.undo()
+    assert scan(settings, api, until)["a.png"].state is FileState.DONE

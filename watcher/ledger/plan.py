@@ -279,7 +279,7 @@ class PlanLedger:
         return rows[-1]["id"] if len(rows) == limit else 0
 
     def failed(self, candidate: Candidate, reason: str, now: float, unreadable: str | None = None) -> None:
-        """A file cannot be planned, whatever became of what it sent before.
+        """A file cannot be planned, whatever became of what it sent before. What travels with it goes on to do so.
 
         Args:
             unreadable: the path that could not be read, if that is why: once it can, or when it changes, the file is
@@ -298,8 +298,16 @@ class PlanLedger:
                 ),
             ).rowcount
             if changed and unreadable not in (None, candidate.path):
-                missing = LackingFile(os.path.basename(unreadable), expected=unreadable)
-                _link(sql, candidate.file_id, (), [missing], now)
+                sql.execute(
+                    "INSERT INTO links (main_id, text, missing_key, expected) SELECT ?1, ?2, ?3, ?4"
+                    " WHERE NOT EXISTS (SELECT 1 FROM links WHERE main_id = ?1 AND expected = ?4)",
+                    (
+                        candidate.file_id,
+                        text_blob(os.path.basename(unreadable)),
+                        missing_key(unreadable),
+                        os.fsencode(unreadable),
+                    ),
+                )
 
     def dismissed(self, candidate: Candidate) -> None:
         """A file that cannot go by itself, or that the rules pass over now, leaves the ledger; what it made stays."""
