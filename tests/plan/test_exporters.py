@@ -1,5 +1,6 @@
 """What programs write, wisely or not, on real disks: each file is found, and nothing else is named."""
 
+import gzip
 import json
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -52,6 +53,12 @@ def companions_of(tmp_path: Path) -> Sets:
         ("map_Kd \\\\server\\share\\tex\\wood.png", ["tex/wood.png"]),
         ("map_Kd /Users/ann/project/textures/wood.png", ["textures/wood.png"]),
         ("map_Kd D:\\wood.png", ["maps/wood.png"]),
+        ("bump -bm 0,500 -s 1,0 1,0 1,0 wood.png", ["wood.png"]),
+        ("bump -bm nan -s 1.#IND 1 1 wood.png", ["wood.png"]),
+        ('map_Kd -s 1 1 1 "my wood.png" # the floor', ["my wood.png"]),
+        ("map_Kd wood.png # was old.png", ["wood.png"]),
+        ("map_Kd wood.tga // the floor", ["wood.tga"]),
+        ("map_Kd none\nmap_Ks (null)\nmap_d NULL\nrefl 0.5\ndisp 1", []),
     ],
 )
 def test_a_material_library_as_programs_write_it(companions_of: Sets, statement: str, files: list[str]) -> None:
@@ -82,6 +89,12 @@ def test_a_name_in_the_code_page_of_the_authors_machine_is_found(companions_of: 
     ]
 
 
+def test_letters_of_east_asia_that_are_valid_utf_8_by_chance_are_found(companions_of: Sets) -> None:
+    names = 'Filename: "C:\\艺术\\木头.png"\nRelativeFilename: "木头.png"\n'
+    scene = f'Objects: {{\nVideo: 1, "Video::a", "Clip" {{\n{names}}}\n}}\n'
+    assert companions_of({"a.fbx": scene.encode("gbk"), "木头.png": "x"}) == (["木头.png"], [])
+
+
 def test_no_other_reading_of_a_name_is_taken_when_there_is_the_plain_one(companions_of: Sets) -> None:
     library = b"map_Kd caf\xe9.png\n"
     other = b"caf\xe9.png".decode("cp1251")
@@ -99,6 +112,10 @@ def test_no_other_reading_of_a_name_is_taken_when_there_is_the_plain_one(compani
         ("mtllib C:\\x\\a.mtl", ["m/a.mtl"]),
         ("mtllib ../mats/a.mtl", ["mats/a.mtl"]),
         ("mtllib ../../a.mtl", ["m/a.mtl"]),
+        ("mtllib file:///D:/x/my%20a.mtl", ["m/my a.mtl"]),
+        ("mtllib my%20a.mtl", ["m/my a.mtl"]),
+        ("mtllib 'my a.mtl'", ["m/my a.mtl"]),
+        ("mtllib a.mtl # once C:\\x\\old.mtl", ["m/a.mtl"]),
         ("usemap wood.png\nmaplib b.map", []),
     ],
 )
@@ -139,6 +156,11 @@ def test_a_gltf_as_programs_write_it(companions_of: Sets, document: object, file
         ("tex\\x.png#1", "tex/x.png"),
         ("<ref>x.png</ref>", "x.png"),
         ("<hex format='PNG'>89504E47</hex>", ""),
+        ("</init_from></image><image source='old.png'><init_from>", "old.png"),
+        ("</init_from></image><convex_mesh convex_hull_of='b.dae#g'/><image><init_from>", "b.dae"),
+        ("</init_from></image><instance_material symbol='s' target='b.dae#red'/><image><init_from>", "b.dae"),
+        ("</init_from></image><accessor source='b.dae#positions'/><image><init_from>", "b.dae"),
+        ("</init_from></image><include sid='i' url='a.cgfx'/><image><init_from>", ""),
     ],
 )
 def test_a_collada_document_as_programs_write_it(companions_of: Sets, text: str, file: str) -> None:
@@ -177,6 +199,9 @@ def test_images_of_collada_1_5_may_be_parts_of_other_elements(companions_of: Set
             'EffectInstance { "a.fx"; EffectParamString { "t"; "wood.png"; } EffectParamString { "x"; "Phong"; } }',
             ["a.fx", "wood.png"],
         ),
+        ('// TextureFilename { "no.png"; }\nTextureFilename { # the wood\n "wood.png"; }', ["wood.png"]),
+        ('TextureFilename { "a.png*b.sph"; }', ["a.png", "b.sph"]),
+        ("Mesh { " + "0.0;1.0;2.0;," * 30_000 + ' TextureFilename { "wood.png"; } }', ["wood.png"]),
         ("template TextureFilename {\n <A42790E1-7810-11cf-8F52-0040333594A3>\n STRING filename;\n}", []),
     ],
 )
@@ -198,6 +223,27 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("base/models/x/a.md5mesh", 'shader "textures/wood"\n', ["base/textures/wood.tga"]),
         ("a_1.md3", "", ["a_default.skin"]),
         ("a.md5mesh", "", ["a.md5anim", "a.md5camera"]),
+        ("a.x3d", '<X3D><ImageTexture url=\'"say \\"hi\\".png"\'/></X3D>', ['say "hi".png']),
+        ("a.x3d", "<X3D><ShaderPart url='\"a.glsl\"'/><PackagedShader url='void main() {}'/></X3D>", []),
+        ("a.x3d", gzip.compress(b"<X3D><ImageTexture url='a.png'/></X3D>"), ["a.png"]),
+        ("a.x3d", '#X3D V3.0 utf8\nPROFILE Immersive\nImageTexture { url "a.png" }', ["a.png"]),
+        ("a.wrl", "<?xml version='1.0'?><X3D><ImageTexture url='a.png'/></X3D>", ["a.png"]),
+        ("a.wrl", '#VRML V2.0 utf8\nShaderPart { url "a.glsl" }', []),
+        (
+            "a.wrl",
+            '#VRML V2.0 utf8\nImageTexture { url "a.png" } Coordinate { point [' + "0 1 2, " * 40_000 + "] }"
+            ' ImageTexture { url [ "gone.png" "b.png" ] }',
+            ["a.png", "b.png"],
+        ),
+        ("a.irr", '<irr_scene><string name="Heightmap" value="hills.bmp"/></irr_scene>', ["hills.bmp"]),
+        (
+            "a.ogex",
+            '// Texture {string {"no.png"}}\n/* Texture {string {"no.png"}} */ Texture {string {"a.png"}}',
+            ["a.png"],
+        ),
+        ("a.ogex", 'Texture (attrib = "d") // x\n{ Transform {float[1] {1}} string {"tex\\\\a.png"} }', ["tex/a.png"]),
+        ("a.ply", "ply\ncomment TextureFile: a.png\nend_header\n", ["a.png"]),
+        ("a.dxf", "0\nIMAGEDEF\n1\n\\M+196D8.png\n0\nEOF\n", ["木.png"]),
         ("a.ply", "ply\r\nobj_info TextureFile b c.png\r\nend_header\r\n", ["b c.png"]),
         (
             "s/a.lws",
@@ -218,9 +264,19 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
     ],
 )
 def test_other_formats_as_programs_write_them(
-    companions_of: Sets, file_name: str, content: str, files: list[str]
+    companions_of: Sets, file_name: str, content: str | bytes, files: list[str]
 ) -> None:
     assert companions_of({file_name: content} | dict.fromkeys(files, "")) == (files, [])
+
+
+def test_scenes_that_are_inlined_are_read_in_whatever_encoding(companions_of: Sets) -> None:
+    inlined = {
+        "b.x3dv": b'#X3D V3.0 utf8\nPROFILE Immersive\nImageTexture { url "b.png" }',
+        "c.wrz": gzip.compress(b'#VRML V2.0 utf8\nImageTexture { url "c.png" }'),
+    }
+    scene = '#VRML V2.0 utf8\nInline { url "b.x3dv" }\nInline { url "c.wrz" }'
+    files = {"a.wrl": scene, **inlined, "b.png": "x", "c.png": "x"}
+    assert companions_of(files) == (["b.png", "b.x3dv", "c.png", "c.wrz"], [])
 
 
 def test_a_name_of_old_is_found_under_its_long_form(companions_of: Sets) -> None:

@@ -65,6 +65,31 @@ def test_embedded_media_need_no_file_in_whatever_object_they_are(names):
     assert names("a.fbx", content) == ("b.png",)
 
 
+def test_a_texture_and_its_video_are_one_medium_whatever_they_call_it(names):
+    texture = ("FileName", string("D:\\old\\a.png")), ("RelativeFilename", string("..\\a.png")), ("Media", string("v"))
+    video = ("Filename", string("C:\\m.fbm\\a.png")), ("RelativeFilename", string("m.fbm\\a.png"))
+    as_in_texture = '"..\\a.png" "D:\\old\\a.png"'
+    content = ("Content", raw(b"\x89PNG"))
+
+    def scene(*objects):
+        return binary(*objects).replace(string("x"), string("v"))
+
+    assert names("a.fbx", scene(("Video", *video, content), ("Texture", *texture))) == ()
+    assert names("a.fbx", scene(("Video", *video), ("Texture", *texture))) == (
+        as_in_texture + ' "m.fbm\\a.png" "C:\\m.fbm\\a.png"',
+    )
+    # Of several with one name it is not known which is meant.
+    other = ("Video", ("Filename", string("b.png")), content)
+    assert as_in_texture in names("a.fbx", scene(("Video", *video), other, ("Texture", *texture)))
+
+
+def test_before_version_6_media_stand_outside_of_the_objects(names):
+    head = b"Kaydara FBX Binary  \0\x1a\0" + struct.pack("<I", 5000)
+    inside = len(head) + 13 + len("Texture") + len(string("t"))
+    texture = node("Texture", string("t"), children=node("FileName", string("a.png"), at=inside), at=len(head))
+    assert names("a.fbx", head + texture) == ("a.png",)
+
+
 def test_a_cut_or_broken_binary_file_names_what_it_can(names):
     content = binary(("Texture", ("FileName", string("a.png"))), ("Texture", ("FileName", string("b.png"))))
     for end in range(len(content) - 200):
@@ -131,3 +156,9 @@ def test_media_that_are_embedded_in_an_ascii_file_need_no_file(names, length):
     lines = f'\t\tContent: ,\n\t"{"A" * length}",\n "{"B" * length}"\n'
     assert names("a.fbx", ASCII.format(content=lines)) == (HI,)
     assert names("a.fbx", ASCII.format(content=f'\t\tContent: "{"A" * 100}"\n')) == (HI,)
+
+
+def test_only_quotes_are_escaped_in_an_ascii_file(names):
+    texture = 'FileName: "C:/rock&copy.png"\nRelativeFilename: "a &quot;b&quot;.png"\n'
+    text = f'Objects: {{\nTexture: 1, "Texture::a", "" {{\n{texture}}}\n}}\n'
+    assert names("a.fbx", text) == ('"a ""b"".png" "C:/rock&copy.png"',)

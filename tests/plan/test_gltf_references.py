@@ -150,6 +150,12 @@ def test_a_glb_that_is_none_names_nothing(names):
     assert names("a.glb", bytes(broken)) == ("a.png",)
 
 
+def test_what_the_extension_says_of_the_form_does_not_count(names):
+    document = {"images": [{"uri": "a.png"}]}
+    assert names("a.gltf", glb(document)) == ("a.png",)
+    assert names("a.glb", json.dumps(document)) == ("a.png",)
+
+
 def test_the_first_binary_gltf_is_read_too(names):
     text = json.dumps({"buffers": {"binary_glTF": {"uri": "data:,"}}, "images": {"i": {"uri": "a.png"}}}).encode()
     assert names("a.glb", struct.pack("<4s4I", b"glTF", 1, 20 + len(text), len(text), 0) + text) == ("a.png",)

@@ -1,4 +1,4 @@
-"""One text for several names of which any will do: the names in quotes, the preferred first, as VRML writes lists."""
+"""One text for several names of which any will do: the names in quotes, the preferred first, quotes in them doubled."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 STEM = "<stem>"
 """In a name: that of the file itself, without its extension."""
 
-_QUOTED = re.compile(r'"([^"]+)"')
+_QUOTED = re.compile(r'"((?:[^"]|"")++)"')
 
 IMAGES = ("tga", "png", "jpg", "jpeg", "bmp", "dds", "tif", "tiff", "pcx")
 """Extensions that stand in for each other where a game engine tries several."""
@@ -17,15 +17,15 @@ _OTHER_IMAGES = ("gif", "psd", "wal", "webp", "iff", "rgb", "vtf")
 def any_of(names: Iterable[str]) -> str:
     """The text that stands for whichever of the names exists; empty without names."""
     different = list(dict.fromkeys(filter(None, names)))
-    if len(different) == 1:
+    if len(different) == 1 and not different[0].startswith('"'):
         return different[0]
-    return " ".join(f'"{name}"' for name in different if '"' not in name)
+    return " ".join('"' + name.replace('"', '""') + '"' for name in different)
 
 
 def first_that_exists(text: str) -> tuple[tuple[str, ...], ...]:
     """The readings of what :func:`any_of` wrote. When none exists, the first is missing."""
     names = _QUOTED.findall(text) if text.startswith('"') else []
-    return tuple((name,) for name in names) or ((text,),)
+    return tuple((name.replace('""', '"'),) for name in names) or ((text,),)
 
 
 def image_readings(text: str) -> tuple[tuple[str, ...], ...]:

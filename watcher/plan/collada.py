@@ -1,7 +1,7 @@
 """Names in COLLADA files: images, and the documents of which they instance parts.
 
-Source: COLLADA 1.4.1 and 1.5 specifications (`image`, `init_from`, `ref`; `url` of the `instance_` elements,
-`source` of `skin` and `morph`, `skeleton`).
+Source: COLLADA 1.4.1 and 1.5 specifications (`image`, `init_from`, `ref`; `skeleton`; attributes that hold a URI);
+COLLADA 1.3 for the `source` of an `image`.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,13 @@ from typing import BinaryIO
 
 from watcher.plan.markup import elements
 from watcher.plan.uri import named_by_uri
+
+_URIS = {
+    **dict.fromkeys(("skin", "morph", "accessor"), "source"),
+    "convex_mesh": "convex_hull_of",
+    "instance_material": "target",
+}
+"""The attributes that may lead into another document, by their elements; of all other instances it is `url`."""
 
 
 def read_dae(file: BinaryIO) -> Iterator[str]:
@@ -19,11 +26,11 @@ def read_dae(file: BinaryIO) -> Iterator[str]:
         # In an effect, `init_from` holds the id of an image.
         if path[-2:] == ("image", "init_from") or (path[-2:] == ("init_from", "ref") and "image" in path):
             uri = element.text
-        elif element.name.startswith("instance_"):
-            uri = element.attributes.get("url", "").partition("#")[0]
+        elif element.name == "image":
+            uri = element.attributes.get("source", "")
         elif element.name == "skeleton":
             uri = element.text.partition("#")[0]
-        elif element.name in ("skin", "morph"):
-            uri = element.attributes.get("source", "").partition("#")[0]
+        elif attribute := _URIS.get(element.name, "url" if element.name.startswith("instance_") else ""):
+            uri = element.attributes.get(attribute, "").partition("#")[0]
         if uri and (name := named_by_uri(uri)):
             yield name

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO
 
-from watcher.plan.text import BLOCK, blocks, decode, whole_lines
+from watcher.plan.text import BLOCK, blocks, decode, tokens
 
 LONGEST_NAME = 4 * 1024
 """Bytes."""
@@ -18,18 +18,20 @@ LARGEST_INFLATED = 64 * 1024 * 1024
 MOST_TOKENS = 2_000_000
 _WINDOW = 32 * 1024  # what one MSZIP block may refer to in the one before
 
-_OPENED = rb"\s*+(?:[\w-]++\s*+)?\{\s*+(?:<[^>]{0,64}>\s*+)?"
-_TEXTURE = re.compile(
-    rb"(?<!\w)(?:(?:Texture|Normalmap)FileName|EffectInstance)" + _OPENED + rb'"([^"\r\n]*+)"'
-    rb"|(?<!\w)EffectParamString" + _OPENED + rb'"[^"\r\n]*+"\s*+;\s*+'
-    rb'"([^"\r\n]{1,1024}?\.(?:dds|tga|png|jpe?g|bmp|tiff?|hdr))"',
+_COMMENT = rb"(?://|\#)[^\r\n]*+"
+_BLANK = rb"(?:\s|" + _COMMENT + rb")*+"
+_OPENED = _BLANK + rb"(?:[\w-]++" + _BLANK + rb")?\{" + _BLANK + rb"(?:<[^>]{0,64}>" + _BLANK + rb")?"
+_TEXT = rb'"[^"\r\n]*+"'
+_TOKEN = re.compile(
+    rb"(?<!\w)(?P<template>(?:Texture|Normalmap)FileName|EffectInstance)" + _OPENED + rb"(?P<text>" + _TEXT + rb")"
+    rb"|(?<!\w)EffectParamString" + _OPENED + _TEXT + _BLANK + rb";" + _BLANK + rb"(?P<value>" + _TEXT + rb")"
+    rb"|" + _COMMENT + rb"|" + _TEXT,
     re.IGNORECASE,
 )
-_BEGUN = re.compile(
-    rb"(?<!\w)(?:(?:Texture|Normalmap)FileName|EffectInstance|EffectParamString)[^}]*+\Z", re.IGNORECASE
-)
-_TEXTURE_NAMES = (b"texturefilename", b"normalmapfilename")
-_NAME, _STRING, _INTEGER, _GUID, _INTEGERS, _FLOATS = 1, 2, 3, 5, 6, 7
+_IMAGE = re.compile(r"\.(?:dds|tga|png|jpe?g|bmp|tiff?|hdr)$", re.IGNORECASE)
+_NAMING = {b"texturefilename": 1, b"normalmapfilename": 1, b"effectinstance": 1, b"effectparamstring": 2}
+"""Templates, and which of their texts is a name; that of the last only when it is called like an image."""
+_NAME, _STRING, _INTEGER, _GUID, _INTEGERS, _FLOATS, _OPEN = 1, 2, 3, 5, 6, 7, 10
 
 
 def read_x(file: BinaryIO) -> Iterator[str]:
@@ -45,19 +47,19 @@ def read_x(file: BinaryIO) -> Iterator[str]:
 
 
 def _in_text(file: BinaryIO) -> Iterator[str]:
-    rest = b""
-    for block in whole_lines(blocks(file)):
-        piece = rest + block
-        for texture in _TEXTURE.finditer(piece):
-            yield decode(texture[1] or texture[2] or b"").replace(
-                "\\\\", "\\"
-            )  # most programs escape backslashes, some do not
-        begun = _BEGUN.search(piece, max(len(piece) - LONGEST_NAME, 0))
-        rest = piece[begun.start() :] if begun else b""
+    for token in tokens(blocks(file), _TOKEN):
+        # Most programs escape backslashes, some do not.
+        text = decode(token["text"] or token["value"] or b"")[1:-1].replace("\\\\", "\\")
+        if token["text"] or _IMAGE.search(text):
+            yield from _images(text)
 
 
 def _in_tokens(file: BinaryIO, float_size: int) -> Iterator[str]:
-    in_texture = False
+    names: list[bytes] = []
+    """What stands before a bracket: the template, and perhaps what the object is called."""
+    before = 0
+    """Texts until the one that is a name."""
+    is_file = False
     for _ in range(MOST_TOKENS):
         raw = file.read(2)
         if len(raw) < 2:
@@ -69,10 +71,15 @@ def _in_tokens(file: BinaryIO, float_size: int) -> Iterator[str]:
             if not text and size:
                 return
             if token == _NAME:
-                in_texture = text.lower() in _TEXTURE_NAMES
-            elif in_texture:
-                yield decode(text)
-                in_texture = False
+                names = [*names[:1], text.lower()]
+                continue
+            before -= 1
+            if before == 0 and (is_file or _IMAGE.search(decode(text))):
+                yield from _images(decode(text))
+        elif token == _OPEN:
+            template = names[0] if names else b""
+            before = _NAMING.get(template, 0)
+            is_file = before == 1
         elif token == _INTEGER:
             file.read(4)
         elif token == _GUID:
@@ -80,6 +87,12 @@ def _in_tokens(file: BinaryIO, float_size: int) -> Iterator[str]:
         elif token in (_INTEGERS, _FLOATS):
             count = int.from_bytes(file.read(4), "little")
             file.seek(count * (4 if token == _INTEGERS else float_size), 1)
+        names = []
+
+
+def _images(text: str) -> Iterator[str]:
+    """MikuMikuDance puts the image of what an object mirrors behind that of its surface."""
+    yield from text.split("*")
 
 
 def _inflated(file: BinaryIO) -> Iterator[bytes]:

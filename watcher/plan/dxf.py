@@ -20,7 +20,8 @@ _NAMING = {b"IMAGEDEF", b"PDFDEFINITION", b"DWFDEFINITION", b"DGNDEFINITION"}
 """Objects whose group 1 is the name of a file."""
 _EXTERNAL = 4 | 8
 """Of the flags of a block: its content is in the file that group 1 names, to stay there or to be laid over."""
-_UNICODE = re.compile(r"\\U\+([0-9A-Fa-f]{4})")
+_ESCAPE = re.compile(r"\\(?:U\+|M\+([1-5]))([0-9A-F]{4})", re.IGNORECASE)
+_CODE_PAGES = {"1": "cp932", "2": "big5", "3": "cp949", "4": "johab", "5": "gbk"}
 
 _Pair = tuple[int, bytes]
 
@@ -36,7 +37,7 @@ def read_dxf(file: BinaryIO) -> Iterator[str]:
     for code, value in _ended(_binary_pairs(file) if is_binary else _text_pairs(file)):
         if code == 0:
             if path and (kind in _NAMING or is_external):
-                yield _UNICODE.sub(lambda escape: chr(int(escape[1], 16)), decode(path))
+                yield _ESCAPE.sub(_escaped, decode(path))
                 left -= 1
                 if not left:
                     return
@@ -46,6 +47,12 @@ def read_dxf(file: BinaryIO) -> Iterator[str]:
                 path = value
             elif code == 70:
                 is_external = kind == b"BLOCK" and _is_external(value)
+
+
+def _escaped(escape: re.Match[str]) -> str:
+    """A letter that is written as its number in Unicode or (until release 14) in a code page of East Asia."""
+    page, number = escape.groups()
+    return bytes.fromhex(number).decode(_CODE_PAGES[page], "replace") if page else chr(int(number, 16))
 
 
 def _ended(pairs: Iterable[_Pair]) -> Iterator[_Pair]:

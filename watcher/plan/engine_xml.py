@@ -10,10 +10,11 @@ _MATERIAL = ".material"
 
 
 def read_irr(file: BinaryIO) -> Iterator[str]:
-    """Irrlicht: the textures of materials and the meshes of nodes. Ogre: the skeleton and the materials of a mesh."""
+    """Irrlicht: the textures of materials, the meshes of nodes, the height maps of terrains. Ogre: the skeleton and the
+    materials of a mesh."""
     for element in elements(file):
         attribute = element.attributes.get("name", "")
-        if element.name == "texture" or (element.name == "string" and attribute.lower() == "mesh"):
+        if element.name == "texture" or (element.name == "string" and attribute.lower() in ("mesh", "heightmap")):
             yield element.attributes.get("value", "")
         elif element.name == "submesh" and "material" in element.attributes:
             yield element.attributes["material"].rpartition("/")[2] + _MATERIAL

@@ -5,9 +5,9 @@ Source: the structure of binary FBX as Blender's developers describe it ("FBX bi
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
 from typing import BinaryIO
 
 from watcher.plan.alternatives import any_of
@@ -21,16 +21,27 @@ LONGEST_NAME = 8 * 1024
 """Bytes."""
 DEEPEST = 64
 
-_NAMES = {b"RelativeFilename": "relative", b"FileName": "absolute", b"Filename": "absolute"}
+_NAMES = {b"RelativeFilename": "relative", b"FileName": "absolute", b"Filename": "absolute", b"Media": "video"}
+_MEDIA = (b"Texture", b"Video")
 
 
 @dataclass(slots=True)
 class _Medium:
     """A `Texture` or `Video`: two names of one file, as seen from the FBX and as on the author's machine."""
 
+    kind: bytes
+    name: str
+    """Of the object."""
+    video: str = ""
+    """The name of the `Video` that a `Texture` shows."""
     relative: str = ""
     absolute: str = ""
     embedded: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the file that there are."""
+        return tuple(filter(None, (self.relative, self.absolute)))
 
 
 def read_fbx(file: BinaryIO) -> Iterator[str]:
@@ -47,11 +58,23 @@ def read_fbx(file: BinaryIO) -> Iterator[str]:
 
 
 def _outside(media: list[_Medium]) -> Iterator[str]:
-    """The names of the media whose content is in none of them."""
-    embedded = {name for medium in media if medium.embedded for name in (medium.relative, medium.absolute) if name}
+    """The names of the media whose content is in none of them. A texture and its video are one medium."""
+    embedded = {name for medium in media if medium.embedded for name in medium.names}
+    videos = _by_name([medium for medium in media if medium.kind == b"Video"])
+    shown = {medium.video for medium in media}
     for medium in media:
-        if embedded.isdisjoint((medium.relative, medium.absolute)):
-            yield any_of((medium.relative, medium.absolute))
+        if videos.get(medium.name) is medium and medium.name in shown:
+            continue
+        video = videos.get(medium.video)
+        names = medium.names if video is None else (*medium.names, *video.names)
+        if embedded.isdisjoint(names):
+            yield any_of(names)
+
+
+def _by_name(media: list[_Medium]) -> dict[str, _Medium]:
+    """The media with a name that no other has."""
+    count = Counter(medium.name for medium in media)
+    return {medium.name: medium for medium in media if medium.name and count[medium.name] == 1}
 
 
 class _Binary:
@@ -64,15 +87,15 @@ class _Binary:
 
     def collect(self, media: list[_Medium]) -> None:
         """Adds the media in the file."""
-        size = self._file.seek(0, 2)
-        for name, begin, _, end in self._nodes(27, size):
-            if name == b"Objects":
-                for kind, start, _, stop in self._nodes(begin, end):
-                    if kind in (b"Texture", b"Video") and len(media) < MOST_MEDIA:
-                        media.append(self._medium(start, stop))
+        for name, begin, at, end in self._nodes(27, self._file.seek(0, 2)):
+            # Until version 5 all objects stand outside of `Objects`.
+            objects = self._nodes(begin, end) if name == b"Objects" else ((name, begin, at, end),)
+            for kind, start, properties, stop in objects:
+                if kind in _MEDIA and len(media) < MOST_MEDIA:
+                    media.append(self._medium(kind, properties, start, stop))
 
-    def _medium(self, begin: int, end: int) -> _Medium:
-        medium = _Medium()
+    def _medium(self, kind: bytes, of_object: int, begin: int, end: int) -> _Medium:
+        medium = _Medium(kind, self._string(of_object) or self._string(of_object + 9))  # since version 7 behind an id
         for name, _, properties, _ in self._nodes(begin, end):
             if name in _NAMES:
                 setattr(medium, _NAMES[name], self._string(properties))
@@ -111,9 +134,10 @@ class _Binary:
 
 _LINE = re.compile(
     rb"(?:^|(?<=[\r\n]))[ \t]*+(?:"
-    rb"(?P<open>\w++):[^{\r\n;\"]*+(?:\"[^\"\r\n]*+\"[^{\r\n;\"]*+)*+\{"
+    rb"(?P<open>\w++):[^{\r\n;\"]*+(?:\"(?P<object>[^\"\r\n]*+)\"[^{\r\n;\"]*+)?+"
+    rb"(?:\"[^\"\r\n]*+\"[^{\r\n;\"]*+)*+\{"
     rb"|(?P<close>\})"
-    rb'|(?P<name>RelativeFilename|File[nN]ame):[ \t]*+"(?P<value>[^"\r\n]*+)"'
+    rb'|(?P<name>RelativeFilename|File[nN]ame|Media):[ \t]*+"(?P<value>[^"\r\n]*+)"'
     rb'|(?P<content>(?:Content:[ \t,]*+)?+(?:"[^"\r\n]|#))'  # base64, perhaps on the next line; `#`: too long for one
     rb")"
 )
@@ -128,15 +152,15 @@ def _collect_text(file: BinaryIO, media: list[_Medium]) -> None:
                 opened.append(word)
                 if len(opened) > DEEPEST or len(media) > MOST_MEDIA:
                     return
-                if word in (b"Texture", b"Video"):
-                    media.append(_Medium())
+                if word in _MEDIA:
+                    media.append(_Medium(word, decode(line["object"] or b"")))
             elif line["close"]:
                 if opened:
                     opened.pop()
-            elif not opened or opened[-1] not in (b"Texture", b"Video"):
+            elif not opened or opened[-1] not in _MEDIA:
                 continue
             elif name := line["name"]:
                 if len(line["value"]) <= LONGEST_NAME:
-                    setattr(media[-1], _NAMES[name], unescape(decode(line["value"])))
+                    setattr(media[-1], _NAMES[name], decode(line["value"]).replace("&quot;", '"'))
             else:
                 media[-1].embedded = True

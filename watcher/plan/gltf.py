@@ -61,14 +61,12 @@ class _Zone(Enum):
 
 
 def read_gltf(file: BinaryIO) -> Iterator[str]:
-    """The files that a glTF names, percent-encoding decoded."""
-    return _names(blocks(file))
-
-
-def read_glb(file: BinaryIO) -> Iterator[str]:
-    """The files that the JSON chunk of a GLB names, percent-encoding decoded."""
+    """The files that a glTF in either form names, percent-encoding decoded; what the extension says does not count."""
     header = file.read(20)
-    if len(header) < 20 or not header.startswith(b"glTF"):
+    if not header.startswith(b"glTF"):
+        file.seek(0)
+        return _names(blocks(file))
+    if len(header) < 20:
         return iter(())
     version, _, length, kind = struct.unpack("<4I", header[4:])
     # Version 1 has the JSON's length at the same place, and a format that is 0 for JSON instead of the chunk's name.

@@ -4,10 +4,9 @@ import codecs
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 from xml.parsers import expat
 
-from watcher.plan.text import decode
+from watcher.plan.text import Readable, decode
 
 BLOCK = 64 * 1024
 """Bytes read at once; less than what text formats are read with, because Python sees each element."""
@@ -37,7 +36,7 @@ class _Refused(Exception):
     """The document declares entities or nests too deeply."""
 
 
-def elements(file: BinaryIO, with_text: Container[str] = ()) -> Iterator[Element]:
+def elements(file: Readable, with_text: Container[str] = ()) -> Iterator[Element]:
     """The elements of the document in order, until its end or to where it is no longer XML.
 
     with_text: the names of elements whose text is wanted. A document type is allowed, declarations of entities in it
@@ -65,7 +64,7 @@ def elements(file: BinaryIO, with_text: Container[str] = ()) -> Iterator[Element
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})[\"']")
 
 
-def _in_utf_8(file: BinaryIO) -> Iterator[bytes]:
+def _in_utf_8(file: Readable) -> Iterator[bytes]:
     """The document as UTF-8, whatever its declaration says; bytes that are wrong in UTF-8 are taken as Windows-1252,
     which is what programs write that declare UTF-8 without caring."""
     block = file.read(BLOCK)

@@ -5,10 +5,10 @@ Statements: P. Bourke, "Object Files" and "MTL material format"; the PBR maps as
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from typing import BinaryIO
 
 from watcher.plan.text import blocks, decode, whole_lines
+from watcher.plan.uri import plain_readings
 
 MOST_STATEMENTS = 200_000
 """Of one file that are looked at, so that a hostile file ends in finite time."""
@@ -26,7 +26,8 @@ _CONTINUATION = re.compile(rb"\\(?:\r\n|[\r\n])")
 _MTLLIB = re.compile(rb"mtllib" + _VALUE, re.IGNORECASE)
 _MAP = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*+(?:map_(?!aat\b)\w++|bump|disp|decal|refl|norm)" + _VALUE, re.IGNORECASE)
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?=\s|$)"
+# With a comma where the author's country has one, and as C writes what is no number.
+_NUMBER = r"[-+]?(?:\d+[.,]?\d*(?:e[-+]?\d+)?|[.,]\d+(?:e[-+]?\d+)?|1\.#[a-z]+\d*|nan|inf)(?=\s|$)"
 _OPTION = (
     r"-(?:(?:blendu|blendv|clamp|cc)\s+(?:on|off)"
     rf"|[ost](?:\s+{_NUMBER}){{1,3}}"
@@ -41,8 +42,10 @@ _LEADING_OPTIONS = re.compile(rf"(?:{_OPTION}\s*+)++", re.IGNORECASE)
 _TRAILING_OPTIONS = re.compile(rf"(?:\s+{_OPTION})+$", re.IGNORECASE)
 _TAIL = 256  # characters in which options behind the name are looked for: they are no part of the format, but seen
 _QUOTED = re.compile(r'"([^"]*)"')
-_EXTENSION = re.compile(r"\.\w{1,8}$")
-_TRAILING_COMMENT = re.compile(r"\s#")
+_COMMENT = re.compile(r"(?:(?<=\.[a-z]\w\w)|(?<=\.[a-z]\w\w\w))\s+(?:#|//).*", re.IGNORECASE | re.DOTALL)
+"""A number sign may also be part of a name: it starts a comment only where a name with an extension ended."""
+_NO_IMAGE = re.compile(rf"none|\(none\)|null|\(null\)|{_NUMBER}$", re.IGNORECASE)
+"""What programs write where there is no image, or a value instead of one."""
 
 
 def read_obj(file: BinaryIO) -> Iterator[str]:
@@ -59,20 +62,21 @@ def read_obj(file: BinaryIO) -> Iterator[str]:
             if _begins_line(piece, at) and (statement := _MTLLIB.match(piece, at)):
                 end = statement.end()
                 text = _text(statement[1])
-                yield from _QUOTED.findall(text) or (text,)
+                yield from _QUOTED.findall(text) or (_COMMENT.sub("", text),)
             at = lower.find(b"mtllib", end)
 
 
 def obj_readings(text: str) -> tuple[tuple[str, ...], ...]:
     """`mtllib` takes several names, and names with spaces are common: ``a b.mtl c.mtl`` has three readings.
 
-    First a name ends where a word ends in ``.mtl``; then the whole is one name; then each word is one.
+    First a name ends where a word ends in ``.mtl``; then the whole is one name; then each word is one. Last come the
+    readings of any name.
     """
     words = text.split()
     if len(words) == 1 or len(words) > MOST_WORDS:
-        return ((text,),)
+        return plain_readings(text)
     ends_in_mtl = tuple(name.strip() for name in re.split(r"(?<=\.mtl)\s", text, flags=re.IGNORECASE))
-    return tuple(dict.fromkeys((tuple(filter(None, ends_in_mtl)), (text,), tuple(words))))
+    return tuple(dict.fromkeys((tuple(filter(None, ends_in_mtl)), (text,), tuple(words), *plain_readings(text))))
 
 
 def read_mtl(file: BinaryIO) -> Iterator[str]:
@@ -86,8 +90,13 @@ def read_mtl(file: BinaryIO) -> Iterator[str]:
             text = _text(statement[1])
             if options := _LEADING_OPTIONS.match(text):
                 text = text[options.end() :]
-            text = (text[:-_TAIL] + _TRAILING_OPTIONS.sub("", text[-_TAIL:])).strip()
-            yield text[1:-1] if _QUOTED.fullmatch(text) else text
+            if quoted := _QUOTED.match(text):
+                text = quoted[1]
+            else:
+                text = _COMMENT.sub("", text)
+                text = (text[:-_TAIL] + _TRAILING_OPTIONS.sub("", text[-_TAIL:])).strip()
+            if not _NO_IMAGE.fullmatch(text):
+                yield text
         size += len(piece)
         if size > LARGEST_MTL:
             return
@@ -99,16 +108,5 @@ def _begins_line(piece: bytes, at: int) -> bool:
 
 
 def _text(value: bytes) -> str:
-    """The value of a statement as text, continuation lines joined, a comment behind it left out.
-
-    A number sign may also be part of a name: it starts a comment only where a name with an extension ended.
-    """
-    if len(value) > LONGEST_VALUE:
-        return ""
-    text = decode(_CONTINUATION.sub(b" ", value)).strip()
-    if not _EXTENSION.search(text[-_TAIL:]):
-        for comment in islice(_TRAILING_COMMENT.finditer(text), 8):
-            before = text[: comment.start()].rstrip()
-            if _EXTENSION.search(before[-_TAIL:]):
-                return before
-    return text
+    """The value of a statement as text, continuation lines joined."""
+    return decode(_CONTINUATION.sub(b" ", value)).strip() if len(value) <= LONGEST_VALUE else ""

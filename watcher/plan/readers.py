@@ -80,7 +80,7 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", "Scene.material") if stem.endswith(".mesh") else ()
 
 
-READERS = 4
+READERS = 5
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 
@@ -90,13 +90,11 @@ FORMATS: dict[str, Format] = {
     "obj": Format(obj.read_obj, obj.obj_readings),
     "mtl": Format(obj.read_mtl),
     "gltf": Format(gltf.read_gltf, uri_readings),
-    "glb": Format(gltf.read_glb, uri_readings),
     "fbx": Format(fbx.read_fbx, first_that_exists),
     "dae": Format(collada.read_dae, uri_readings),
     "3ds": Format(max3ds.read_3ds, short_names=True),
     "x": Format(directx.read_x),
-    "x3d": Format(web3d.read_x3d, web3d.url_readings, parts=_ANY),
-    "wrl": Format(web3d.read_wrl, web3d.url_readings, parts=_ANY),
+    "x3d": Format(web3d.read_scene, web3d.url_readings, parts=_ANY),
     "ply": Format(statements.read_ply),
     "ac": Format(statements.read_ac),
     "ase": Format(statements.read_ase),
@@ -133,7 +131,8 @@ FORMATS: dict[str, Format] = {
 FORMATS["mat"] = FORMATS["mtl"]
 for other, same in {
     "acc": "ac", "ac3d": "ac", "ask": "ase", "prj": "3ds", "lxo": "lwo", "md5": "md5mesh", "mdc": "md3",
-    "irrmesh": "irr", "usda": "usd", "usdc": "usd", "enff": "nff", "scn": "cob",
+    "irrmesh": "irr", "glb": "gltf", "usda": "usd", "usdc": "usd", "enff": "nff", "scn": "cob",
+    "wrl": "x3d", "wrz": "x3d", "vrml": "x3d", "x3dv": "x3d", "x3dz": "x3d",
 }.items():  # fmt: skip
     FORMATS[other] = FORMATS[same]
 FORMATS["xml"] = Format(

@@ -64,7 +64,8 @@ def readings(named_by: str, text: str) -> tuple[tuple[str, ...], ...]:
     known = format_of(named_by)
     text = text.replace(STEM, os.path.splitext(os.path.basename(named_by))[0])
     ways = known.readings(text) if known else ((text,),)
-    return (*ways, *((other,) for other in decoded_otherwise(text)))
+    otherwise = (other for names in ways if len(names) == 1 for other in decoded_otherwise(names[0]))
+    return (*ways, *((other,) for other in dict.fromkeys(otherwise)))
 
 
 def _open(path: str) -> BinaryIO:

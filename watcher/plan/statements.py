@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from watcher.plan.text import BLOCK, blocks, decode, whole_lines
+from watcher.plan.text import BLOCK, blocks, decode, tokens, whole_lines
 
 MOST_STATEMENTS = 1_000_000
 """Of one file that are looked at."""
@@ -130,7 +130,7 @@ def read_smd(file: BinaryIO) -> Iterator[str]:
             yield text
 
 
-_PLY_TEXTURE = re.compile(rb"(?:comment|obj_info)[ \t]++TextureFile" + _VALUE, re.IGNORECASE)
+_PLY_TEXTURE = re.compile(rb"(?:comment|obj_info)[ \t]++TextureFile[ \t:=]++([^\r\n]++)", re.IGNORECASE)
 
 
 def read_ply(file: BinaryIO) -> Iterator[str]:
@@ -148,23 +148,30 @@ def read_ply(file: BinaryIO) -> Iterator[str]:
                 return
 
 
-_OGEX_TEXTURE = re.compile(
-    rb'(?<!\w)Texture\s*+(?:[%$]\w++\s*+)?(?:\([^)]*+\)\s*+)?\{\s*+string\s*+(?:[%$]\w++\s*+)?\{\s*+"([^"\r\n]*+)"'
-)
-_OGEX_BEGUN = re.compile(rb"(?<!\w)Texture(?!\w)[^}]*+\Z")
-_OVERLAP = 4 * 1024
+_COMMENT = rb"//[^\r\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
+_BLANK = rb"(?:\s|" + _COMMENT + rb")*+"
+_NAMED = _BLANK + rb"(?:[%$]\w++" + _BLANK + rb")?"
+_TEXT = rb'"([^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+)"'
+_OGEX_TOKEN = re.compile(
+    _COMMENT
+    + rb"|(?P<unfinished>/\*)"
+    + rb"|(?<!\w)(?P<texture>Texture)(?!\w)" + _NAMED + rb"(?:\([^)]*+\)" + _BLANK + rb")?\{"
+    + rb"|(?<!\w)string(?!\w)" + _NAMED + rb"\{" + _BLANK + _TEXT
+    + rb"|" + _TEXT.replace(b"(", b"(?:", 1)
+)  # fmt: skip
+_OGEX_ESCAPE = re.compile(r'\\(["\\])')
 
 
 def read_ogex(file: BinaryIO) -> Iterator[str]:
     """Open Game Engine Exchange: the file of each `Texture`."""
-    rest = b""
-    for block in blocks(file):
-        piece = rest + block
-        for texture in _OGEX_TEXTURE.finditer(piece):
-            name = decode(texture[1])
+    in_texture = False
+    for token in tokens(blocks(file), _OGEX_TOKEN):
+        if token["texture"]:
+            in_texture = True
+        elif token[3] is not None and in_texture:
+            name = _OGEX_ESCAPE.sub(r"\1", decode(token[3]))
             yield name[1:] if name.startswith("//") else name  # ``//C/art/x.png`` is how it writes C:\art\x.png
-        begun = _OGEX_BEGUN.search(piece, max(len(piece) - _OVERLAP, 0))
-        rest = piece[begun.start() :] if begun else piece[-16:] if len(piece) > 16 else b""
+            in_texture = False
 
 
 _IFC_TEXTURE = re.compile(rb"IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)

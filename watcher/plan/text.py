@@ -2,14 +2,20 @@
 
 import codecs
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import chain
 from typing import Protocol
 
 BLOCK = 256 * 1024
 """Bytes read at once."""
 LONGEST_LINE = 64 * 1024
 """Bytes; a longer line holds no names and is passed over."""
+LONGEST_TOKEN = 64 * 1024
+"""Bytes; longer ones are found as far as they do not reach from one block into another."""
+LONGEST_STRING = 1024 * 1024
+"""Bytes; what is not closed by then is passed over."""
 
 
 def decode(raw: bytes) -> str:
@@ -42,17 +48,24 @@ def decoded_otherwise(text: str) -> Iterator[str]:
     """What a text may be that :func:`decode` took for Western European: names from machines of other places."""
     if text.isascii():
         return
-    for western in ("cp1252", "latin-1"):
-        try:
-            raw = text.encode(western)
-        except UnicodeEncodeError:
-            continue
+    for raw in _undecoded(text):
         for encoding in _OF_OTHER_PLACES:
             try:
                 yield raw.decode(encoding)
             except UnicodeDecodeError:
                 continue
-        return
+
+
+def _undecoded(text: str) -> Iterator[bytes]:
+    """What :func:`decode` may have made the text of."""
+    for western in ("cp1252", "latin-1"):
+        try:
+            yield text.encode(western)
+            break
+        except UnicodeEncodeError:
+            continue
+    if max(text) < "\u0800":  # pairs of bytes, as in the encodings of East Asia: some are valid UTF-8 by chance
+        yield text.encode()
 
 
 class Readable(Protocol):
@@ -124,6 +137,32 @@ def whole_lines(source: Iterator[bytes]) -> Iterator[bytes]:
             rest = b"#"  # makes a comment of what is still to come of this line
     if rest:
         yield rest
+
+
+def tokens(source: Iterator[bytes], pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+    """The matches of the pattern in a text in which lines have no meaning and may be of any length.
+
+    The group `unfinished` of the pattern matches the beginning of what is only known by its end.
+    """
+    rest = b""
+    for block in chain(source, (b"",)):
+        piece = rest + block
+        # What begins behind this may go on in the next block.
+        safe = len(piece) - LONGEST_TOKEN if block else len(piece)
+        at = 0
+        while token := pattern.search(piece, at):
+            begin, at = token.span()
+            is_open = token.lastgroup == "unfinished"
+            if is_open and len(piece) - begin >= LONGEST_STRING:
+                at = begin + LONGEST_STRING
+            elif is_open or begin >= safe:
+                at = begin
+                break
+            else:
+                yield token
+        else:
+            at = max(at, safe - 1)  # with what stands before
+        rest = piece[at:]
 
 
 def _last_line_end(piece: bytes) -> int:

@@ -5,12 +5,13 @@ Source: ISO/IEC 19775-1 (X3D), 19776-1 (its XML encoding), 14772-1 (VRML97); `fi
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import BinaryIO
 
 from watcher.plan.alternatives import any_of, first_that_exists
 from watcher.plan.compressed import unpacked
 from watcher.plan.markup import elements
-from watcher.plan.text import blocks, decode, whole_lines
+from watcher.plan.text import Readable, blocks, decode, tokens
 from watcher.plan.uri import named_by_uri, uri_readings
 
 MOST_TOKENS = 5_000_000
@@ -18,14 +19,15 @@ MOST_URLS = 64
 """Of one list."""
 DEEPEST = 1000
 
-_NO_CONTENT = {"Anchor", "Script"}
-"""Nodes whose `url` is no part of what is seen."""
+_NO_CONTENT = {"Anchor", "Script", "PackagedShader", "ShaderPart", "ShaderProgram"}
+"""Nodes whose `url` is a place to go to or a program, often in full, and no part of the model."""
 _FIELDS = {"fieldValue", "field"}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+_ESCAPE = re.compile(r'\\(["\\])')
 _TOKEN = re.compile(
-    rb'"(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"'
+    rb'"(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"|(?P<unfinished>")'
     rb"|\#[^\r\n]*+"
-    rb"|(?<![\w.])EXTERNPROTO\s++[^\s\[]++\s*+\[[^\]]*+\]\s*+(?P<extern>\[?+)"
+    rb"|(?<![\w.])EXTERNPROTO\s++[^\s\[]++\s*+\[[^\[\]]*+\]\s*+(?P<extern>\[?+)"
     rb"|(?<![\w.])(?P<node>[A-Za-z]\w*+)\s*+\{"
     rb"|(?<![\w.])(?P<field>(?:[a-z]\w*?)?[uU]rl|filename|name)(?=[\s\[\"])\s*+(?P<list>\[?+)"
     rb"|(?P<close>[\]}])"
@@ -34,8 +36,15 @@ _TOKEN = re.compile(
 )
 
 
-def read_x3d(file: BinaryIO) -> Iterator[str]:
-    """What the `url` attributes name, each list as one text."""
+def read_scene(file: BinaryIO) -> Iterator[str]:
+    """What the `url` fields name, each list as one text. The extension does not count: in XML or in the classic
+    encoding, compressed or not."""
+    start = unpacked(file).read(1024).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    file.seek(0)
+    return _in_xml(unpacked(file)) if start.startswith(b"<") else _in_classic(unpacked(file))
+
+
+def _in_xml(file: Readable) -> Iterator[str]:
     for element in elements(file):
         if element.name in _NO_CONTENT:
             continue
@@ -47,34 +56,31 @@ def read_x3d(file: BinaryIO) -> Iterator[str]:
                 yield text
 
 
-def read_wrl(file: BinaryIO) -> Iterator[str]:
-    """What the `url` fields (of VRML 1.0: `filename`, and the `name` of an inlined file) name, likewise."""
+def _in_classic(file: Readable) -> Iterator[str]:
+    """Also of VRML 1.0: `filename`, and the `name` of an inlined file."""
     opened: list[bytes] = []
     urls: list[str] | None = None  # what the field holds that is being read
     is_list = False
-    left = MOST_TOKENS
-    for piece in whole_lines(blocks(unpacked(file))):
-        for token in _TOKEN.finditer(piece):
-            left -= 1
-            if left < 0 or len(opened) > DEEPEST:
-                return
-            kind = token.lastgroup
-            if kind == "extern":
-                urls, is_list = [], bool(token["extern"])
-            elif kind == "list":
-                node = opened[-1].decode() if opened else ""
-                names_file = node not in _NO_CONTENT and (token["field"] != b"name" or node == "WWWInline")
-                urls, is_list = [] if names_file else None, bool(token["list"])
-            elif kind in ("node", "open"):
-                opened.append(token["node"] or b"")
-            elif kind == "string" and urls is not None and len(urls) < MOST_URLS:
-                urls.append(decode(token["string"]).replace('\\"', '"'))
-            elif token["close"] == b"}" and opened:
-                opened.pop()
-            if urls and (not is_list or token["close"] == b"]"):
-                if text := _any_of(urls):
-                    yield text
-                urls = None
+    for token in islice(tokens(blocks(file), _TOKEN), MOST_TOKENS):
+        if len(opened) > DEEPEST:
+            return
+        kind = token.lastgroup
+        if kind == "extern":
+            urls, is_list = [], bool(token["extern"])
+        elif kind == "list":
+            node = opened[-1].decode() if opened else ""
+            names_file = node not in _NO_CONTENT and (token["field"] != b"name" or node == "WWWInline")
+            urls, is_list = [] if names_file else None, bool(token["list"])
+        elif kind in ("node", "open"):
+            opened.append(token["node"] or b"")
+        elif kind == "string" and urls is not None and len(urls) < MOST_URLS:
+            urls.append(decode(token["string"]))
+        elif token["close"] == b"}" and opened:
+            opened.pop()
+        if urls and (not is_list or token["close"] == b"]"):
+            if text := _any_of(urls):
+                yield text
+            urls = None
 
 
 def url_readings(text: str) -> tuple[tuple[str, ...], ...]:
@@ -83,5 +89,5 @@ def url_readings(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _any_of(urls: Iterable[str]) -> str:
-    names = (named_by_uri(url.strip()) for url in urls)
+    names = (named_by_uri(_ESCAPE.sub(r"\1", url).strip()) for url in urls)
     return any_of(name.partition("#")[0] for name in names if name)
