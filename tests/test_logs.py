@@ -295,3 +295,21 @@ def test_in_the_journal_lines_are_plain_and_carry_their_priority() -> None:
 def test_somebody_elses_journal_is_not_ours() -> None:
     done = run(subprocess.PIPE, JOURNAL_STREAM="1:1")
     assert json.loads(done.stderr.splitlines()[0])["event"] == "line 0"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes of a size")
+def test_lines_that_nobody_reads_are_lost_and_counted_and_no_line_is_torn(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(sys, "__stderr__", stream)
+        monkeypatch.setattr(logs, "ROOM_SECONDS", 0.1)
+        logs.configure("info", "json")
+        for _ in range(30):
+            LOG.info("long", text="x" * 7000)
+        os.read(reader, 1024 * 1024)
+        LOG.info("short")
+        *_, loss, last = os.read(reader, 1024 * 1024).decode().splitlines()
+    os.close(reader)
+    assert json.loads(loss)["event"] == "22 log lines were lost: nobody read them"
+    assert json.loads(last)["event"] == "short"

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import select
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -25,6 +26,11 @@ _NOISY = ("httpcore", "httpx", "asyncio", "multipart", "PIL", "python_multipart"
 
 _SHORTEST_SECRET = 4
 """Characters; masking a shorter one would tear holes into every line."""
+
+ROOM_SECONDS = 1.0
+"""So long the reader of a full pipe is waited for, once."""
+_AT_ONCE = getattr(select, "PIPE_BUF", 512)
+"""Bytes that a pipe which has room takes without waiting: pipe(7)."""
 
 
 class LogLevel(StrEnum):
@@ -123,14 +129,26 @@ def _is_journal(stream: TextIO) -> bool:
 
 
 class _Sink(logging.Handler):
-    """Writes lines; a line that cannot be rendered or written is given up, the process goes on."""
+    """Writes lines; a line that cannot be rendered or written is given up, the process goes on.
+
+    Also where stderr is a pipe that is full, because its reader has hung: then lines are lost, and counted.
+    """
 
     def __init__(self, stream: TextIO | None, journal: bool) -> None:
         super().__init__()
         self._stream = stream
         self._journal = journal
+        self._lost = 0
+        """Lines since somebody last read."""
+        self._torn = False
+        """Whether one of them was written in part."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        # The reader may have gone, the disk be full, the stream be closed: there is nobody left to tell.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self._write(self._stream or sys.stderr, self._lines(record))
+
+    def _lines(self, record: logging.LogRecord) -> str:
         try:
             text = self.format(record)
         except Exception as error:  # noqa: BLE001 - whatever a value's repr may raise
@@ -138,25 +156,37 @@ class _Sink(logging.Handler):
         if self._journal:
             prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>"
             text = "\n".join(prefix + line for line in text.split("\n"))
-        # The reader may have gone, the disk be full, the stream be closed: there is nobody left to tell.
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            _write(self._stream or sys.stderr, text + "\n")
+        return text + "\n"
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        if stream is not sys.__stderr__:
+            encoding = getattr(stream, "encoding", None) or "utf-8"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            stream.flush()
+            return
+        if self._lost:
+            said = {"name": __name__, "levelname": "WARNING", "levelno": logging.WARNING}
+            loss = logging.makeLogRecord(said | {"msg": f"{self._lost} log lines were lost: nobody read them"})
+            text = "\n" * self._torn + self._lines(loss) + text
+        # Not through Python's buffer: what a full disk leaves in there would fail again at exit, as exit code 120.
+        data = whole = memoryview(text.encode(stream.encoding, "backslashreplace"))
+        while data and _has_room(stream.fileno(), 0.0 if self._lost else ROOM_SECONDS):
+            data = data[os.write(stream.fileno(), data[:_AT_ONCE]) :]
+        self._lost = self._lost + 1 if data else 0
+        self._torn = bool(data) and (self._torn or len(data) < len(whole))
 
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Levels as syslog numbers them."""
 
 
-def _write(stream: TextIO, text: str) -> None:
-    if stream is sys.__stderr__:
-        # Not through Python's buffer: what a full disk leaves in there would fail again at exit, as exit code 120.
-        data = memoryview(text.encode(stream.encoding, "backslashreplace"))
-        while data:
-            data = data[os.write(stream.fileno(), data) :]
-    else:
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
+def _has_room(descriptor: int, seconds: float) -> bool:
+    """Whether :data:`_AT_ONCE` bytes can be written without waiting; that is waited for so long."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))
 
 
 # Redaction ------------------------------------------------------------------------------------------------------------

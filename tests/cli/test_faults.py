@@ -1,5 +1,6 @@
 """A real daemon whose disk is full, whose ledger is damaged, or to whom nobody listens."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,7 +56,15 @@ def test_status_tells_of_a_full_disk_that_the_ledger_could_not_tell_of(
     assert "Traceback" not in served.logged()
 
 
-@pytest.mark.parametrize("sink", ["a pipe that nobody reads any more", "a full disk"])
+def fill(pipe: int) -> None:
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"\n")
+    os.set_blocking(pipe, True)
+
+
+@pytest.mark.parametrize("sink", ["a pipe that nobody has open any more", "a pipe that nobody reads", "a full disk"])
 def test_a_daemon_to_whom_nobody_listens_goes_on(
     sink: str, served: Any, until: Callable[..., None], tmp_path: Any
 ) -> None:
@@ -63,7 +72,10 @@ def test_a_daemon_to_whom_nobody_listens_goes_on(
         stderr = os.open("/dev/full", os.O_WRONLY)
     else:
         reader, stderr = os.pipe()
-        os.close(reader)
+        if sink == "a pipe that nobody reads":
+            fill(stderr)
+        else:
+            os.close(reader)
     command = [sys.executable, "-m", "watcher", "--log-level", "debug", "run", f"drop=Silent {tmp_path.name}"]
     process = subprocess.Popen(command, cwd=served.home, env=served.env, stderr=stderr, stdout=stderr)
     os.close(stderr)
@@ -76,3 +88,5 @@ def test_a_daemon_to_whom_nobody_listens_goes_on(
     finally:
         process.kill()
         process.wait()
+    if sink == "a pipe that nobody reads":
+        os.close(reader)
