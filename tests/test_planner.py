@@ -58,6 +58,13 @@ class Stage:
             self.intake.step(self.now)
             self.planner.step(self.now)
 
+    def settle_only(self, seconds: float) -> None:
+        """Let time pass without planning."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now += 0.25
+            self.intake.step(self.now)
+
     def drop_file(self, name: str, content: str | bytes = b"x") -> Path:
         path = Path(self.drop.path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -542,6 +549,46 @@ def test_what_is_missing_is_told_with_the_place_where_it_is_expected(stage: Call
     (companion,) = plan.report("m/crate.obj").companions
     assert (companion.uploaded_as, companion.text) == ("mat/crate.mtl", "mat\\crate.mtl")
     assert plan.report("m/mat/crate.mtl").users[0].uploaded_as == "mat/crate.mtl"
+
+
+def test_a_model_out_of_sight_for_a_moment_keeps_its_companions(
+    stage: Callable[..., Stage], tmp_path: Path, drop_folder: Path
+) -> None:
+    """Its folder is moved away while it is planned, and back."""
+    plan = stage(patient=False)
+    plan.drop_file("m/crate.obj", OBJ)
+    plan.drop_file("m/crate.mtl", MTL)
+    plan.drop_file("m/textures/wood.png")
+    plan.after(3)
+    plan.drop_file("m/crate.obj", OBJ + "v 1 1 1\n")
+    plan.settle_only(2)
+    (drop_folder / "m").rename(tmp_path / "away")
+    plan.planner.step(plan.now)
+    assert plan.due() == []
+    (tmp_path / "away").rename(drop_folder / "m")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", "textures/wood.png"]]
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_what_the_ledger_has_and_the_disk_does_not_show_is_first_asked_of_the_intake(
+    stage: Callable[..., Stage], tmp_path: Path, drop_folder: Path, comes_back: bool
+) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("crate.obj", OBJ)
+    plan.drop_file("crate.mtl", MTL)
+    plan.drop_file("textures/wood.png")
+    plan.after(3)
+    plan.drop_file("crate.obj", OBJ + "v 1 1 1\n")
+    plan.settle_only(2)
+    (drop_folder / "textures").rename(tmp_path / "away")
+    plan.planner.step(plan.now)
+    assert plan.due() == []
+    if comes_back:
+        (tmp_path / "away").rename(drop_folder / "textures")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", *["textures/wood.png"][: int(comes_back)]]]
+    assert (plan.report("textures/wood.png").state is FileState.GONE) is not comes_back
 
 
 def test_a_model_is_looked_at_seldom_while_its_companions_settle_and_at_once_when_the_last_did(

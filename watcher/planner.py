@@ -132,12 +132,10 @@ class Planner:
             LinkedFile(member.path, member.text, member.name, alone=self._stands_alone(drop, member.path))
             for member in assembly.companions
         ]
-        missing = [LackingFile(one.text, one.named_by, one.expected, one.note) for one in assembly.lacking]
-        lacking = missing + [LackingFile("", expected=name) for name in assembly.awaited]
+        lacking = _lacking(assembly) + [LackingFile("", expected=name) for name in assembly.awaited]
         newest = self._companions_settled(candidate, assembly, drop)
         if newest is None:
-            look_again = min(LONGEST_WAIT, max(LOOK_AGAIN, now - candidate.settled_at))
-            plan.wait(candidate, now + look_again, now, linked, lacking)
+            plan.wait(candidate, _look_again(candidate, now), now, linked, lacking)
             return False
         patience = newest + drop.companion_wait_seconds
         if self._patient and (assembly.missing or assembly.may_grow) and now < patience:
@@ -178,7 +176,14 @@ class Planner:
             if candidate.references is None:
                 references = look.references(candidate.path)
                 plan.read(candidate.file_id, candidate.generation, references)
-            return assemble(candidate.path, candidate.drop, look)
+            assembly = assemble(candidate.path, candidate.drop, look)
+            os.lstat(candidate.path)  # what it names may be known, and its folder was moved away with all that is in it
+            if not (unclear := plan.believed_there(candidate, _lacking(assembly))):
+                return assembly
+            # Gone, or out of sight for a moment: the intake will say.
+            for path in unclear:
+                self._hint(Hint(candidate.drop, path, is_folder=False, companion=True))
+            plan.wait(candidate, _look_again(candidate, now), now)
         except FileNotFoundError:
             # Gone in the meantime: the intake will say so.
             self._hint(Hint(candidate.drop, candidate.path, is_folder=False))
@@ -272,6 +277,15 @@ class Planner:
     def _unread(self) -> dict[str, float | None]:
         """By drop: when the oldest of its models was first seen that was not read yet."""
         return {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
+
+
+def _lacking(assembly: Assembly) -> list[LackingFile]:
+    return [LackingFile(one.text, one.named_by, one.expected, one.note) for one in assembly.lacking]
+
+
+def _look_again(candidate: Candidate, now: float) -> float:
+    """When a model is looked at again that waits for the intake, should that not wake it: ever more seldom."""
+    return now + min(LONGEST_WAIT, max(LOOK_AGAIN, now - candidate.settled_at))
 
 
 def _taken(assemblies: Sequence[Assembly]) -> set[str]:

@@ -158,6 +158,29 @@ class PlanLedger:
         )
         return None if row is None else CompanionState(row["id"], row["settled_at"])
 
+    def believed_there(self, candidate: Candidate, missing: Sequence[LackingFile]) -> list[str]:
+        """Of what a model misses on the disk, the paths of files that are there for all the ledger knows: where they
+        are expected, or where they were when the model took them along before."""
+        texts = {text_blob(lacking.text) for lacking in missing}
+        rows = self._connection.rows(
+            "SELECT l.text, d.path AS dir, c.name FROM links l JOIN files c ON c.id = l.companion_id"
+            " JOIN dirs d ON d.id = c.dir_id WHERE l.main_id = ? AND c.state != 'gone'",
+            (candidate.file_id,),
+        )
+        known = {
+            os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])) for row in rows if row["text"] in texts
+        }
+        for lacking in missing:
+            directory, name = os.path.split(lacking.expected)
+            row = self._connection.row(
+                "SELECT 1 FROM files f JOIN dirs d ON d.id = f.dir_id"
+                " WHERE d.path = ? AND f.name = ? AND f.state != 'gone'",
+                (os.fsencode(directory), os.fsencode(name)),
+            )
+            if row is not None:
+                known.add(lacking.expected)
+        return sorted(known)
+
     def read(self, file_id: int, generation: int, references: Sequence[str]) -> None:
         """What this version of a file names."""
         with self._connection.transaction() as sql:
@@ -171,17 +194,21 @@ class PlanLedger:
         candidate: Candidate,
         until: float,
         now: float,
-        linked: Sequence[LinkedFile] = (),
+        linked: Sequence[LinkedFile] | None = None,
         missing: Sequence[LackingFile] = (),
     ) -> None:
-        """A model waits for a companion; it is planned again at ``until``."""
+        """A model waits for a companion; it is planned again at ``until``.
+
+        Args:
+            linked: None leaves its companions as they are known.
+        """
         with self._connection.transaction() as sql:
             changed = sql.execute(
                 "UPDATE files SET state = ?, wake_at = ?, updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END"
                 " WHERE id = ? AND generation = ?",
                 (FileState.WAITING, until, FileState.WAITING, now, candidate.file_id, candidate.generation),
             ).rowcount
-            if changed:
+            if changed and linked is not None:
                 _link(sql, candidate.file_id, linked, missing, now)
 
     def wait_single(self, waits: Sequence[tuple[Candidate, float]], now: float) -> None:
