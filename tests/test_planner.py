@@ -507,6 +507,43 @@ def test_a_late_file_is_recognised_by_every_name_that_may_be_meant(
     assert plan.report(late).role is Role.COMPANION
 
 
+def test_a_file_at_the_place_that_is_named_comes_before_one_that_was_found_elsewhere(
+    stage: Callable[..., Stage],
+) -> None:
+    plan = stage(wait=2.0)
+    plan.drop_file("a.ac", 'texture "D:\\\\art\\\\wood.png"\ntexture "TEX/oak.png"\n')
+    plan.drop_file("textures/wood.png")
+    plan.drop_file("tex/oak.png")
+    plan.after(8)
+    assert plan.due() == [["a.ac", "textures/wood.png", "TEX/oak.png"]]
+    plan.drop_file("other/wood.png")
+    plan.after(8)
+    assert plan.due() == [["wood.png"]], "the other one, by itself"
+    plan.drop_file("wood.png")
+    plan.drop_file("TEX/oak.png")
+    plan.after(8)
+    assert plan.due()[0] == ["a.ac", "wood.png", "TEX/oak.png"]
+    assert {plan.report(name).role for name in ("wood.png", "TEX/oak.png")} == {Role.COMPANION}
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "convention"),
+    [("a.md5mesh", 'shader "skin.png"\n', "a.md5anim"), ("a.md2", "IDP2", "a.png")],
+)
+def test_what_belongs_to_a_model_by_its_name_is_waited_for(
+    stage: Callable[..., Stage], model: str, content: str, convention: str
+) -> None:
+    plan = stage(wait=4.0)
+    plan.drop_file("skin.png")
+    plan.drop_file(model, content)
+    plan.after(3)
+    assert plan.due() == []
+    plan.drop_file(convention)
+    plan.after(1.5)
+    (members,) = plan.due()
+    assert (members[0], members[-1]) == (model, convention)
+
+
 def test_of_several_files_that_may_be_meant_the_log_tells_once_which_goes(stage: Callable[..., Stage]) -> None:
     plan = stage()
     plan.drop_file("crate.obj", "mtllib crate.mtl\n")

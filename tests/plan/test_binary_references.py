@@ -164,13 +164,14 @@ def test_a_gamestudio_model_names_the_skins_that_it_does_not_hold(names):
         skin(0x06, 5, b"DDS x"),
         skin(0x0D, 4, bytes(4 * 21), 4),
         skin(0x27, 9, b"leaf.png\0" + b"\3\0\0\0abc"),
+        skin(0x07, 9, b"moss.tga\0"),
     ]
     content = b"".join(skins)
     group = struct.pack("<4xi16xi16x", 44 + len(content), len(skins)) + content
     last = skin(0x07, 1, b"last.tga\0")
     group += struct.pack("<4xi16xi16x", 44 + len(last), 1) + last
     head = struct.pack("<4si2I3i10H", b"MDL7", 7, 1, 2, 0, 0, 0, 32, 28, 16, 68, 8, 26, 16, 26, 0, 0)
-    assert names("a.mdl", head + bytes(32) + group) == ("bark.bmp", "leaf.png", "last.tga")
+    assert names("a.mdl", head + bytes(32) + group) == ("bark.bmp", "leaf.png", "moss.tga", "last.tga")
     for end in range(0, len(group), 7):
         names("a.mdl", head + bytes(32) + group[:end])
 

@@ -170,7 +170,7 @@ class IntakeLedger:
                     (now, now, self._dir_id(sql, drop, directory), os.fsencode(name), *_columns(signature)),
                 ).fetchone()
                 if row is not None:
-                    _replan_users(sql, drop, row["id"], name, now)
+                    _replan_users(sql, drop, row["id"], path, now)
 
     def vanished(self, drop: str, paths: Iterable[str], now: float) -> None:
         """Files that are no longer there. Models on their way that use them are planned anew; uploads stay."""
@@ -265,9 +265,10 @@ def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
     return drop_id
 
 
-def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, now: float) -> None:
-    """Send the models that use this file, or miss one of its name, back to the plan stage."""
-    keys = _missing_keys(name)
+def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, path: str, now: float) -> None:
+    """Send the models that use this file, or miss one of its name, back to the plan stage. One that has found what it
+    names elsewhere awaits a file at one place alone."""
+    keys = _missing_keys(os.path.basename(path))
     sql.execute(
         f"UPDATE files SET {BACK_TO_PLAN}"
         " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ?"
@@ -278,8 +279,9 @@ def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, name: str, n
         " AND id IN ("
         "  SELECT main_id FROM links WHERE companion_id = ?"
         "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN drops p ON p.id = f.drop_id"
-        f"   WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?)",
-        (now, file_id, file_id, *keys, os.fsencode(drop)),
+        f"   WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?"
+        "    AND NOT (length(l.text) = 0 AND instr(coalesce(l.expected, x''), x'2f') AND l.expected != ?))",
+        (now, file_id, file_id, *keys, os.fsencode(drop), os.fsencode(path)),
     )
 
 

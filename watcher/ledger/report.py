@@ -212,7 +212,8 @@ class ReportLedger:
         rows = self._connection.rows(
             "SELECT DISTINCT d.path AS dir, f.name FROM links l INDEXED BY links_by_missing"
             " JOIN files f ON f.id = l.main_id JOIN dirs d ON d.id = f.dir_id"
-            " WHERE l.missing_key = ? AND l.expected = ? AND l.companion_id IS NULL AND f.state != 'gone'"
+            " WHERE l.missing_key = ? AND l.expected = ? AND length(l.text) AND l.companion_id IS NULL"
+            " AND f.state != 'gone'"
             " ORDER BY d.path, f.name",
             (missing_key(path), os.fsencode(path)),
         )

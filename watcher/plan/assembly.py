@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from watcher.plan.readers import nothing
 from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, last_part, places, relative_name
 from watcher.plan.text import loose
@@ -84,9 +85,10 @@ class Assembly:
     """Path of the file that leads the set when `main` does not: the first slice of a volume. Empty otherwise."""
     awaited: tuple[str, ...] = ()
     """Names, beside the missing ones, of files that would become members if they came: other forms of a name, tiles of
-    a texture."""
+    a texture. A whole path: of the one file that is meant before one that was found elsewhere, or is called alike."""
     may_grow: bool = False
-    """Whether it is worth to wait for them, or for more slices of a volume, although nothing is missing."""
+    """Whether it is worth to wait for them, for what goes along by convention, or for more slices of a volume,
+    although nothing is missing."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -136,6 +138,12 @@ class _Set:
             if (base := last_part(name)) and len(self.awaited) < MOST_AWAITED:
                 self.awaited[base] = None
 
+    def await_better(self, attempt: "_Attempt") -> None:
+        """What was found is not quite what is named: that may still come."""
+        expected = attempt.where.expected
+        if attempt.found != expected and not is_tiled(attempt.text) and len(self.awaited) < MOST_AWAITED:
+            self.awaited[expected] = None
+
     def _name_choices(self, path: str, wanted: str) -> Iterator[str]:
         base = os.path.basename(wanted)
         yield relative_name(wanted, self._folder) or base
@@ -167,7 +175,9 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
             if attempt.found is None:
                 where = attempt.where
                 lacking[attempt.text, naming] = Missing(attempt.text, naming, where.expected, where.outside)
-            elif found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
+                continue
+            found.await_better(attempt)
+            if found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
                 queue.append(attempt.found)
     main_member, *companions = found.members.values()
     return Assembly(
@@ -233,9 +243,13 @@ def _with_conventions(
             else:
                 into.await_names((name,))
 
-    if not any(attempt.found for attempt in attempts) and (stand_in := next(existing(known.instead(stem)), None)):
-        attempts = [stand_in]
-    return [*attempts, *existing(known.beside(stem))]
+    if not any(attempt.found for attempt in attempts):
+        stand_in = next(existing(known.instead(stem)), None)
+        into.may_grow |= known.instead is not nothing and bool(attempts or stand_in is None)
+        attempts = attempts if stand_in is None else [stand_in]
+    beside = list(existing(known.beside(stem)))
+    into.may_grow |= not beside and known.beside is not nothing
+    return [*attempts, *beside]
 
 
 def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _Set) -> Iterator[_Attempt]:

@@ -29,7 +29,8 @@ from watcher.plan.alternatives import IMAGES, first_that_exists, image_readings
 from watcher.plan.uri import plain_readings, uri_readings
 
 
-def _nothing(_stem: str) -> tuple[str, ...]:
+def nothing(_stem: str) -> tuple[str, ...]:
+    """Of a format without such a convention."""
     return ()
 
 
@@ -42,9 +43,9 @@ class Format:
     readings: Callable[[str], tuple[tuple[str, ...], ...]] = plain_readings
     """The ways to understand one of these names, the likeliest first. Each is a tuple of file names that the text
     stands for together (an OBJ statement may hold several). An empty tuple: it may as well stand for no file."""
-    beside: Callable[[str], Iterable[str]] = _nothing
+    beside: Callable[[str], Iterable[str]] = nothing
     """By the file's name without extension: names of files that belong to it, where they exist, without being named."""
-    instead: Callable[[str], Iterable[str]] = _nothing
+    instead: Callable[[str], Iterable[str]] = nothing
     """Likewise: the first of these that exists stands in when nothing that the file names is there."""
     parts: re.Pattern[str] | None = None
     """Which files of this format, by their names, are often parts that a file of the same format (or of another that
