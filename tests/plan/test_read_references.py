@@ -108,6 +108,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "words.wrl": lambda: b"urlurl " * 4 * MIB,
     "assets.usda": lambda: b"@a@" * 8 * MIB,
     "open.usda": lambda: b'"""@' * 8 * MIB,
+    "comments.usda": lambda: b"/* " * 8 * MIB,
     "apostrophes.usda": lambda: b"'" * 32 * MIB,
     "statements.ac": lambda: b'texture "a"\n' * 3 * MIB,
     "numbers.nff": lambda: b"f" + b" 1" * 16 * MIB,
@@ -157,6 +158,8 @@ def test_a_file_of_any_size_is_read_in_constant_memory(tmp_path):
         "vertices.obj": (b"v 0.123456 0.234567 0.345678\n" * 10_000, b"mtllib last.mtl\n"),
         "one-line.obj": (b"f 1 2 3 " * 40_000, b"\nmtllib last.mtl\n"),
         "one-line.mtl": (b"map_Kd " * 40_000, b""),
+        "open.usda": (b"/* " * 80_000, b""),
+        "open.wrl": (b'"\\"' * 80_000, b""),
         "nested.gltf": (b'{"a":[[[[' * 40_000, b""),
         "data.gltf": (b'{"images":[{"uri":"data:,' + b"A" * 300_000, b'"},{"uri":"last.png"}]}'),
     }

@@ -9,7 +9,11 @@ USDA = '''#usda 1.0
     doc = """Not @a.png@, it's "quoted" """
     subLayers = [ @sub/layer.usda@, @./other.usdc@ (offset = 1) ]
 ) # @comment.usd@
+// it's another: @no.usd@
+/* don't @no.usd@ */
 def "A" ( assetInfo = { asset identifier = @own.usd@ string name = '@no.png@' }
+    delete references = [ @gone.usd@</X> (offset = 1), @gone2.usd@ ]
+    clips = { dictionary default = { string templateAssetPath = "./clip.###.usd" string primPath = "/no.usd" } }
     references = [@ref.usda@</X>, @@@odd@name.usd@@@</Y>, @pack.usdz[in/side.png]@]
     payload = @pay.usd:SDF_FORMAT_ARGS:a=b@ variants = { string "v" = "@no@" } )
 {
@@ -19,7 +23,8 @@ def "A" ( assetInfo = { asset identifier = @own.usd@ string name = '@no.png@' }
 }
 '''
 NAMES = (
-    "sub/layer.usda", "./other.usdc", "ref.usda", "odd@name.usd", "pack.usdz", "pay.usd", "textures\\a b.png", "b.png",
+    "sub/layer.usda", "./other.usdc", "./clip.###.usd", "ref.usda", "odd@name.usd", "pack.usdz", "pay.usd",
+    "textures\\a b.png", "b.png",
 )  # fmt: skip
 
 
@@ -42,6 +47,25 @@ def test_a_stage_is_followed_to_any_depth(assembled):
     assert [member.path for member in assembled(files).companions] == ["/drop/b/b.usd", "/drop/c.usdc", "/drop/t.png"]
 
 
+def test_the_parts_of_a_sequence_are_those_that_exist(assembled):
+    files = {
+        "a.usda": ["c/clip.##.##.usd", "gone.###.usd"],
+        "c/clip.01.50.usd": [],
+        "c/clip.12.00.usd": [],
+        "c/clip.usd": [],
+    }
+    assembly = assembled(files)
+    assert [member.path for member in assembly.companions] == ["/drop/c/clip.01.50.usd", "/drop/c/clip.12.00.usd"]
+    assert [one.text for one in assembly.missing] == ["gone.###.usd"]
+
+
+def test_a_material_in_mdl_without_a_folder_may_come_with_the_renderer(assembled):
+    files = {"a.usda": ["OmniPBR.mdl", "./own.mdl", "mine.mdl"], "mine.mdl": []}
+    assembly = assembled(files)
+    assert [member.path for member in assembly.companions] == ["/drop/mine.mdl"]
+    assert [one.text for one in assembly.missing] == ["./own.mdl"]
+
+
 @pytest.fixture
 def layer(tmp_path):
     """A layer with a path in every kind of value, in both forms; written by OpenUSD."""
@@ -56,6 +80,8 @@ def layer(tmp_path):
     prim.payloadList.explicitItems = [sdf.Payload("pay.usdc"), sdf.Payload("pay2.usdc")]
     prim.SetInfo("assetInfo", {"identifier": sdf.AssetPath("own.usd"), "more": {"deep": sdf.AssetPath("deep.usd")}})
     prim.SetInfo("customData", {"s": "no.png"})
+    prim.SetInfo("clips", {"default": {"templateAssetPath": "clip.###.usd", "primPath": "/no.usd"}})
+    prim.referenceList.deletedItems.append(sdf.Reference("gone.usda"))
     values = sdf.ValueTypeNames
     sdf.AttributeSpec(prim, "file", values.Asset).default = sdf.AssetPath("tex/é.png")
     files = [sdf.AssetPath("b1.png"), sdf.AssetPath("b2.png")]
@@ -75,7 +101,7 @@ def test_a_binary_layer_names_what_its_text_names(layer, names):
     from_text = names("a.usda", (layer / "text.usda").read_bytes())
     from_crate = names("b.usdc", (layer / "a.usdc").read_bytes())
     assert set(from_crate) == set(from_text)
-    assert len(from_crate) == 12
+    assert len(from_crate) == 13
 
 
 def test_a_binary_layer_that_holds_not_a_single_string_names_its_texture(tmp_path, names):

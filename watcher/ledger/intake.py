@@ -244,7 +244,8 @@ def missing_key(name: str) -> bytes:
 
 
 def _missing_keys(name: str) -> set[bytes]:
-    """As what a file that came may be missing: as itself, under a shorter name of old, and as a tile of a texture."""
+    """As what a file that came may be missing: as itself, under a shorter name of old, and as a tile of a texture or
+    another part of a sequence."""
     stem, extension = os.path.splitext(name)
     short = stem.replace(" ", "")[:6]
     return {missing_key(n) for n in (name, name[:12], stem[:8] + extension[:4], f"{short}~1{extension[:4]}")} | {
@@ -255,8 +256,12 @@ def _missing_keys(name: str) -> set[bytes]:
     }
 
 
-_TILES = {re.compile("1[0-9]{3}"): ("<udim>", "%(udim)d"), re.compile("(?i)u[0-9]{1,3}_v[0-9]{1,3}"): ("<uvtile>",)}
-"""Numbers of tiles, and what stands for one in the name of the whole texture."""
+_TILES = {
+    re.compile("1[0-9]{3}"): ("<udim>", "%(udim)d"),
+    re.compile("(?i)u[0-9]{1,3}_v[0-9]{1,3}"): ("<uvtile>", "<tile>"),
+    **{re.compile(f"(?<![0-9])[0-9]{{{size}}}(?![0-9])"): ("#" * size, f"%0{size}d") for size in range(1, 9)},
+}
+"""Numbers of tiles and of the parts of a sequence, and what stands for one in the name of the whole."""
 
 
 def _drop_id(sql: sqlite3.Connection, drop: str) -> int:

@@ -254,18 +254,17 @@ def _with_conventions(
 
 def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _Set) -> Iterator[_Attempt]:
     """One for the name; of a texture in tiles, for each tile that exists."""
-    if not is_tiled(text):
-        attempt = _attempt(text, naming, main, root, look)
+    attempt = _attempt(text, naming, main, root, look)
+    if attempt.found is not None or not is_tiled(text):
         known = format_of(naming)
         if attempt.found is None and known is not None and known.short_names:
             attempt = next(_matches(attempt, short_pattern, look), attempt)
         yield attempt
         return
     into.await_names((text,))
-    missing = _Attempt(text, _places(text, naming, main, root), None, "")
-    tiles = list(_matches(missing, tile_pattern, look))
+    tiles = list(_matches(attempt, tile_pattern, look))
     into.may_grow |= bool(tiles)
-    yield from tiles or [missing]
+    yield from tiles or [attempt]
 
 
 def _matches(attempt: _Attempt, pattern_of: Callable[[str], re.Pattern[str] | None], look: Look) -> Iterator[_Attempt]:

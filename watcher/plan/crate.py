@@ -20,6 +20,8 @@ MOST_VALUES = 2_000_000
 """Of one layer that are looked at."""
 IDENTIFIER = "identifier"
 """The key under which a dictionary says by which path the asset is known itself."""
+TEMPLATE = "templateAssetPath"
+"""The key of a text that is a path, with number signs for a number."""
 DEEPEST = 32
 """Dictionaries within dictionaries."""
 
@@ -27,6 +29,8 @@ DEEPEST = 32
 class _Type(IntEnum):
     """The types of values that may hold a path."""
 
+    STRING = 10
+    """Only under the key of a template."""
     ASSET_PATH = 12
     DICTIONARY = 31
     REFERENCE_LIST = 35
@@ -36,7 +40,10 @@ class _Type(IntEnum):
     PAYLOAD_LIST = 55
 
 
-_TYPES = {kind.value: kind for kind in _Type}
+_INLINED = 1 << 14
+"""Beside the type: the value stands in the place of its place."""
+_PLACE = 0xFFFFFFFFFFFF
+_TYPES = {kind.value: kind for kind in _Type if kind is not _Type.STRING}
 
 
 class _Broken(Exception):
@@ -117,7 +124,7 @@ class _Crate:
         kind = _TYPES.get((value >> 48) & 0xFF)
         if kind is None or self._left < 0 or depth > DEEPEST:
             return
-        at = value & 0xFFFFFFFFFFFF
+        at = value & _PLACE
         is_array, is_inlined = value >> 63, (value >> 62) & 1
         if kind is _Type.ASSET_PATH:
             if is_array:
@@ -165,8 +172,11 @@ class _Crate:
             key = self._string(at)
             at += 4
             at += self._jump(at)
-            if key != IDENTIFIER:
-                paths += self._in_value(self._u64(at), depth + 1)
+            value = self._u64(at)
+            if key == TEMPLATE and value >> 48 == _Type.STRING | _INLINED:
+                paths.append(self._text(value & _PLACE))
+            elif key != IDENTIFIER:
+                paths += self._in_value(value, depth + 1)
             at += 8
         return at, paths
 
@@ -204,7 +214,9 @@ class _Crate:
         return count
 
     def _string(self, at: int) -> str:
-        number = self._u32(at)
+        return self._text(self._u32(at))
+
+    def _text(self, number: int) -> str:
         return self._token(self._strings[number]) if number < len(self._strings) else ""
 
     def _token(self, number: int) -> str:

@@ -81,7 +81,7 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", "Scene.material") if stem.endswith(".mesh") else ()
 
 
-READERS = 5
+READERS = 6
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 
@@ -119,7 +119,7 @@ FORMATS: dict[str, Format] = {
     "sib": Format(game_models.read_sib),
     "m3d": Format(model3d.read_m3d, model3d.m3d_readings),
     "pmx": Format(mikumiku.read_pmx),
-    "usd": Format(usd.read_usd, parts=_ANY),
+    "usd": Format(usd.read_usd, usd.layer_readings, parts=_ANY),
     "dxf": Format(dxf.read_dxf, parts=_ANY),
     "blend": Format(blend.read_blend, parts=_ANY),
     "dcm": Format(dicom.read_dcm, gathers=True),

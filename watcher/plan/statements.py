@@ -151,13 +151,14 @@ def read_ply(file: BinaryIO) -> Iterator[str]:
 _COMMENT = rb"//[^\r\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
 _BLANK = rb"(?:\s|" + _COMMENT + rb")*+"
 _NAMED = _BLANK + rb"(?:[%$]\w++" + _BLANK + rb")?"
-_TEXT = rb'"([^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+)"'
+_CHARACTERS = rb'[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+'
 _OGEX_TOKEN = re.compile(
-    _COMMENT
-    + rb"|(?P<unfinished>/\*)"
-    + rb"|(?<!\w)(?P<texture>Texture)(?!\w)" + _NAMED + rb"(?:\([^)]*+\)" + _BLANK + rb")?\{"
-    + rb"|(?<!\w)string(?!\w)" + _NAMED + rb"\{" + _BLANK + _TEXT
-    + rb"|" + _TEXT.replace(b"(", b"(?:", 1)
+    # The first letter stands for itself: so it is looked for at the speed of the regular expression.
+    rb'[/"Ts](?:'
+    rb"(?<=/)(?:/[^\r\n]*+|\*(?:[^*]|\*(?!/))*+\*/|(?P<unfinished>\*))"
+    rb"|(?<=T)(?<!\w.)(?P<texture>exture)(?!\w)" + _NAMED + rb"(?:\([^)]*+\)" + _BLANK + rb")?\{"
+    rb"|(?<=s)(?<!\w.)tring(?!\w)" + _NAMED + rb"\{" + _BLANK + rb'"(?P<text>' + _CHARACTERS + rb')"'
+    rb'|(?<=")' + _CHARACTERS + rb'")'
 )  # fmt: skip
 _OGEX_ESCAPE = re.compile(r'\\(["\\])')
 
@@ -168,8 +169,8 @@ def read_ogex(file: BinaryIO) -> Iterator[str]:
     for token in tokens(blocks(file), _OGEX_TOKEN):
         if token["texture"]:
             in_texture = True
-        elif token[3] is not None and in_texture:
-            name = _OGEX_ESCAPE.sub(r"\1", decode(token[3]))
+        elif token["text"] is not None and in_texture:
+            name = _OGEX_ESCAPE.sub(r"\1", decode(token["text"]))
             yield name[1:] if name.startswith("//") else name  # ``//C/art/x.png`` is how it writes C:\art\x.png
             in_texture = False
 

@@ -1,26 +1,38 @@
-"""Names that stand for others: of a texture in tiles, for the image of each tile; of old, for a longer one.
+"""Names that stand for others: of a texture in tiles, for the image of each tile; of a sequence, for each of its files;
+of old, for a longer one.
 
-Source: the tokens as MaterialX and Blender (`<UDIM>`, `<UVTILE>`) and Mari (`%(UDIM)d`) write them.
+Source: the tokens as MaterialX and Blender (`<UDIM>`, `<UVTILE>`), Mari (`%(UDIM)d`), Arnold (`<tile>`), USD (`###`)
+and C (`%04d`) write them.
 """
 
 import re
 
-_TOKEN = re.compile(r"<UDIM>|%\(UDIM\)d|(?P<pair><UVTILE>)", re.IGNORECASE)
-_UDIM = r"1[0-9]{3}"
-_UVTILE = r"u[0-9]{1,3}_v[0-9]{1,3}"
+_TOKEN = re.compile(
+    r"<UDIM>|%\(UDIM\)d|(?P<pair><UVTILE>|<TILE>)|(?P<signs>#{2,}|(?<=\.)#(?=\.))|%0(?P<width>[1-9])d", re.IGNORECASE
+)
 
 
 def is_tiled(name: str) -> bool:
-    """Whether a part of the name stands for the number of a tile."""
+    """Whether a part of the name stands for the number of a tile or of another file of a sequence."""
     return _TOKEN.search(name) is not None
 
 
 def tile_pattern(name: str) -> re.Pattern[str]:
-    """What matches the names of the tiles, of which all differ in the number only."""
-    token = _TOKEN.search(name)
-    assert token is not None
-    number = _UVTILE if token["pair"] else _UDIM
-    return re.compile(re.escape(name[: token.start()]) + number + re.escape(name[token.end() :]), re.IGNORECASE)
+    """What matches the names of the tiles, of which all differ in numbers only."""
+    pattern = ""
+    at = 0
+    for token in _TOKEN.finditer(name):
+        pattern += re.escape(name[at : token.start()]) + _number(token)
+        at = token.end()
+    return re.compile(pattern + re.escape(name[at:]), re.IGNORECASE)
+
+
+def _number(token: re.Match[str]) -> str:
+    if token["pair"]:
+        return "u[0-9]{1,3}_v[0-9]{1,3}"
+    if width := len(token["signs"] or "") or int(token["width"] or 0):
+        return f"[0-9]{{{width},}}"
+    return "1[0-9]{3}"
 
 
 _SHORT = re.compile(r"(?P<stem>[^.]{8}|[^.]{1,6}~[0-9])(?P<extension>\.[^.]{1,3})", re.DOTALL)

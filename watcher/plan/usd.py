@@ -10,16 +10,19 @@ from typing import BinaryIO
 
 from watcher.plan import crate
 from watcher.plan.text import blocks, decode
-from watcher.plan.uri import is_elsewhere
+from watcher.plan.uri import is_elsewhere, plain_readings
 
 MOST_PATHS = 1_000_000
 LONGEST_TOKEN = 64 * 1024
 """Bytes of a comment, a string or an asset path; what is longer holds no name and is skipped."""
 
+LONGEST_PLACE = 256
+"""Bytes before an asset path that are looked at to know what it is."""
+
 _TOKEN = re.compile(
     # Passed over: everything that is no comment, no string and no asset path.
-    rb'[^#"\'@]++'
-    rb"|\#[^\r\n]*+(?=[\r\n])"
+    rb"(?:[^#\"'@/]++|/(?=[^/*]))++"
+    rb"|(?:\#|//)[^\r\n]*+(?=[\r\n])|/\*(?:[^*]++|\*(?!/))*+\*/"
     rb'|"""(?:[^"\\]|\\.|"(?!""))*+"""'
     rb"|'''(?:[^'\\]|\\.|'(?!''))*+'''"
     rb'|"(?!"")(?:[^"\\\r\n]|\\.)*+"(?!"\Z)'
@@ -30,6 +33,11 @@ _TOKEN = re.compile(
 )
 # The path by which an asset is known itself.
 _IS_IDENTIFIER = re.compile(rb"\basset\s+identifier\s*=\s*\Z")
+# A name with number signs for the number of each of the layers of which time is put together.
+_IS_TEMPLATE = re.compile(rb"templateAssetPath\s*=\s*\Z")
+# What weaker layers name, and this one takes away.
+_IS_DELETION = re.compile(rb"\bdelete\s+\w+\s*=\s*\[?\s*\Z")
+_GOES_ON = re.compile(rb"\s*(?:<[^>]*>)?\s*(?:\([^)]*\))?\s*,\s*")
 _IN_PACKAGE = re.compile(r"\[.*\]$")
 _ARGUMENTS = re.compile(r":SDF_FORMAT_ARGS:.*$")
 
@@ -39,6 +47,12 @@ def read_usd(file: BinaryIO) -> Iterator[str]:
     is_binary = file.read(len(crate.MAGIC)) == crate.MAGIC
     file.seek(0)
     return _files(crate.asset_paths(file) if is_binary else _in_text(file))
+
+
+def layer_readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """As of any name. A material in MDL that is named without a folder comes, as a rule, with the renderer."""
+    ways = plain_readings(text)
+    return (*ways, ()) if text.lower().endswith(".mdl") and "/" not in text and "\\" not in text else ways
 
 
 def _files(paths: Iterable[str]) -> Iterator[str]:
@@ -51,23 +65,30 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
 
 def _in_text(file: BinaryIO) -> Iterator[str]:
     rest = before = b""
+    is_deleted = False
     left = MOST_PATHS
     for block in blocks(file):
         piece = rest + block
         at = 0
-        while token := _TOKEN.match(piece, at):
+        while (token := _TOKEN.match(piece, at)) or len(piece) - at > LONGEST_TOKEN:
+            if token is None:  # never closed: what looked like its beginning was none
+                at += LONGEST_TOKEN
+                continue
             at = token.end()
             if token.lastgroup is None:
-                before = (before + token[0])[-64:]
+                if token[0][:1] in (b'"', b"'") and _IS_TEMPLATE.search(before):
+                    yield decode(token[0][1:-1])
+                before = (before + token[0][-LONGEST_PLACE:])[-LONGEST_PLACE:]
                 continue
-            if token.lastgroup == "long":
+            is_deleted = bool(_IS_DELETION.search(before) or (is_deleted and _GOES_ON.fullmatch(before)))
+            if is_deleted or _IS_IDENTIFIER.search(before):
+                pass
+            elif token.lastgroup == "long":
                 yield decode(token["long"]).replace("\\@@@", "@@@")
-            elif not _IS_IDENTIFIER.search(before):
+            else:
                 yield decode(token["path"])
             before = b""
             left -= 1
             if left < 0:
                 return
         rest = piece[at:]
-        if len(rest) > LONGEST_TOKEN:  # never closed: what looked like its beginning was none
-            rest = rest[LONGEST_TOKEN:]

@@ -25,13 +25,16 @@ _FIELDS = {"fieldValue", "field"}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
 _ESCAPE = re.compile(r'\\(["\\])')
 _TOKEN = re.compile(
-    rb'"(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"|(?P<unfinished>")'
-    rb"|\#[^\r\n]*+"
-    rb"|(?<![\w.])EXTERNPROTO\s++[^\s\[]++\s*+\[[^\[\]]*+\]\s*+(?P<extern>\[?+)"
-    rb"|(?<![\w.])(?P<node>[A-Za-z]\w*+)\s*+\{"
-    rb"|(?<![\w.])(?P<field>(?:[a-z]\w*?)?[uU]rl|filename|name)(?=[\s\[\"])\s*+(?P<list>\[?+)"
-    rb"|(?P<close>[\]}])"
-    rb"|(?P<open>\{)",
+    # The first letter stands for itself: so it is looked for at the speed of the regular expression.
+    rb'["#A-Za-z{}\]](?:'
+    rb'(?<=")(?:(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)"|(?P<unfinished>))'
+    rb"|(?<=\#)[^\r\n]*+"
+    rb"|(?<=[{}\]])(?P<bracket>)"
+    rb"|(?<![\w.].)(?:"
+    rb"(?<=E)XTERNPROTO\s++[^\s\[]++\s*+\[[^\[\]]*+\]\s*+(?P<extern>\[?+)"
+    rb"|\w*+\s*+(?P<node>\{)"
+    rb"|(?:(?<=n)ame|(?<=f)ilename|\w*+(?<=[uU]rl))(?=[\s\[\"])\s*+(?P<list>\[?+)"
+    rb"))",
     re.DOTALL,
 )
 
@@ -69,15 +72,15 @@ def _in_classic(file: Readable) -> Iterator[str]:
             urls, is_list = [], bool(token["extern"])
         elif kind == "list":
             node = opened[-1].decode() if opened else ""
-            names_file = node not in _NO_CONTENT and (token["field"] != b"name" or node == "WWWInline")
+            names_file = node not in _NO_CONTENT and (not token[0].startswith(b"name") or node == "WWWInline")
             urls, is_list = [] if names_file else None, bool(token["list"])
-        elif kind in ("node", "open"):
-            opened.append(token["node"] or b"")
+        elif kind == "node" or token[0] == b"{":
+            opened.append(token[0][:-1].rstrip())
         elif kind == "string" and urls is not None and len(urls) < MOST_URLS:
             urls.append(decode(token["string"]))
-        elif token["close"] == b"}" and opened:
+        elif token[0] == b"}" and opened:
             opened.pop()
-        if urls and (not is_list or token["close"] == b"]"):
+        if urls and (not is_list or token[0] == b"]"):
             if text := _any_of(urls):
                 yield text
             urls = None
