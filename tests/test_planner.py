@@ -450,6 +450,18 @@ def test_what_went_by_itself_and_turns_out_to_be_a_part_does_not_go_again(stage:
     assert {plan.report(name).role for name in ("wheel.lwo", "wood.png")} == {Role.COMPANION}
 
 
+def test_of_models_that_load_each_other_the_first_by_name_leads(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    for name, other in (("b", "a"), ("c", "b"), ("a", "b")):
+        plan.drop_file(f"{name}.lws", f"LoadObject {other}.lws\n")
+    plan.after(2)
+    assert plan.due() == [["c.lws", "b.lws", "a.lws"]]
+    plan.drop_file("d/b.lws", "LoadObject a.lws\n")
+    plan.drop_file("d/a.lws", "LoadObject b.lws\n")
+    plan.after(2)
+    assert plan.due() == [["a.lws", "b.lws"]]
+
+
 def test_a_model_that_no_other_would_load_is_not_held_back(stage: Callable[..., Stage]) -> None:
     plan = stage()
     plan.drop_file("crate.obj", "v 0 0 0\n")

@@ -289,18 +289,13 @@ def _look_again(candidate: Candidate, now: float) -> float:
 
 
 def _taken(assemblies: Sequence[Assembly]) -> set[str]:
-    """The main files that another one takes along. Of files that take each other, the first leads."""
-    order = {assembly.main.path: number for number, assembly in enumerate(assemblies)}
+    """The main files that another one takes along. Of files that take each other, the first by name leads."""
+    mains = {assembly.main.path for assembly in assemblies}
     takes = {
-        assembly.main.path: {member.path for member in assembly.companions if member.path in order}
+        assembly.main.path: {member.path for member in assembly.companions if member.path in mains}
         for assembly in assemblies
     }
-    return {
-        part
-        for leader, parts in takes.items()
-        for part in parts
-        if leader not in takes[part] or order[leader] < order[part]
-    }
+    return {part for leader, parts in takes.items() for part in parts if leader not in takes[part] or leader < part}
 
 
 def empty(path: str) -> str | None:

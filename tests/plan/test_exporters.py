@@ -225,6 +225,8 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("Scenes/new/a.lws", "LoadObjectLayer 1 Objects/car.lwo\n", ["Objects/car.lwo"]),
         ("base/models/x/a.md5mesh", 'shader "textures/wood"\n', ["base/textures/wood.tga"]),
         ("a_1.md3", "", ["a_default.skin"]),
+        ("a.uc", '#exec TEXTURE IMPORT NAME=J FILE="my skin.pcx" GROUP=Skins\n', ["my skin.pcx"]),
+        ("a.xml", '<mesh><submesh material="Oak"/></mesh>', ["a.material"]),
         ("a.md5mesh", "", ["a.md5anim", "a.md5camera"]),
         ("a.x3d", '<X3D><ImageTexture url=\'"say \\"hi\\".png"\'/></X3D>', ['say "hi".png']),
         ("a.x3d", "<X3D><ShaderPart url='\"a.glsl\"'/><PackagedShader url='void main() {}'/></X3D>", []),
@@ -284,12 +286,27 @@ def test_scenes_that_are_inlined_are_read_in_whatever_encoding(companions_of: Se
 
 def test_a_name_of_old_is_found_under_its_long_form(companions_of: Sets) -> None:
     chunk = lambda kind, content: kind.to_bytes(2, "little") + (len(content) + 6).to_bytes(4, "little") + content  # noqa: E731
-    maps = (b"LONGTEXT.JPG\0", b"MYBRIC~1.TGA\0", b"character_bo\0", b"SHORT.PNG\0", b"UNKNOWN_.JPG\0")
+    maps = (
+        b"LONGTEXT.JPG\0",
+        b"MYBRIC~1.TGA\0",
+        b"MYBRIC~2.TGA\0",
+        b"character_bo\0",
+        b"character_bo.000\0",
+        b"SHORT.PNG\0",
+        b"UNKNOWN_.JPG\0",
+    )
     materials = b"".join(chunk(0xAFFF, chunk(0xA200, chunk(0xA300, name))) for name in maps)
     model = chunk(0x4D4D, chunk(0x3D3D, materials))
-    files = ["character_body.png", "longtexture of wood.jpg", "my bricks.tga", "shorty.png"]
+    files = [
+        "character_body.png",
+        "character_boots.png",
+        "longtexture of wood.jpg",
+        "my bricks.tga",
+        "mybricks.tga",
+        "shorty.png",
+    ]
     found, missing = companions_of({"a.3ds": model} | dict.fromkeys(files, "x"))
-    assert found == files[:3]
+    assert found == files[:5]
     assert missing == ["SHORT.PNG", "UNKNOWN_.JPG"]
 
 

@@ -11,7 +11,7 @@ from watcher.plan.readers import nothing
 from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, last_part, places, relative_name
 from watcher.plan.text import loose
-from watcher.plan.tiles import is_tiled, short_pattern, tile_pattern
+from watcher.plan.tiles import is_tiled, short_pattern, short_rank, tile_pattern
 
 MOST_AWAITED = 2_000
 """Names of one set that are remembered for files that may still come."""
@@ -258,7 +258,8 @@ def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _S
     if attempt.found is not None or not is_tiled(text):
         known = format_of(naming)
         if attempt.found is None and known is not None and known.short_names:
-            attempt = next(_matches(attempt, short_pattern, look), attempt)
+            longer = list(_matches(attempt, short_pattern, look))
+            attempt = longer[min(short_rank(last_part(text)), len(longer) - 1)] if longer else attempt
         yield attempt
         return
     into.await_names((text,))

@@ -78,7 +78,7 @@ def _unreal_parts(stem: str) -> tuple[str, ...]:
 
 def _ogre_material(stem: str) -> tuple[str, ...]:
     """Of ``car.mesh.xml``: the script with its materials. `Scene` is what exporters call that of a whole scene."""
-    return (stem.removesuffix(".mesh") + ".material", "Scene.material") if stem.endswith(".mesh") else ()
+    return (stem.removesuffix(".mesh") + ".material", *(["Scene.material"] if stem.endswith(".mesh") else []))
 
 
 READERS = 6

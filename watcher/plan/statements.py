@@ -47,13 +47,13 @@ displace an object. Behind the number of a layer newer versions write an id."""
 read_md5mesh = statements(rb"shader" + _QUOTED)
 """Doom 3: the material of each mesh."""
 _exec = statements(rb"#exec" + _VALUE)
-_UC_FILE = re.compile(r'\b(?:DATA|ANIV)?FILE="?([^\s"]++)', re.IGNORECASE)
+_UC_FILE = re.compile(r'\b(?:DATA|ANIV)?FILE=(?:"([^"]++)|([^\s"]++))', re.IGNORECASE)
 
 
 def read_uc(file: BinaryIO) -> Iterator[str]:
     """Unreal classes: what they import."""
     for arguments in _exec(file):
-        yield from _UC_FILE.findall(arguments)
+        yield from (quoted or bare for quoted, bare in _UC_FILE.findall(arguments))
 
 
 read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")

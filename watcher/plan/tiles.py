@@ -35,16 +35,24 @@ def _number(token: re.Match[str]) -> str:
     return "1[0-9]{3}"
 
 
-_SHORT = re.compile(r"(?P<stem>[^.]{8}|[^.]{1,6}~[0-9])(?P<extension>\.[^.]{1,3})", re.DOTALL)
-_CUT = 12
-"""Characters after which Blender cuts names in 3DS files, with their extension."""
+_SHORT = re.compile(r"(?P<stem>[^.]{1,6}~(?P<rank>[1-9])|[^.]{8})(?P<extension>\.[^.]{1,3})", re.DOTALL)
+_CUT = re.compile(r"(?P<start>.{12})(?:\.(?P<rank>[0-9]{3}))?", re.DOTALL)
+"""As Blender cuts names in 3DS files, with their extension; with a number if there was such a name before."""
 
 
 def short_pattern(name: str) -> re.Pattern[str] | None:
     """What matches the names that may have been cut to this one; None when nothing was cut, as far as can be seen."""
-    patterns = [re.escape(name) + r".*"] if len(name) == _CUT else []
+    patterns = [re.escape(cut["start"]) + r".*"] if (cut := _CUT.fullmatch(name)) else []
     if short := _SHORT.fullmatch(name):
         # Spaces are left out of such names.
         stem = " *".join(map(re.escape, short["stem"].partition("~")[0]))
         patterns.append(stem + r".*" + re.escape(short["extension"]) + r"[^.]?")
     return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL) if patterns else None
+
+
+def short_rank(name: str) -> int:
+    """Which of the names that were cut to the same one is meant, from 0."""
+    if (cut := _CUT.fullmatch(name)) and cut["rank"]:
+        return int(cut["rank"]) + 1
+    short = _SHORT.fullmatch(name)
+    return int(short["rank"]) - 1 if short and short["rank"] else 0
