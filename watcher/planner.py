@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -28,6 +30,18 @@ BUSY_SECONDS = 5.0
 """So long a file waits that cannot be read because the system is short of something."""
 ORPHAN_SECONDS = 30.0
 """After so long a file that was followed for a model, and that no model links, stands for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to become of a file."""
+
+    record: Callable[[], None]
+    """Brings it into the ledger."""
+    ready: bool = False
+    """Whether the file may be uploaded."""
+    set: Assembly | None = None
+    """With a model that may be: what goes."""
 
 
 class Planner:
@@ -82,12 +96,14 @@ class Planner:
         unread = self._unread()
         singles = self._ledger.plan.candidates(self._drops, now, BATCH, refer=False)
         waits: list[tuple[Candidate, float]] = []
+        decisions: list[Decision] = []
         for candidate in singles:
             until = self._wait_for_model(candidate, unread[candidate.drop], now)
             if until is not None:
                 waits.append((candidate, until))
-            else:
-                ready |= self._plan_single(candidate, now)
+            elif decision := self._plan_single(candidate, now):
+                decisions.append(decision)
+        ready |= self._record(decisions)
         if waits:
             self._ledger.plan.wait_single(waits, now)
         if ready:
@@ -116,18 +132,29 @@ class Planner:
                 assemblies[candidate.path] = assembly
         taken = _taken(list(assemblies.values()))
         unread = self._unread()
-        ready = False
-        for candidate in candidates:
-            if candidate.path in assemblies and candidate.path not in taken:
-                ready |= self._plan_model(candidate, assemblies[candidate.path], unread[candidate.drop], now)
-        return ready
+        return self._record(
+            [
+                self._plan_model(candidate, assemblies[candidate.path], unread[candidate.drop], now)
+                for candidate in candidates
+                if candidate.path in assemblies and candidate.path not in taken
+            ]
+        )
 
-    def _plan_model(self, candidate: Candidate, assembly: Assembly, oldest_unread: float | None, now: float) -> bool:
+    def _record(self, decisions: Sequence[Decision]) -> bool:
+        """Bring decisions into the ledger. Returns whether something may be uploaded now."""
+        self._ledger.plan.record([decision.record for decision in decisions])
+        for decision in decisions:
+            if decision.set is not None:
+                self._tell(decision.set)
+        return any(decision.ready for decision in decisions)
+
+    def _plan_model(
+        self, candidate: Candidate, assembly: Assembly, oldest_unread: float | None, now: float
+    ) -> Decision:
         drop = self._drops[candidate.drop]
         plan = self._ledger.plan
         if candidate.used or assembly.part_of:
-            plan.becomes_companion(candidate, now, assembly.part_of or None)
-            return False
+            return Decision(partial(plan.becomes_companion, candidate, now, assembly.part_of or None))
         linked = [
             LinkedFile(member.path, member.text, member.name, alone=self._stands_alone(drop, member.path))
             for member in assembly.companions
@@ -135,24 +162,19 @@ class Planner:
         lacking = _lacking(assembly) + [LackingFile("", expected=name) for name in assembly.awaited]
         newest = self._companions_settled(candidate, assembly, drop)
         if newest is None:
-            plan.wait(candidate, _look_again(candidate, now), now, linked, lacking)
-            return False
+            return Decision(partial(plan.wait, candidate, _look_again(candidate, now), now, linked, lacking))
         patience = newest + drop.companion_wait_seconds
         if self._patient and (assembly.missing or assembly.may_grow) and now < patience:
-            plan.wait(candidate, patience, now, linked, lacking)
-            return False
+            return Decision(partial(plan.wait, candidate, patience, now, linked, lacking))
         if may_be_part(candidate.path) and (until := self._held_back(candidate, oldest_unread, now)) is not None:
-            plan.wait(candidate, until, now, linked, lacking)
-            return False
+            return Decision(partial(plan.wait, candidate, until, now, linked, lacking))
         if refusal := empty(candidate.path):
-            plan.failed(candidate, refusal, now)
-            return False
-        plan.ready(candidate, now, linked, lacking)
-        self._tell(candidate.path, assembly)
-        return True
+            return Decision(partial(plan.failed, candidate, refusal, now))
+        return Decision(partial(plan.ready, candidate, now, linked, lacking), ready=True, set=assembly)
 
-    def _tell(self, path: str, assembly: Assembly) -> None:
+    def _tell(self, assembly: Assembly) -> None:
         """Log what is doubtful about a set."""
+        path = assembly.main.path
         for member in assembly.companions:
             if member.others:
                 _log.warning(
@@ -214,19 +236,16 @@ class Planner:
 
     # -- a file that names nothing -----------------------------------------------------------------------------------
 
-    def _plan_single(self, candidate: Candidate, now: float) -> bool:
+    def _plan_single(self, candidate: Candidate, now: float) -> Decision | None:
         plan = self._ledger.plan
         if candidate.used and not self._stands_alone(self._drops[candidate.drop], candidate.path):
-            plan.becomes_companion(candidate, now)
-            return False
+            return Decision(partial(plan.becomes_companion, candidate, now))
         if self._passed_over(candidate):
             self._dismiss(candidate)
-            return False
+            return None
         if refusal := empty(candidate.path):
-            plan.failed(candidate, refusal, now)
-            return False
-        plan.ready(candidate, now)
-        return True
+            return Decision(partial(plan.failed, candidate, refusal, now))
+        return Decision(partial(plan.ready, candidate, now), ready=True)
 
     def _passed_over(self, candidate: Candidate) -> bool:
         """Whether the drop's rules pass over a file: they may have changed since it was seen, or it was looked at only

@@ -157,8 +157,12 @@ class Connection:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: all of it or nothing, one at a time."""
+        """A write transaction: all of it or nothing, one at a time. Within another one of its thread it is a part of
+        that."""
         with self._lock:
+            if self._sqlite.in_transaction:
+                yield self._sqlite
+                return
             self._sqlite.execute("BEGIN IMMEDIATE")
             try:
                 yield self._sqlite

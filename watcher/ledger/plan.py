@@ -3,13 +3,16 @@
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
 from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS
 from watcher.ledger.intake import BACK_TO_PLAN, missing_key
 from watcher.model import FileState, Signature
+
+FEW = 20
+"""Transitions in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,14 @@ class PlanLedger:
                 "UPDATE files SET refs = ? WHERE id = ? AND generation = ?",
                 (json.dumps(references).encode(), file_id, generation),
             )
+
+    def record(self, decisions: Sequence[Callable[[], None]]) -> None:
+        """Several transitions of this stage, a few of them in each transaction: neighbours in the tables are written
+        once, and the others who need the ledger are not kept waiting."""
+        for first in range(0, len(decisions), FEW):
+            with self._connection.transaction():
+                for decision in decisions[first : first + FEW]:
+                    decision()
 
     def wait(
         self,
