@@ -227,11 +227,11 @@ def _dropped_later(stage: Stage) -> None:
 def _written_slowly(stage: Stage) -> None:
     stage.start()
     until(lambda: stage.subject.at_rest(1.0), 15)
-    content = stage.records.made(contents.png(stage.dice))
-    path = stage.drop / "a.png"
+    content = stage.records.made(contents.wav(stage.dice))  # which no model may name: nothing else holds it back
+    path = stage.drop / "a.wav"
     with open(path, "wb") as file:
-        for start in range(0, len(content), 30):
-            file.write(content[start : start + 30])
+        for start in range(0, len(content), 300):
+            file.write(content[start : start + 300])
             file.flush()
             time.sleep(0.8)
     stage.tell(path, "written slowly")
