@@ -240,6 +240,21 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
             ' ImageTexture { url [ "gone.png" "b.png" ] }',
             ["a.png", "b.png"],
         ),
+        (
+            "a.wrl",
+            '#VRML V2.0 utf8\nPROTO T [ field MFString tex "a.png" field SFString s "no.png" ]'
+            ' { ImageTexture { url IS tex } } T { tex [ "b.png" ] s "no.png" }'
+            ' Background { topUrl [ ] } Text { string [ "no.png" ] }',
+            ["a.png", "b.png"],
+        ),
+        (
+            "a.x3d",
+            "<X3D><ProtoDeclare name='T'><field name='tex' value='\"a.png\"'/><field name='s' value='no'/>"
+            "<ImageTexture><IS><connect nodeField='url' protoField='tex'/></IS></ImageTexture></ProtoDeclare>"
+            "<ProtoInstance><fieldValue name='tex' value='\"b.png\"'/><fieldValue name='s' value='no'/>"
+            "</ProtoInstance></X3D>",
+            ["a.png", "b.png"],
+        ),
         ("a.irr", '<irr_scene><string name="Heightmap" value="hills.bmp"/></irr_scene>', ["hills.bmp"]),
         (
             "a.ogex",

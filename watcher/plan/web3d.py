@@ -18,6 +18,10 @@ MOST_TOKENS = 5_000_000
 MOST_URLS = 64
 """Of one list."""
 DEEPEST = 1000
+LONGEST_LIST = 16 * 1024
+"""Bytes or characters."""
+MOST_VALUES = 1000
+"""Of fields that may be passed on to a `url`."""
 
 _NO_CONTENT = {"Anchor", "Script", "PackagedShader", "ShaderPart", "ShaderProgram"}
 """Nodes whose `url` is a place to go to or a program, often in full, and no part of the model."""
@@ -31,9 +35,9 @@ _TOKEN = re.compile(
     rb"|(?<=\#)[^\r\n]*+"
     rb"|(?<=[{}\]])(?P<bracket>)"
     rb"|(?<![\w.].)(?:"
-    rb"(?<=E)XTERNPROTO\s++[^\s\[]++\s*+\[[^\[\]]*+\]\s*+(?P<extern>\[?+)"
-    rb"|\w*+\s*+(?P<node>\{)"
-    rb"|(?:(?<=n)ame|(?<=f)ilename|\w*+(?<=[uU]rl))(?=[\s\[\"])\s*+(?P<list>\[?+)"
+    rb"(?<=E)XTERNPROTO\s++[^\s\[]++\s*+\[[^\[\]]*+\]\s*+(?P<extern>\[|(?=\"))"
+    rb"|\w*+(?<=[uU]rl)\s++IS\s++(?P<passed>\w++)"
+    rb"|\w*+\s*+(?:(?P<node>\{)|(?P<list>\[|(?=\")))"
     rb"))",
     re.DOTALL,
 )
@@ -48,42 +52,70 @@ def read_scene(file: BinaryIO) -> Iterator[str]:
 
 
 def _in_xml(file: Readable) -> Iterator[str]:
+    values: dict[str, str] = {}  # of the fields of prototypes, by name
+    passed: set[str] = set()  # those that are passed on to the `url` of a node
     for element in elements(file):
         if element.name in _NO_CONTENT:
             continue
         fields = element.attributes
+        if element.name == "connect" and _is_url(fields.get("nodeField", "")):
+            field = fields.get("protoField", "")
+            if field in values and _NO_CONTENT.isdisjoint(element.parents[-2:]):
+                passed.add(field)
+                yield _in_attribute(values[field])
+            continue
         if element.name in _FIELDS:  # of a prototype
-            fields = {fields.get("name", ""): fields.get("value", "")}
+            field, value = fields.get("name", ""), fields.get("value", "")
+            fields = {"url" if field in passed else field: value}
+            if len(values) < MOST_VALUES and len(field) + len(value) <= LONGEST_LIST:
+                values[field] = value
         for field, value in fields.items():
-            if field.lower().endswith("url") and (text := _any_of(_QUOTED.findall(value) or [value])):
-                yield text
+            if _is_url(field):
+                yield _in_attribute(value)
+
+
+def _is_url(field: str) -> bool:
+    return field.lower().endswith("url")
+
+
+def _in_attribute(value: str) -> str:
+    return _any_of(_QUOTED.findall(value) or [value])
 
 
 def _in_classic(file: Readable) -> Iterator[str]:
     """Also of VRML 1.0: `filename`, and the `name` of an inlined file."""
-    opened: list[bytes] = []
-    urls: list[str] | None = None  # what the field holds that is being read
-    is_list = False
+    opened: list[str] = []  # the nodes
+    values: dict[str, str] = {}  # of the fields, by name: the last one may be that of a prototype
+    passed: set[str] = set()  # those that are passed on to the `url` of a node
+    field, is_list = "", False  # what is being read
+    urls: list[str] | None = None
     for token in islice(tokens(blocks(file), _TOKEN), MOST_TOKENS):
         if len(opened) > DEEPEST:
             return
         kind = token.lastgroup
-        if kind == "extern":
-            urls, is_list = [], bool(token["extern"])
-        elif kind == "list":
-            node = opened[-1].decode() if opened else ""
-            names_file = node not in _NO_CONTENT and (not token[0].startswith(b"name") or node == "WWWInline")
-            urls, is_list = [] if names_file else None, bool(token["list"])
+        node = opened[-1] if opened else ""
+        if kind in ("list", "extern"):
+            field = "url" if kind == "extern" else token[0].rstrip(b"[").rstrip().decode()
+            urls, is_list = [], token[0].endswith(b"[")
+        elif kind == "passed":
+            field = token["passed"].decode()
+            if field in values and node not in _NO_CONTENT:
+                passed.add(field)
+                yield values[field]
         elif kind == "node" or token[0] == b"{":
-            opened.append(token[0][:-1].rstrip())
-        elif kind == "string" and urls is not None and len(urls) < MOST_URLS:
-            urls.append(decode(token["string"]))
+            opened.append(token[0][:-1].rstrip().decode())
+        elif kind == "string" and urls is not None:
+            if len(urls) < MOST_URLS and len(token["string"]) <= LONGEST_LIST:
+                urls.append(decode(token["string"]))
         elif token[0] == b"}" and opened:
             opened.pop()
-        if urls and (not is_list or token[0] == b"]"):
-            if text := _any_of(urls):
+        if urls is not None and (token[0] == b"]" or (urls and not is_list)):
+            names_file = _is_url(field) or field in passed or field == ("name" if node == "WWWInline" else "filename")
+            text, urls = _any_of(urls), None
+            if names_file and node not in _NO_CONTENT:
                 yield text
-            urls = None
+            elif len(values) < MOST_VALUES and len(field) + len(text) <= LONGEST_LIST:
+                values[field] = text
 
 
 def url_readings(text: str) -> tuple[tuple[str, ...], ...]:
