@@ -502,7 +502,7 @@ def map_of_3ds(name: bytes) -> bytes:
         ("a.obj", "mtllib my materials.mtl\n", "My Materials.mtl"),
         ("a.ac", 'texture "Images:wood.png."\n', "wood.png"),
         ("a.3ds", map_of_3ds(b"LONGTEXT.JPG"), "longtexture.jpg"),
-        ("a.3ds", map_of_3ds(b"MYBRIC~1.TGA"), "my bricks.tga"),
+        ("a.3ds", map_of_3ds(b"MYBRIC~2.TGA"), "my bricks.tga"),
         ("a.3ds", map_of_3ds(b"character_bo"), "character_body.png"),
     ],
 )

@@ -248,7 +248,8 @@ def _missing_keys(name: str) -> set[bytes]:
     another part of a sequence."""
     stem, extension = os.path.splitext(name)
     short = stem.replace(" ", "")[:6]
-    return {missing_key(n) for n in (name, name[:12], stem[:8] + extension[:4], f"{short}~1{extension[:4]}")} | {
+    old = (name[:12], stem[:8] + extension[:4], *(f"{short}~{rank}{extension[:4]}" for rank in range(1, 5)))
+    return {missing_key(each) for each in (name, *old)} | {
         missing_key(name[: tile.start()] + token + name[tile.end() :])
         for pattern, tokens in _TILES.items()
         for tile in pattern.finditer(name)

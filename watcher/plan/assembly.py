@@ -258,6 +258,7 @@ def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _S
     if attempt.found is not None or not is_tiled(text):
         known = format_of(naming)
         if attempt.found is None and known is not None and known.short_names:
+            into.await_names((text,))
             longer = list(_matches(attempt, short_pattern, look))
             attempt = longer[min(short_rank(last_part(text)), len(longer) - 1)] if longer else attempt
         yield attempt
