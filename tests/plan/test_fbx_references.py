@@ -41,7 +41,7 @@ def test_textures_and_videos_have_two_names_of_which_the_relative_comes_first(na
         ("Model", ("FileName", string("no.png"))),
         ("Video", ("Filename", string("C:\\art\\wood.png")), ("RelativeFilename", string("..\\wood.png"))),
         ("Texture", ("FileName", string("C:\\art\\wood.png")), ("RelativeFilename", string("..\\wood.png"))),
-        ("Texture", ("FileName", string("é.png")), ("RelativeFilename", string("é.png"))),
+        ("Texture", ("FileName", string("é.png\0")), ("RelativeFilename", string("é.png"))),
         version=version,
     )
     assert names("a.fbx", content) == ('"..\\wood.png" "C:\\art\\wood.png"', "é.png")

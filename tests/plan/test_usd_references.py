@@ -66,6 +66,15 @@ def test_a_material_in_mdl_without_a_folder_may_come_with_the_renderer(assembled
     assert [one.text for one in assembly.missing] == ["./own.mdl"]
 
 
+def test_a_module_of_materials_names_its_textures(names):
+    text = (
+        'mdl 1.4; // texture_2d("no.png")\nimport ::OmniPBR::OmniPBR; /* texture_2d("no.png") */\n'
+        'export material M(*) = OmniPBR(a: texture_2d("./tex/a.png", ::tex::gamma_srgb), b: texture_2d(),\n'
+        'c: "no.png", d: light_profile("lamp.ies"));\n'
+    )
+    assert names("a.mdl", text) == ("./tex/a.png", "lamp.ies")
+
+
 @pytest.fixture
 def layer(tmp_path):
     """A layer with a path in every kind of value, in both forms; written by OpenUSD."""

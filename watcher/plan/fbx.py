@@ -98,7 +98,7 @@ class _Binary:
         medium = _Medium(kind, self._string(of_object) or self._string(of_object + 9))  # since version 7 behind an id
         for name, _, properties, _ in self._nodes(begin, end):
             if name in _NAMES:
-                setattr(medium, _NAMES[name], self._string(properties))
+                setattr(medium, _NAMES[name], self._string(properties).rstrip("\0"))
             elif name == b"Content":
                 medium.embedded = self._has_content(properties)
         return medium

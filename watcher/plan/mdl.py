@@ -1,4 +1,4 @@
-"""Names in the models of several games that share the extension MDL.
+"""Names in the models of several games that share the extension MDL, and in materials that do.
 
 Sources: `studio.h` of the Half-Life SDK; the MDL7 structures of 3D GameStudio as its importers describe them. The
 models of Quake and of older GameStudios hold everything themselves.
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from watcher.plan.alternatives import STEM, any_of
+from watcher.plan.material_language import read_module
 from watcher.plan.text import decode
 
 MOST_GROUPS = 1_000
@@ -28,11 +29,15 @@ _MIPS, _MATERIAL, _EFFECT = 0x08, 0x10, 0x20
 
 
 def read_mdl(file: BinaryIO) -> Iterator[str]:
-    """The files with the textures and the further animations of a Half-Life model; the images of a GameStudio model."""
+    """The files with the textures and the further animations of a Half-Life model; the images of a GameStudio model
+    or of materials."""
     magic = file.read(8)
     if magic == b"IDST\x0a\0\0\0":
         return _half_life(file)
-    return _game_studio(file) if magic.startswith(b"MDL7") else iter(())
+    if magic.startswith(b"MDL7"):
+        return _game_studio(file)
+    file.seek(0)
+    return read_module(file)
 
 
 def _half_life(file: BinaryIO) -> Iterator[str]:
