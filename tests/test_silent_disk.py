@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -11,17 +12,19 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from watcher.api import AssetApi
 from watcher.config import load_settings
 from watcher.daemon import Daemon
+from watcher.emulator import Emulator
 from watcher.intake import drops, loop
 from watcher.ledger import Ledger
 from watcher.model import FileState
 from watcher.server import Server
-from watcher.state import LEDGER
+from watcher.state import LEDGER, owner
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
@@ -105,7 +108,7 @@ class Yard:
     @contextlib.contextmanager
     def daemon(self) -> Iterator[Daemon]:
         settings = load_settings(self.config, environ={})
-        with Daemon(settings, Server(self.api, "test"), threading.Event(), watch=True) as daemon:
+        with Daemon(settings, Server(self.api, self.api.base_url), threading.Event(), watch=True) as daemon:
             daemon.start()
             yield daemon
 
@@ -185,3 +188,34 @@ def test_a_disk_that_dies_is_waited_for_and_taken_up_again_when_it_is_mounted_an
         yard.until_done("second.png")
         until(lambda: daemon.trouble() is None, 10, "all well")
     assert yard.on_server() == {"first.png": 1, "second.png": 1}
+
+
+def test_the_program_starts_tells_and_stops_beside_a_disk_that_does_not_answer(
+    yard: Yard, emulator: Emulator, tmp_path: Path
+) -> None:
+    (yard.disk.folder / "far.png").write_bytes(picture(1))
+    with yard.daemon():
+        yard.until_done("far.png")
+    yard.disk.hang()
+    (yard.near / "near.png").write_bytes(picture(2))
+    server = {"WATCHER_API__BASE_URL": emulator.base_url, "WATCHER_API__API_KEY": emulator.api_key}
+    program = [sys.executable, "-m", "watcher", "--config", yard.config]
+    options: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | server, "text": True}
+    with subprocess.Popen([*program, "run"], stderr=subprocess.PIPE, **options) as process:
+        try:
+            yard.until(lambda: "has not answered" in told_by(yard.state), 40, "saying so")
+            yard.until_done("near.png")
+            status = subprocess.run([*program, "status"], stdout=subprocess.PIPE, check=False, **options)
+            assert "has not answered for" in status.stdout
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=20)
+            assert process.returncode == 0
+        finally:
+            process.kill()
+    assert json.loads(log.splitlines()[-1])["event"] == "stopped"
+    assert f"intake {yard.disk.point}" in log
+
+
+def told_by(state: Path) -> str:
+    process = owner(state)
+    return (process.trouble if process is not None else None) or ""

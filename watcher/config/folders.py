@@ -1,14 +1,22 @@
 """What the disk says about the configured folders: are they there, do they lie in each other?"""
 
+import errno
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from watcher.config.lines import Location
 
 Complaint = tuple[Location, str]
+Answer = TypeVar("Answer")
+
+ANSWER_SECONDS = 3.0
+"""A disk that takes longer to say whether a folder is there counts as away: a server of files may never answer."""
 
 
 def check_folders(values: Mapping[str, Any], may_be_away: Collection[str] = ()) -> Iterator[Complaint]:
@@ -24,9 +32,14 @@ def check_folders(values: Mapping[str, Any], may_be_away: Collection[str] = ()) 
         path = table.get("path") if isinstance(table, dict) else None
         if isinstance(path, Path):
             location: Location = ("drops", index, "path")
-            if fault := _fault(path):
-                if os.path.exists(path) or os.path.realpath(path) not in may_be_away:
-                    yield location, fault
+            try:
+                fault = answered(partial(_fault, path))
+            except OSError as error:
+                if real_path(path) not in may_be_away:
+                    yield location, _why_away(path, error)
+                continue
+            if fault is not None:
+                yield location, fault
             else:
                 yield from _overlaps(location, path, roots)
                 roots.append((location, path))
@@ -39,13 +52,43 @@ def check_folders(values: Mapping[str, Any], may_be_away: Collection[str] = ()) 
                 yield ("state_dir",), f"{state_dir} lies in the drop {root}; choose a place outside all drops"
 
 
-def _fault(path: Path) -> str | None:
+def answered(question: Callable[[], Answer]) -> Answer:
+    """What a disk answers; raises TimeoutError when it does not within :data:`ANSWER_SECONDS`."""
+    answer: SimpleQueue[Answer | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answer.put(question())
+        except Exception as error:  # noqa: BLE001 - raised by whoever asked
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
     try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return f"{path} is a symbolic link to nothing" if os.path.islink(path) else f"folder {path} does not exist"
-    except OSError as error:
+        given = answer.get(timeout=ANSWER_SECONDS)
+    except Empty:
+        raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer") from None
+    if isinstance(given, Exception):
+        raise given
+    return given
+
+
+def real_path(path: Path) -> str:
+    """The path free of symbolic links. Of a folder whose disk does not answer only those above it are looked at."""
+    try:
+        return answered(lambda: os.path.realpath(path))
+    except TimeoutError:
+        return str(path) if path == path.parent else os.path.join(real_path(path.parent), path.name)
+
+
+def _why_away(path: Path, error: OSError) -> str:
+    if not isinstance(error, FileNotFoundError):
         return f"folder {path} cannot be reached: {error.strerror}"
+    return f"{path} is a symbolic link to nothing" if os.path.islink(path) else f"folder {path} does not exist"
+
+
+def _fault(path: Path) -> str | None:
+    """Raises OSError when it cannot be reached."""
+    status = os.stat(path)
     if not stat.S_ISDIR(status.st_mode):
         return f"{path} is a file; a drop has to be a folder"
     if not os.access(path, os.R_OK | os.X_OK):

@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from watcher.config.credential import Credential, ask_for_credential, find_credential
 from watcher.config.errors import ConfigError, Problem
+from watcher.config.folders import real_path
 from watcher.config.patterns import check_pattern
 from watcher.logs import LogFormat, LogLevel
 from watcher.model import Drop, OnChange, OnDelete, OnMove, Textures, WatchMode
@@ -273,7 +274,7 @@ class DropSettings(_Section):
     def as_drop(self) -> Drop:
         """The drop, its path free of symbolic links."""
         values = {field.name: getattr(self, field.name) for field in fields(Drop)}
-        return Drop(**values | {"path": os.path.realpath(self.path), "folder": self.folder or self.path.name})
+        return Drop(**values | {"path": real_path(self.path), "folder": self.folder or self.path.name})
 
 
 def _drop_schema(_type: object, handler: GetCoreSchemaHandler) -> CoreSchema:
