@@ -229,6 +229,11 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("a.xml", '<mesh><submesh material="Oak"/></mesh>', ["a.material"]),
         ("a.md5mesh", "", ["a.md5anim", "a.md5camera"]),
         ("a.x3d", '<X3D><ImageTexture url=\'"say \\"hi\\".png"\'/></X3D>', ['say "hi".png']),
+        (
+            "a.x3d",
+            "<X3D><ImageTexture url='wood#1.png'/><ImageTexture url='wood%232.png'/><Inline url='b.x3d#View'/></X3D>",
+            ["b.x3d", "wood#1.png", "wood#2.png"],
+        ),
         ("a.x3d", "<X3D><ShaderPart url='\"a.glsl\"'/><PackagedShader url='void main() {}'/></X3D>", []),
         ("a.x3d", gzip.compress(b"<X3D><ImageTexture url='a.png'/></X3D>", mtime=0), ["a.png"]),
         ("a.x3d", '#X3D V3.0 utf8\nPROFILE Immersive\nImageTexture { url "a.png" }', ["a.png"]),

@@ -27,6 +27,7 @@ _NO_CONTENT = {"Anchor", "Script", "PackagedShader", "ShaderPart", "ShaderProgra
 """Nodes whose `url` is a place to go to or a program, often in full, and no part of the model."""
 _FIELDS = {"fieldValue", "field"}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+_PLACE = re.compile(r"#[^#.]*$")  # a viewpoint or a prototype in the file; with a dot it ends a file's name
 _ESCAPE = re.compile(r'\\(["\\])')
 _TOKEN = re.compile(
     # The first letter stands for itself: so it is looked for at the speed of the regular expression.
@@ -124,5 +125,5 @@ def url_readings(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _any_of(urls: Iterable[str]) -> str:
-    names = (named_by_uri(_ESCAPE.sub(r"\1", url).strip()) for url in urls)
-    return any_of(name.partition("#")[0] for name in names if name)
+    names = (named_by_uri(_PLACE.sub("", _ESCAPE.sub(r"\1", url).strip())) for url in urls)
+    return any_of(name for name in names if name)
