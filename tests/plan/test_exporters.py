@@ -45,6 +45,7 @@ def companions_of(tmp_path: Path) -> Sets:
         ("map_Kd my%20wood.png", ["my wood.png"]),
         ("map_Kd my%20wood.png", ["my%20wood.png"]),
         ("map_Kd https://a.example/wood.png", []),
+        ("map_Kd data:image/png;base64,iVBORw0KGgo=", []),
         ("map_Kd skin_<UDIM>.png", ["skin_1001.png", "skin_1012.png"]),
         ("map_Kd skin.%(UDIM)d.png", ["skin.1001.png", "skin.1012.png"]),
         ("map_Kd skin.%04d.png", ["skin.1001.png", "skin.1012.png"]),

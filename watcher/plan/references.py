@@ -85,12 +85,12 @@ def _unique(names: Iterable[str]) -> Iterator[str]:
     """Each name once, without what no file can be called."""
     seen: set[str] = set()
     for name in names:
-        if name not in seen and _is_possible(name) and not _ON_THE_WEB.match(name):
+        if name not in seen and _is_possible(name) and not _NO_FILE.match(name):
             seen.add(name)
             yield name
 
 
-_ON_THE_WEB = re.compile("(?:https?|ftp)://", re.IGNORECASE)
+_NO_FILE = re.compile(r"(?:https?|ftp)://|data:(?:[\w.+-]+/[\w.+-]+)?[;,]", re.IGNORECASE)
 
 
 def _is_possible(name: str) -> bool:
