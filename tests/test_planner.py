@@ -283,7 +283,9 @@ def test_a_library_that_comes_back_sends_its_model_anew(stage: Callable[..., Sta
     assert plan.due() == [["crate.obj", "crate.mtl"]]
 
 
-def test_a_namesake_elsewhere_of_a_missing_library_disturbs_its_model_once_only(stage: Callable[..., Stage]) -> None:
+def test_a_namesake_elsewhere_of_a_missing_library_disturbs_its_model_once_only(
+    stage: Callable[..., Stage], capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = stage(patient=False)
     plan.drop_file("a/crate.obj", "mtllib crate.mtl\n")
     plan.after(2)
@@ -295,6 +297,7 @@ def test_a_namesake_elsewhere_of_a_missing_library_disturbs_its_model_once_only(
         plan.drop_file("bell.wav", str(plan.now))
         plan.after(3)
         assert plan.due() == [["bell.wav"]]
+    assert capsys.readouterr().out.count("a model goes without files") == 1
 
 
 def test_a_texture_that_the_rules_ignore_travels_with_its_model_and_never_alone(

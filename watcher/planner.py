@@ -78,6 +78,7 @@ class Planner:
         self._on_dismissed = on_dismissed
         self._rules = {drop.path: Rules(drop) for drop in drops}
         self._references = RememberedReferences()
+        self._told_missing: dict[str, list[str]] = {}
         self._next_release = 0.0
         self._released = 0
         ledger.plan.read_by(READERS)
@@ -184,8 +185,9 @@ class Planner:
                     chosen=member.path,
                     others=list(member.others),
                 )
-        if assembly.lacking:
-            missing = [one.text for one in assembly.lacking]
+        missing = [one.text for one in assembly.lacking]
+        if missing and self._told_missing.get(path) != missing:  # a model may be planned several times in a scan
+            self._told_missing[path] = missing
             _log.warning("a model goes without files that it names", path=path, missing=missing)
 
     def _assemble(self, candidate: Candidate, look: DiskLook, now: float) -> Assembly | None:

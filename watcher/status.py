@@ -139,6 +139,7 @@ def file_facts(file: FileReport) -> dict[str, Any]:
         "companions": [_use(use) for use in file.companions],
         "used_by": [_use(use) for use in file.users],
         "same_as": file.same_as,
+        "moved_to": file.moved_to,
         "error": file.error,
         "attempts": file.attempts,
         "updated_at": iso(file.updated_at),

@@ -71,7 +71,8 @@ def test_a_renamed_or_moved_file_is_followed_and_nothing_is_uploaded(
         before.source_file_id,
         before.assets,
     )
-    assert yard.report("a/first.png").state is FileState.GONE
+    gone = yard.report("a/first.png")
+    assert (gone.state, gone.moved_to) == (FileState.GONE, str(yard.drop / "b/second.png"))
     assert uploads == ["first.png"]
     (yard.drop / "b/second.png").touch()
     yard.scan()

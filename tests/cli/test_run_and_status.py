@@ -223,6 +223,7 @@ def test_a_folder_that_was_watched_before_may_be_away_and_one_that_never_was_is_
 
     until(lambda: "the drop folder is not there" in trouble(), 30)
     assert person.counts()["gone"] == 0
+    assert person.runs("status").out.count("the drop folder is not there") == 1
     away.rename(person.drop)
     drop_triangles(person.drop, 1, start=1)
     until(lambda: person.counts()["done"] == 2, 30)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 from rich.console import Console, Group
@@ -137,7 +138,9 @@ class _Answer:
             console.print(Text(f"{shown(path)}: {shown(reason)}", "yellow"), soft_wrap=True)
 
     def _show_summary(self, console: Console) -> None:
-        print_counts(console, self.counts, "all files: " if self._paths else "")
+        trouble = self.daemon["trouble"] or ""  # names drops that are away, too
+        problems = {path: error for path, error in self.counts.problems.items() if f"{path}: {error}" not in trouble}
+        print_counts(console, replace(self.counts, problems=problems), "all files: " if self._paths else "")
         self.remainder.show(console)
         console.print(self.daemon_line(), soft_wrap=True)
 

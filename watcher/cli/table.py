@@ -54,6 +54,8 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
         near = file.same_as.startswith(file.drop.rstrip("/") + "/")
         other = relative(file.same_as, file.drop) if near else shown(file.same_as)
         lines.append((f"same content as {other}", "dim"))
+    if file.moved_to is not None:
+        lines.append((f"moved to {shown(file.moved_to)}", "dim"))
     if file.mains:
         names = ", ".join(shown(os.path.basename(main)) for main in file.mains[:SHOWN_MAINS])
         names += ", ..." if len(file.mains) > SHOWN_MAINS else ""

@@ -60,6 +60,8 @@ class FileReport:
     """Of a waiting file: until when it waits for a companion, or for a model that may name it, Unix seconds."""
     same_as: str | None = None
     """Of a duplicate: the path of the file that was sent with the same content."""
+    moved_to: str | None = None
+    """Of a file that is gone: where the very same file is now, when what it sent went with it."""
     settled: bool = True
     """Whether it stayed unchanged for long enough to be taken for complete."""
 
@@ -341,7 +343,17 @@ class ReportLedger:
             waits_until=row["wake_at"] if state is FileState.WAITING else None,
             same_as=self._sender(row["upload_id"]) if role is Role.MAIN and state is FileState.DUPLICATE else None,
             settled=row["settled_at"] is not None,
+            moved_to=self._moved_to(row["id"]) if state is FileState.GONE else None,
         )
+
+    def _moved_to(self, file_id: int) -> str | None:
+        row = self._connection.row(
+            "SELECT d.path AS dir, f.name FROM files g JOIN uploads u ON u.id = g.upload_id"
+            " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id"
+            " WHERE g.id = ? AND f.id != g.id AND f.dev = g.dev AND f.ino = g.ino AND f.state != 'gone'",
+            (file_id,),
+        )
+        return None if row is None else os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"]))
 
     def _sender(self, upload_id: int | None) -> str | None:
         row = self._connection.row(
