@@ -451,7 +451,7 @@ def test_threads_that_wait_for_a_token_in_vain_share_one_refusal(
 
     with ThreadPoolExecutor(8) as threads:
         answers = set(threads.map(ask, range(8)))
-    assert answers == {"listUsers: the API key is refused (HTTP 401): No such credential."}
+    assert answers == {"cannot list users: the API key is refused (HTTP 401): No such credential."}
     assert len(recorder.seen) < 8
     recorder.key_is_good = True
     assert identity.header()[0] == "user_token"

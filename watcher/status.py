@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from watcher.intake.links import Links
 from watcher.intake.rules import PassedOver, Rules
+from watcher.intake.scan import NOT_REGULAR
 from watcher.ledger import Counts, FileReport, Ledger, OwedReport, Use
 from watcher.ledger.connection import VERSION
 from watcher.mending import ways_to_mend
@@ -41,8 +43,12 @@ def passed_over(drops: Sequence[Drop], path: str) -> FileReport | None:
     """Why the ledger knows nothing of a file below a drop folder that is there: the drop's rules pass over it."""
     for drop in drops:
         relative = os.path.relpath(path, drop.path)
-        if os.path.isfile(path) and not relative.startswith(os.pardir):
+        if os.path.lexists(path) and not os.path.isdir(path) and not relative.startswith(os.pardir):
             verdict = Rules(drop).verdict(relative)
+            if os.path.islink(path):
+                verdict = Links(drop).refusal(path) or verdict
+            elif not os.path.isfile(path):
+                verdict = NOT_REGULAR
             if isinstance(verdict, PassedOver):
                 return FileReport(path, drop.path, FileState.SKIPPED, error=f"{verdict.reason}: {verdict.detail}")
     return None

@@ -140,7 +140,7 @@ def test_a_target_that_cannot_be_written_is_the_callers_to_hear(api: AssetApi, s
 
 def test_a_failure_is_an_error_and_no_file(api: AssetApi, server: Any, tmp_path: Path) -> None:
     server.says_body({"message": "gone"}, status=404)
-    with pytest.raises(NotFound, match="downloadSourceFile: not found"):
+    with pytest.raises(NotFound, match="cannot download source file: not found"):
         api.source_files.download_to("s", tmp_path / "a.obj")
     assert list(tmp_path.iterdir()) == []
 

@@ -87,7 +87,7 @@ def test_a_status_decides_the_kind_of_error(api: AssetApi, server: Any, status: 
     assert error.operation == "getFolderInfo"
     assert (error.status, error.error_code, error.message) == (status, 1204, "as you like it")
     text = str(error)
-    assert text.startswith("getFolderInfo: ")
+    assert text.startswith("cannot get folder info: ")
     assert text.endswith(f"(HTTP {status}, error 1204): as you like it")
 
 
@@ -240,7 +240,8 @@ def test_a_refused_connection_is_said_so() -> None:
     assert isinstance(error, Unreachable)
     assert error.cause == Cause.REFUSED
     assert error.status is None
-    assert str(error) == (f"getFolderInfo: the server cannot be reached: {host} refused the connection; is it running?")
+    sentence = f"cannot get folder info: the server cannot be reached: {host} refused the connection; is it running?"
+    assert str(error) == sentence
 
 
 def test_an_unknown_name_is_said_so() -> None:

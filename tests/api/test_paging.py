@@ -69,7 +69,7 @@ def test_a_server_that_gives_everything_whatever_is_asked_is_heard_once() -> Non
 
 
 def test_a_server_that_gives_the_same_page_for_ever_is_an_error() -> None:
-    with pytest.raises(UnexpectedAnswer, match=r"listThings: .* offset 100 is the same as the one before it"):
+    with pytest.raises(UnexpectedAnswer, match=r"cannot list things: .* offset 100 is the same as the one before it"):
         list(pages("listThings", lambda offset, limit: names(100), lambda item: item, 100))
 
 

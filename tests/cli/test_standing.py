@@ -37,6 +37,16 @@ def test_of_a_path_that_is_not_known_it_says_why(person: Any) -> None:
     assert [unknown["path"] for unknown in document["unknown"]] == list(map(str, expected))
 
 
+def test_of_what_is_no_file_of_its_own_it_says_that_it_is_passed_over(person: Any) -> None:
+    (person.drop / "link.obj").symlink_to(person.home / "elsewhere.obj")
+    os.mkfifo(person.drop / "pipe.obj")
+    assert person.runs("scan", "--emulator", "drop").code == 0
+    for name, reason in {"link.obj": "links are not followed", "pipe.obj": "not a regular file"}.items():
+        answer = person.runs("status", person.drop / name).out
+        assert "skipped" in answer
+        assert reason in answer
+
+
 def test_a_companion_that_went_away_says_who_misses_it(person: Any) -> None:
     (person.drop / "car.obj").write_text("mtllib car.mtl\n" + TRIANGLE)
     (person.drop / "car.mtl").write_text("newmtl car\n")

@@ -148,7 +148,7 @@ def test_what_fails_again_and_again_comes_back_when_the_file_changes(station: An
     path = station.drops("a.png", picture(1))
     station.scan()
     report = station.reports()["a.png"]
-    assert report.error.startswith("given up after 3 attempts: uploadSourceFiles: the server failed (HTTP 500")
+    assert report.error.startswith("given up after 3 attempts: cannot upload source files: the server failed (HTTP 500")
     assert line.uploads == 3
     path.write_bytes(picture(2))
     station.scan()

@@ -1,8 +1,9 @@
 """What can go wrong when the Asset API is asked, as a small tree.
 
-``str(error)`` is one sentence for a person: the operation, what happened, the status. It never holds a credential.
+``str(error)`` is one sentence for a person: what was asked for, what happened, the status. It never holds a credential.
 """
 
+import re
 from enum import StrEnum
 from typing import ClassVar
 
@@ -45,10 +46,15 @@ class ApiError(Exception):
             facts.append(f"error {self.error_code}")
         if self.retry_after is not None:
             facts.append(f"try again in {self.retry_after:.0f} s")
-        sentence = f"{self.operation}: {self.what}"
+        sentence = f"cannot {_in_words(self.operation)}: {self.what}"
         if facts:
             sentence += f" ({', '.join(facts)})"
         return f"{sentence}: {self.message}" if self.message else sentence
+
+
+def _in_words(operation: str) -> str:
+    """``getFolderInfo`` as "get folder info": the sentence reaches people who never saw the contract."""
+    return re.sub("(?<=[a-z])[A-Z]+", lambda head: f" {head[0].lower() if len(head[0]) == 1 else head[0]}", operation)
 
 
 class Cause(StrEnum):

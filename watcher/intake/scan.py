@@ -227,7 +227,7 @@ class Scanner:
                         result.passed_over.append((path, verdict))
                         continue
                     if refusal is not None or not entry.is_file(follow_symlinks=self.drop.follow_symlinks):
-                        result.passed_over.append((path, refusal or _NOT_REGULAR))
+                        result.passed_over.append((path, refusal or NOT_REGULAR))
                         if before is not None:
                             self._missing(result, path, before, device)
                         continue
@@ -289,7 +289,7 @@ class Scanner:
         if refusal is not None:
             return refusal
         if not stat.S_ISREG(mode):
-            return _NOT_REGULAR
+            return NOT_REGULAR
         return self.rules.verdict(os.path.relpath(path, self.drop.path))
 
     def _wanted(self, verdict: PassedOver, path: str) -> bool:
@@ -333,7 +333,7 @@ def _unreadable(path: str) -> bool:
     return False
 
 
-_NOT_REGULAR = PassedOver(Reason.UNSUPPORTED, "not a regular file")
+NOT_REGULAR = PassedOver(Reason.UNSUPPORTED, "not a regular file")
 
 
 def _why_away(error: OSError) -> str:

@@ -14,7 +14,7 @@ def test_what_the_api_refuses_makes_exit_1_and_one_sentence(types, home):
     answer = types("folders", "show", "00000000-0000-0000-0000-000000000000", code=1)
     assert answer.out == ""
     assert answer.err.count("\n") == 1
-    assert answer.err.startswith("error: getFolderInfo: not found (HTTP 404")
+    assert answer.err.startswith("error: cannot get folder info: not found (HTTP 404")
 
 
 def test_nobody_there_makes_exit_3(types, monkeypatch):
