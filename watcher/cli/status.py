@@ -18,7 +18,7 @@ from watcher.cli.settings import load
 from watcher.cli.table import in_order, output, print_counts, print_files, shown
 from watcher.config import Settings
 from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
-from watcher.model import FileState
+from watcher.model import Drop, FileState
 from watcher.state import LEDGER
 from watcher.status import daemon_facts, document, passed_over, why_unknown
 
@@ -93,8 +93,8 @@ class _Answer:
         self.counts = Counts(states=dict.fromkeys(FileState, 0))
         self.files: Sequence[FileReport] = []
         self._paths = paths
-        configured = [drop.path for drop in settings.drops]
-        self.unknown = {path: why_unknown(configured, None, path) for path in paths}
+        configured = {drop.path: drop for drop in settings.drops}
+        self.unknown = {path: why_unknown(list(configured), None, path) for path in paths}
         """The paths of which nothing is known, and why."""
         self._document: dict[str, object] | None = None
         self.remainder = Remainder()
@@ -108,9 +108,12 @@ class _Answer:
             self.remainder = Remainder.of(ledger)
             files = list(ledger.report.files(paths, states=states, lacking=with_lacking and states == NOT_AT_REST))
             unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in files)]
-            skipped = list(filter(None, (passed_over(settings.drops, path) for path in unknown)))
+            drops = sorted(ledger.intake.drops() | configured.keys())
+            ruled = [
+                configured.get(path) or Drop(path, "") for path in drops
+            ]  # one named as DROP has the default rules
+            skipped = list(filter(None, (passed_over(ruled, path) for path in unknown)))
             self.files = in_order(files + skipped)
-            drops = sorted(ledger.intake.drops() | {drop.path for drop in settings.drops})
             taken = {file.path for file in skipped}
             self.unknown = {path: why_unknown(drops, ledger, path) for path in unknown if path not in taken}
             self.daemon = daemon_facts(ledger, state_dir)
