@@ -671,6 +671,31 @@ def test_a_model_is_looked_at_seldom_while_its_companions_settle_and_at_once_whe
     assert looks[-1] <= began + 1.25, "when the last has been still for settle_seconds"
 
 
+def test_a_great_set_whose_files_come_one_by_one_is_looked_at_now_and_then_only(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from watcher import planner
+
+    looks: list[float] = []
+    real = planner.assemble
+
+    def assemble(*rest: Any) -> Any:
+        looks.append(plan.now)
+        return real(*rest)
+
+    monkeypatch.setattr(planner, "assemble", assemble)
+    monkeypatch.setattr(planner, "REST_SECONDS", 0.1)
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "".join(f"map_Kd {number}.png\n" for number in range(40)))
+    for number in range(40):
+        plan.drop_file(f"{number}.png")
+        plan.after(1)
+    assert len(looks) <= 14, "not with each that comes: at most every four seconds"
+    plan.after(6)
+    assert [len(members) for members in plan.due()] == [42]
+
+
 def test_planning_grows_with_the_tree_and_reads_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.bench_planning import make_tree
     from tests.bench_planning import plan as plan_tree

@@ -26,6 +26,9 @@ LOOK_AGAIN = 0.3
 """Seconds until a file is looked at again that is held back, at first."""
 LONGEST_WAIT = 60.0
 """Seconds until a model is looked at again whose companions still settle, should nobody say that the last did."""
+REST_SECONDS = 0.001
+"""So long a model rests between two looks for each file of the sets that were looked at together, some ten times what
+it takes: while the files of a great set come one by one, each of them wakes its models."""
 BUSY_SECONDS = 5.0
 """So long a file waits that cannot be read because the system is short of something."""
 ORPHAN_SECONDS = 30.0
@@ -79,6 +82,8 @@ class Planner:
         self._rules = {drop.path: Rules(drop) for drop in drops}
         self._references = RememberedReferences()
         self._told_missing: dict[str, list[str]] = {}
+        self._resting: dict[str, float] = {}
+        """Until when models of great sets are not looked at again."""
         self._next_release = 0.0
         self._released = 0
         ledger.plan.read_by(READERS)
@@ -106,7 +111,7 @@ class Planner:
                 decisions.append(decision)
         ready |= self._record(decisions)
         if waits:
-            self._ledger.plan.wait_single(waits, now)
+            self._ledger.plan.wait_all(waits, now)
         if ready:
             self._on_ready()
         if BATCH in (len(models), len(singles)):
@@ -118,6 +123,7 @@ class Planner:
 
     def _plan_models(self, candidates: Sequence[Candidate], now: float) -> bool:
         """Plan those that no other of them takes along; the plan of that one decides about the rest."""
+        candidates = self._rested(candidates, now)
         known = {candidate.path: candidate.references for candidate in candidates}
 
         def references(path: str) -> tuple[str, ...]:
@@ -131,6 +137,7 @@ class Planner:
         for candidate in candidates:
             if assembly := self._assemble(candidate, looks[candidate.drop], now):
                 assemblies[candidate.path] = assembly
+        self._let_rest(candidates, sum(len(one.members) + len(one.lacking) for one in assemblies.values()), now)
         taken = _taken(list(assemblies.values()))
         unread = self._unread()
         return self._record(
@@ -140,6 +147,24 @@ class Planner:
                 if candidate.path in assemblies and candidate.path not in taken
             ]
         )
+
+    def _rested(self, candidates: Sequence[Candidate], now: float) -> list[Candidate]:
+        """Those that are planned now; the others wait until they have rested."""
+        # A rest that seems longer than any was begun before the clock was put back.
+        self._resting = {path: until for path, until in self._resting.items() if now < until <= now + LONGEST_WAIT}
+        rested = [one for one in candidates if one.references is None or one.path not in self._resting]
+        parked = [one for one in candidates if one.references is not None and one.path in self._resting]
+        if parked:
+            self._ledger.plan.wait_all([(one, self._resting[one.path]) for one in parked], now)
+        return rested
+
+    def _let_rest(self, candidates: Sequence[Candidate], looked_at: int, now: float) -> None:
+        """Not longer than what may belong to them is held back for them."""
+        seconds = looked_at * REST_SECONDS
+        if self._patient and seconds > LOOK_AGAIN:
+            for one in candidates:
+                longest = min(LONGEST_WAIT, self._drops[one.drop].companion_wait_seconds / 2)
+                self._resting[one.path] = now + min(seconds, longest)
 
     def _record(self, decisions: Sequence[Decision]) -> bool:
         """Bring decisions into the ledger. Returns whether something may be uploaded now."""

@@ -149,7 +149,7 @@ class Life(RuleBasedStateMachine):
             if candidate.used:
                 plan.becomes_companion(candidate, self.now)
             elif patient and self.now < candidate.settled_at + 3.0:
-                plan.wait_single([(candidate, candidate.settled_at + 3.0)], self.now)
+                plan.wait_all([(candidate, candidate.settled_at + 3.0)], self.now)
             else:
                 plan.ready(candidate, self.now)
             return

@@ -222,8 +222,8 @@ class PlanLedger:
             if changed and linked is not None:
                 _link(sql, candidate.file_id, linked, missing, now)
 
-    def wait_single(self, waits: Sequence[tuple[Candidate, float]], now: float) -> None:
-        """Files that name nothing wait, each until its time, for a model that may name them."""
+    def wait_all(self, waits: Sequence[tuple[Candidate, float]], now: float) -> None:
+        """Files wait, each until its time; their companions stay as they are known."""
         with self._connection.transaction() as sql:
             sql.executemany(
                 "UPDATE files SET updated_at = CASE state WHEN 'waiting' THEN updated_at ELSE ? END,"
