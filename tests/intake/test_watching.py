@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from watcher.intake import coverage, inotify, loop
+from watcher import clock
+from watcher.intake import coverage, inotify, loop, scan
 from watcher.intake.inotify import InotifyWatch
 from watcher.intake.mounts import read_mounts
 from watcher.intake.observe import WatchFailed
@@ -373,3 +374,30 @@ def test_watchdogs_observer_serves_where_there_is_no_inotify(
     with capture_logs() as log:
         driven.until_settled({"job/a.obj", "b.obj"})
     assert [line["reason"] for line in log] == ["a watching thread ended"]
+
+
+def test_a_folder_with_very_many_files_is_looked_at_in_parts(
+    hand_driven: Callable[..., Any], drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SLICE", 0.0)
+    monkeypatch.setattr(scan, "PART", 10)
+    for number in range(100):
+        (drop_folder / f"{number}.png").touch()
+    driven = hand_driven(settle_seconds=0.0)
+    driven.step()
+    assert len(driven.files()) == 10
+    late = [path for path in drop_folder.iterdir() if path.name not in driven.files()][50:60]
+    driven.step()
+    for path in late:  # events tell of them before the scan comes to them
+        path.write_bytes(b"changed")
+    driven.until(lambda: {path.name for path in late} <= driven.settled(), "events")
+    planned = generations(driven)
+    driven.until_idle()
+    assert len(driven.settled()) == 100
+    assert {name: generations(driven)[name] for name in planned} == planned
+
+
+def generations(driven: Any) -> dict[str, int]:
+    """How often each settled file was seen anew."""
+    candidates = driven.ledger.plan.candidates([driven.drop.path], clock.now(), 1000)
+    return {candidate.path: candidate.generation for candidate in candidates}

@@ -18,6 +18,8 @@ from watcher.model import Drop, Signature
 
 _SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Faults of a look that are no folder's fault: the whole scan is tried again."""
+PART = 1000
+"""Entries of a folder that are looked at in one go."""
 PROBLEM_LIMIT = 1000
 """How many unreadable places one scan reports by name."""
 
@@ -124,7 +126,9 @@ class Scanner:
         while pending:
             directory = pending.pop()
             try:
-                result, folders = self._folder(directory)
+                for result in self._folder(directory, pending):
+                    doubtful += result.doubtful
+                    yield result
             except (FileNotFoundError, NotADirectoryError) as error:
                 if directory == self.drop.path:
                     yield FolderScan(problems={directory: _why_away(error)})
@@ -138,9 +142,6 @@ class Scanner:
                 yield FolderScan(problems={directory: f"cannot be read: {error.strerror or error}"})
                 continue
             visited.add(directory)
-            pending.extend(folders)
-            doubtful += result.doubtful
-            yield result
         for result in self._vanished_folders(root, visited, unreadable):
             doubtful += result.doubtful
             yield result
@@ -198,19 +199,26 @@ class Scanner:
             return False
         return all(self.rules.enters(os.sep.join(parts[: index + 1])) for index in range(len(parts)))
 
-    def _folder(self, directory: str) -> tuple[FolderScan, list[str]]:
-        """Raises OSError; NotADirectoryError also for a symbolic link that is not followed."""
-        result, folders = FolderScan(), []
+    def _folder(self, directory: str, folders: list[str]) -> Iterator[FolderScan]:
+        """Look at a folder, a part at a time; the folders in it are added to ``folders``.
+
+        Raises OSError; NotADirectoryError also for a symbolic link that is not followed.
+        """
+        result, entries_seen = FolderScan(), 0
         prefix = "" if directory == self.drop.path else os.path.relpath(directory, self.drop.path) + os.sep
         with _opened(directory, follow=self.drop.follow_symlinks) as (listable, status):
             device = status.st_dev
             if directory != self.drop.path and (device, status.st_ino) == self._home.here:
-                return result, []  # a link, or a mount, led back to the drop
+                return  # a link, or a mount, led back to the drop
             self._on_folder(directory, status)
             known = self._ledger.known(directory)
             anything_wanted = self._ledger.wants_anything()
             with os.scandir(listable) as entries:
                 for entry in entries:
+                    if entries_seen and entries_seen % PART == 0:
+                        yield result
+                        result = FolderScan()
+                    entries_seen += 1
                     path, relative = os.path.join(directory, entry.name), prefix + entry.name
                     refusal = self._links.refusal(path) if entry.is_symlink() else None
                     if refusal is None and entry.is_dir(follow_symlinks=self.drop.follow_symlinks):
@@ -226,24 +234,46 @@ class Scanner:
                     ):
                         result.passed_over.append((path, verdict))
                         continue
-                    if refusal is not None or not entry.is_file(follow_symlinks=self.drop.follow_symlinks):
-                        result.passed_over.append((path, refusal or NOT_REGULAR))
-                        if before is not None:
-                            self._missing(result, path, before, device)
-                        continue
-                    try:
-                        file_status = entry.stat(follow_symlinks=self.drop.follow_symlinks)
-                    except FileNotFoundError:
-                        if before is not None:
-                            self._missing(result, path, before, device)
-                        continue
-                    except OSError as error:
-                        result.problems[path] = f"cannot be read: {error.strerror or error}"
-                        continue
-                    self._compare(result, path, file_status, before, device)
+                    self._entry(result, entry, path, refusal, before, device, late=entries_seen > PART)
             for name, before in known.items():
-                self._missing(result, os.path.join(directory, name), before, device)
-        return result, folders
+                path = os.path.join(directory, name)
+                if entries_seen <= PART or not os.path.lexists(path):  # it may have come since the first part
+                    self._missing(result, path, before, device)
+        yield result
+
+    def _entry(
+        self,
+        result: FolderScan,
+        entry: os.DirEntry[str],
+        path: str,
+        refusal: PassedOver | None,
+        known: Known | None,
+        device: int,
+        *,
+        late: bool,
+    ) -> None:
+        """Look at something in a folder that counts if it is a file.
+
+        Args:
+            late: ``known`` is of a while ago.
+        """
+        if refusal is not None or not entry.is_file(follow_symlinks=self.drop.follow_symlinks):
+            result.passed_over.append((path, refusal or NOT_REGULAR))
+            if known is not None:
+                self._missing(result, path, known, device)
+            return
+        try:
+            status = entry.stat(follow_symlinks=self.drop.follow_symlinks)
+        except FileNotFoundError:
+            if known is not None:
+                self._missing(result, path, known, device)
+            return
+        except OSError as error:
+            result.problems[path] = f"cannot be read: {error.strerror or error}"
+            return
+        if late and (known is None or known.signature != signature_of(status)):
+            known = self._ledger.known_file(path)  # an event may have told of it since the first part
+        self._compare(result, path, status, known, device)
 
     def _compare(self, result: FolderScan, path: str, status: os.stat_result, known: Known | None, device: int) -> None:
         signature = signature_of(status)
