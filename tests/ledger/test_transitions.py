@@ -282,6 +282,26 @@ def test_a_deleted_companion_does_not_disturb_a_model_that_is_done(ledger: Ledge
     assert report(ledger, "wood.png").state is FileState.GONE
 
 
+@pytest.mark.parametrize("end", ["is planned without it", "is deleted, too"])
+def test_what_a_deleted_companion_had_sent_by_itself_goes_once_its_model_needs_it_no_more(
+    ledger: Ledger, end: str
+) -> None:
+    ledger.owed.policies([Drop(DROP, FOLDER, on_delete=OnDelete.DELETE, delete_wait_seconds=0)], 1.0)
+    alone = send(ledger, "wood.png", "blake3:t", "task-0", 2)
+    convert(ledger, alone, "asset-0")
+    model, texture, upload_id = send_textured(ledger)
+    convert(ledger, upload_id, "asset-1")
+    ledger.intake.vanished(DROP, [texture], 30.0)
+    assert ledger.owed.due([DROP], 31.0, 10, []) == [], "the model was sent with it"
+    if end == "is deleted, too":
+        ledger.intake.vanished(DROP, [model], 40.0)
+    else:
+        settle(ledger, "a.obj", 3, 40.0, refers=True)
+        ready(ledger, "a.obj", 40.0)
+    assert (alone, OwedWork.DELETED) in [(o.upload_id, o.work) for o in ledger.owed.due([DROP], 100.0, 10, [])]
+    assert ledger.owed.judge(alone, OwedWork.DELETED, [DROP]) is not Judgement.OFF
+
+
 def test_retry_of_a_failed_conversion_removes_what_it_left_first(ledger: Ledger) -> None:
     upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
     record = ConversionRecord("source-1", "a.obj", "asset-1", "scene", "error", 0.5)

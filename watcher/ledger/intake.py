@@ -194,6 +194,8 @@ class IntakeLedger:
                 if row["role"] == Role.MAIN or not _used(sql, row["id"]):
                     left_by(sql, row["id"], now)
                 release_companions(sql, row["id"], now)
+                used = sql.execute("SELECT companion_id FROM links WHERE main_id = ?", (row["id"],)).fetchall()
+                left_by_gone(sql, [link["companion_id"] for link in used], now)
 
     def scanned(
         self,
@@ -298,6 +300,15 @@ def _used(sql: sqlite3.Connection, companion_id: int) -> bool:
         (companion_id,),
     ).fetchone()
     return used is not None
+
+
+def left_by_gone(sql: sqlite3.Connection, companion_ids: Iterable[int], now: float) -> None:
+    """A model uses these files no more. What those of them had sent by themselves that are gone was kept for its sake:
+    it goes the way of a deleted file's, unless another model uses them."""
+    for companion_id in companion_ids:
+        gone = sql.execute("SELECT 1 FROM files WHERE id = ? AND state = 'gone'", (companion_id,)).fetchone()
+        if gone is not None and not _used(sql, companion_id):
+            left_by(sql, companion_id, now)
 
 
 def _replan_users_at_work(sql: sqlite3.Connection, companion_id: int, now: float) -> None:

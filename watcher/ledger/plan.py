@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, text_blob
 from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS
-from watcher.ledger.intake import BACK_TO_PLAN, missing_key
+from watcher.ledger.intake import BACK_TO_PLAN, left_by_gone, missing_key
 from watcher.model import FileState, Signature
 
 FEW = 20
@@ -403,6 +403,7 @@ def _link(
         (now, _ids(left)),
     )
     _follow(sql, left)
+    left_by_gone(sql, left, now)
 
 
 _LINK = "main_id, companion_id, text, upload_name, missing_key, named_by, expected, note"
