@@ -36,6 +36,10 @@ class StateInUse(Exception):
     """Another process works on this state directory."""
 
 
+class UnusableState(Exception):
+    """The state directory cannot be made or written."""
+
+
 class WrongServer(Exception):
     """The ledger holds what another server said."""
 
@@ -58,7 +62,16 @@ class StateLock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        """Raises StateInUse."""
+        """Raises StateInUse, UnusableState."""
+        try:
+            return self._take()
+        except OSError as error:
+            raise UnusableState(
+                f"the state directory {self._path.parent} cannot be written: {error.strerror}. Mend that, or set"
+                " state_dir (WATCHER_STATE_DIR) to another folder"
+            ) from error
+
+    def _take(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         if not _lock(descriptor):

@@ -90,3 +90,13 @@ def test_a_daemon_to_whom_nobody_listens_goes_on(
         process.wait()
     if sink == "a pipe that nobody reads":
         os.close(reader)
+
+
+def test_a_state_directory_that_cannot_be_written_is_said_so_with_what_to_do(person: Any) -> None:
+    (person.home / "file").touch()
+    person.env["WATCHER_STATE_DIR"] = state = str(person.home / "file" / "state")
+    for command in ("run", "scan"):
+        answer = person.runs(command, "--emulator", "drop")
+        assert answer.code == 2
+        assert f"the state directory {state} cannot be written: Not a directory" in answer.err
+        assert "state_dir" in answer.err

@@ -35,7 +35,7 @@ def exit_code_of(error: Exception) -> ExitCode | None:
     from watcher.emulator import MissingExtra, StoreError
     from watcher.ledger import LedgerError
     from watcher.ledger.damage import is_damage
-    from watcher.state import StateInUse, WrongServer
+    from watcher.state import StateInUse, UnusableState, WrongServer
 
     if isinstance(error, ApiError):
         return ExitCode.UNREACHABLE
@@ -44,7 +44,16 @@ def exit_code_of(error: Exception) -> ExitCode | None:
         return ExitCode.FAILED
     # An OSError that comes so far is of a place that the command line or the configuration names.
     if isinstance(
-        error, Unclear | ConfigError | StateInUse | WrongServer | LedgerError | MissingExtra | StoreError | OSError
+        error,
+        Unclear
+        | ConfigError
+        | StateInUse
+        | UnusableState
+        | WrongServer
+        | LedgerError
+        | MissingExtra
+        | StoreError
+        | OSError,
     ) or (isinstance(error, sqlite3.DatabaseError) and is_damage(error)):
         return ExitCode.USAGE
     return None

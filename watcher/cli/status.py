@@ -109,9 +109,8 @@ class _Answer:
             files = list(ledger.report.files(paths, states=states, lacking=with_lacking and states == NOT_AT_REST))
             unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in files)]
             drops = sorted(ledger.intake.drops() | configured.keys())
-            ruled = [
-                configured.get(path) or Drop(path, "") for path in drops
-            ]  # one named as DROP has the default rules
+            # A folder that was named as DROP, and is not configured, has the default rules.
+            ruled = [configured.get(path) or Drop(path, "") for path in drops]
             skipped = list(filter(None, (passed_over(ruled, path) for path in unknown)))
             self.files = in_order(files + skipped)
             taken = {file.path for file in skipped}
