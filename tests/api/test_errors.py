@@ -219,10 +219,12 @@ def test_a_date_without_the_servers_clock_counts_from_ours(api: AssetApi, server
     [
         ("31536000", "(it asks to wait even 3.15e+07 s)"),
         ("9" * 400, "(it asks to wait even inf s)"),
-        (formatdate(time.time() + 10 * 365 * 86_400, usegmt=True), "(it asks to wait even 3.15e+08 s)"),
+        ("a date in ten years", "(it asks to wait even 3.15e+08 s)"),
     ],
 )
 def test_nobody_can_make_us_wait_for_longer_than_a_day(api: AssetApi, server: Any, asked: str, said: str) -> None:
+    if asked.startswith("a date"):
+        asked = formatdate(time.time() + 10 * 365 * 86_400, usegmt=True)
     server.says_body({"message": "later"}, {"retry-after": asked}, status=503)
     error = failure(api)
     assert error.retry_after == 86_400

@@ -141,6 +141,12 @@ def test_deleting_a_companion_deletes_nothing(
     assert deleting.names() == before
     assert deleting.is_there(alone)
     assert deleting.report("car.obj").state is FileState.DONE
+    (deleting.drop / "car.obj").unlink()
+    (deleting.drop / "car.mtl").unlink()
+    deleting.scan()
+    assert not deleting.names(), "the last model that used it takes along what it sent by itself"
+    assert not deleting.assets()
+    deleting.check()
 
 
 def test_the_last_copy_takes_the_content_along(deleting: Any, picture: Callable[[int], bytes]) -> None:
