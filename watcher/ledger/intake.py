@@ -193,13 +193,6 @@ class IntakeLedger:
                     _replan_users_at_work(sql, row["id"], now)
                 if row["role"] == Role.MAIN or not _used(sql, row["id"]):
                     left_by(sql, row["id"], now)
-                for companion in sql.execute(
-                    "SELECT c.id FROM links l JOIN files c ON c.id = l.companion_id"
-                    " WHERE l.main_id = ? AND c.state = 'gone'",
-                    (row["id"],),
-                ).fetchall():
-                    if not _used(sql, companion["id"]):  # what it had sent by itself stayed for this model
-                        left_by(sql, companion["id"], now)
                 release_companions(sql, row["id"], now)
                 used = sql.execute("SELECT companion_id FROM links WHERE main_id = ?", (row["id"],)).fetchall()
                 left_by_gone(sql, [link["companion_id"] for link in used], now)
