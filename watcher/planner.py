@@ -33,6 +33,8 @@ BUSY_SECONDS = 5.0
 """So long a file waits that cannot be read because the system is short of something."""
 ORPHAN_SECONDS = 30.0
 """After so long a file that was followed for a model, and that no model links, stands for itself."""
+MOST_TOLD = 10_000
+"""Models of which is kept in mind what was said of them, so that it is not said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,8 @@ class Planner:
                 )
         missing = [one.text for one in assembly.lacking]
         if missing and self._told_missing.get(path) != missing:  # a model may be planned several times in a scan
+            if len(self._told_missing) == MOST_TOLD:
+                self._told_missing.clear()
             self._told_missing[path] = missing
             _log.warning("a model goes without files that it names", path=path, missing=missing)
 
