@@ -98,6 +98,11 @@ def test_a_server_that_does_not_answer_is_a_warning_to_monitors(
     until(lambda: person.runs("status", "--json").json["daemon"]["trouble"], 30)
     checked = person.runs("status", "--check")
     assert (checked.code, checked.out.startswith("WARNING: the server does not answer")) == (1, True)
+    (person.drop / "empty.obj").touch()
+    until(lambda: person.runs("status", "--json").json["counts"]["failed"], 30)
+    checked = person.runs("status", "--check").out
+    assert "1 file failed" in checked
+    assert "the server does not answer" in checked
 
 
 def test_a_small_screen_shows_the_totals_and_what_is_urgent_first(person: Any) -> None:

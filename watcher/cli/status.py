@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import click
@@ -146,6 +146,18 @@ class _Answer:
         self.remainder.show(console)
         console.print(self.daemon_line(), soft_wrap=True)
 
+    def warnings(self) -> Iterator[str]:
+        """What a person has to look at. All of it: an old failure must not hide that nothing goes on."""
+        if failed := self.counts.states[FileState.FAILED]:
+            yield f"{failed} file{'s' if failed > 1 else ''} failed: see `3dverse-watcher status --failed`"
+        if waiting := self.remainder.needs_a_person():
+            yield waiting
+        if trouble := self.daemon["trouble"]:
+            yield trouble
+        elif problems := len(self.counts.problems):
+            places = "a place in a drop" if problems == 1 else f"{problems} places in drops"
+            yield f"{places} cannot be read: see `3dverse-watcher status`"
+
     def daemon_line(self) -> Text:
         facts = self.daemon
         if facts["trouble"]:
@@ -178,15 +190,8 @@ def _check(settings: Settings) -> int:
     if not answer.daemon["running"]:
         click.echo("CRITICAL: the daemon does not run")
         return ExitCode.USAGE
-    failed = answer.counts.states[FileState.FAILED]
-    if failed:
-        click.echo(f"WARNING: {failed} file{'s' if failed > 1 else ''} failed: see `3dverse-watcher status --failed`")
-        return ExitCode.FAILED
-    if waiting := answer.remainder.needs_a_person():
-        click.echo(f"WARNING: {waiting}")
-        return ExitCode.FAILED
-    if trouble := answer.daemon["trouble"]:
-        click.echo(f"WARNING: {trouble}")
+    if warnings := list(answer.warnings()):
+        click.echo(f"WARNING: {'; '.join(warnings)}")
         return ExitCode.FAILED
     click.echo("OK: all is well")
     return ExitCode.GOOD
