@@ -151,7 +151,7 @@ def test_materials_and_payloads_beyond_measure_are_refused(
     triangle = "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
     library = "".join(f"newmtl m{i}\n" for i in range(10_001))
     assert "10002 materials" in refuse("a.obj", {"a.obj": triangle, "a.mtl": library}).reason
-    monkeypatch.setattr(conversion, "_MOST_BYTES", 100)
+    monkeypatch.setattr(conversion, "_MOST_BYTES", 50)
     (tmp_path / "a").write_text(triangle)
     with pytest.raises(ConversionFailed, match="have more than 0 MiB"):
         here(ConversionJob("a.obj", {"a.obj": tmp_path / "a"}, tmp_path), [], lambda _: None)
