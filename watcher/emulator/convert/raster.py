@@ -16,8 +16,8 @@ _NUMBER = np.uint64(0xFFFFFFFF)
 """The half of a visibility word that holds the triangle; the upper half holds its depth."""
 _CHUNK = 1 << 20
 """Samples that are drawn at once."""
-_MOST_SAMPLES = 150_000_000
-"""Of one picture (a few seconds); triangles beyond are not drawn."""
+_MOST_SAMPLES = 60_000_000
+"""Of one picture (a second or so); triangles beyond are not drawn."""
 _SMOOTH = 2
 """Samples per pixel and direction."""
 _MARGIN = 0.06
