@@ -62,7 +62,7 @@ def test_the_unit_says_what_the_daemon_relies_on() -> None:
     assert unit["LoadCredential"] == ["api_key:/etc/3dverse-watcher/api_key"]
     assert unit["StateDirectory"] == ["3dverse-watcher"]
     assert unit["ExecStart"][0].endswith("/3dverse-watcher run")
-    assert unit["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert unit["ExecReload"] == ["/bin/sh -c 'kill -HUP $MAINPID'"]
     assert unit["RestartPreventExitStatus"] == ["2"]
     assert "AF_UNIX" in unit["RestrictAddressFamilies"][0].split()  # the notification socket
 
