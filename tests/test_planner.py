@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from watcher import clock
+from watcher import clock, planner
 from watcher.intake import Intake
 from watcher.ledger import FileReport, Ledger
 from watcher.model import Drop, FileState, Role, Textures
@@ -98,6 +98,20 @@ def stage(drop_folder: Path, ledger: Ledger) -> Callable[..., Stage]:
         return Stage(drop_folder, ledger, patient=patient, wait=wait, textures=textures)
 
     return make
+
+
+@pytest.fixture
+def assembled(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each model's set was looked up on the disk."""
+    counts = Counter[str]()
+    real = planner.assemble
+
+    def assemble(main: str, *rest: Any) -> Any:
+        counts[main] += 1
+        return real(main, *rest)
+
+    monkeypatch.setattr(planner, "assemble", assemble)
+    return counts
 
 
 def test_a_model_goes_with_its_companions_and_they_do_not_go_alone(stage: Callable[..., Stage]) -> None:
@@ -644,18 +658,8 @@ def test_what_the_ledger_has_and_the_disk_does_not_show_is_first_asked_of_the_in
 
 
 def test_a_model_is_looked_at_seldom_while_its_companions_settle_and_at_once_when_the_last_did(
-    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+    stage: Callable[..., Stage], assembled: Counter[str]
 ) -> None:
-    from watcher import planner
-
-    looks: list[float] = []
-    real = planner.assemble
-
-    def assemble(*rest: Any) -> Any:
-        looks.append(plan.now)
-        return real(*rest)
-
-    monkeypatch.setattr(planner, "assemble", assemble)
     plan = stage()
     plan.drop_file("crate.obj", "mtllib crate.mtl\n")
     plan.drop_file("crate.mtl", "".join(f"newmtl m{n}\nmap_Kd {n}.png\n" for n in range(20)))
@@ -664,57 +668,40 @@ def test_a_model_is_looked_at_seldom_while_its_companions_settle_and_at_once_whe
             plan.drop_file(f"{number}.png", f"{second}")
         plan.after(1)
     assert plan.due() == []
-    assert len(looks) <= 10, "not with each that settles"
-    began = plan.now
-    plan.after(1.5)
-    assert [len(members) for members in plan.due()] == [22]
-    assert looks[-1] <= began + 1.25, "when the last has been still for settle_seconds"
+    assert assembled.total() <= 10, "not with each that settles"
+    plan.after(1.25)
+    assert [len(members) for members in plan.due()] == [22], "when the last has been still for settle_seconds"
 
 
 def test_a_great_set_whose_files_come_one_by_one_is_looked_at_now_and_then_only(
-    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+    stage: Callable[..., Stage], assembled: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from watcher import planner
-
-    looks: list[float] = []
-    real = planner.assemble
-
-    def assemble(*rest: Any) -> Any:
-        looks.append(plan.now)
-        return real(*rest)
-
-    monkeypatch.setattr(planner, "assemble", assemble)
-    monkeypatch.setattr(planner, "REST_SECONDS", 0.1)
+    monkeypatch.setattr("watcher.planner.REST_SECONDS", 0.1)
     plan = stage()
     plan.drop_file("crate.obj", "mtllib crate.mtl\n")
     plan.drop_file("crate.mtl", "".join(f"map_Kd {number}.png\n" for number in range(40)))
     for number in range(40):
         plan.drop_file(f"{number}.png")
         plan.after(1)
-    assert len(looks) <= 14, "not with each that comes: at most every four seconds"
+    assert assembled.total() <= 14, "not with each that comes: at most every four seconds"
     plan.after(6)
     assert [len(members) for members in plan.due()] == [42]
 
 
-def test_planning_grows_with_the_tree_and_reads_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planning_grows_with_the_tree_and_reads_nothing_twice(
+    tmp_path: Path, assembled: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.bench_planning import make_tree
     from tests.bench_planning import plan as plan_tree
-    from watcher import planner
     from watcher.ledger.connection import Connection
 
     statements = Counter[str]()
-    assembled = Counter[str]()
-    real_assemble, real_rows = planner.assemble, Connection.rows
-
-    def assemble(main: str, *rest: Any) -> Any:
-        assembled[main] += 1
-        return real_assemble(main, *rest)
+    real_rows = Connection.rows
 
     def rows(self: Connection, *rest: Any) -> Any:
         statements["rows"] += 1
         return real_rows(self, *rest)
 
-    monkeypatch.setattr(planner, "assemble", assemble)
     monkeypatch.setattr(Connection, "rows", rows)
     costs = []
     for size in (1, 2):
