@@ -673,6 +673,18 @@ def test_a_model_is_looked_at_seldom_while_its_companions_settle_and_at_once_whe
     assert [len(members) for members in plan.due()] == [22], "when the last has been still for settle_seconds"
 
 
+def test_a_companion_that_was_not_seen_before_wakes_its_model_also_when_that_settled_long_ago(
+    stage: Callable[..., Stage],
+) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "newmtl wood\n")
+    plan.settle_only(2)
+    plan.now += 100
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
+
+
 def test_a_great_set_whose_files_come_one_by_one_is_looked_at_now_and_then_only(
     stage: Callable[..., Stage], assembled: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

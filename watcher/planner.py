@@ -24,8 +24,9 @@ BATCH = 500
 """Files planned in one step."""
 LOOK_AGAIN = 0.3
 """Seconds until a file is looked at again that is held back, at first."""
-LONGEST_WAIT = 60.0
-"""Seconds until a model is looked at again whose companions still settle, should nobody say that the last did."""
+LONGEST_WAIT = 10.0
+"""Seconds until a model is looked at again whose companions still settle, should nobody say that the last did. Shorter
+than ORPHAN_SECONDS: what was followed for it is to be linked by then."""
 REST_SECONDS = 0.001
 """So long a model rests between two looks for each file of the sets that were looked at together, some ten times what
 it takes: while the files of a great set come one by one, each of them wakes its models."""

@@ -365,6 +365,8 @@ def _link(
     sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[LackingFile], now: float
 ) -> None:
     found = [(companion, _file_id(sql, companion.path)) for companion in linked]
+    # What is there and was not seen yet wakes the model when it settles.
+    unseen = [LackingFile("", expected=companion.path) for companion, file_id in found if file_id is None]
     links = [
         (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
         for companion, file_id in found
@@ -380,7 +382,7 @@ def _link(
             os.fsencode(lacking.expected),
             lacking.note,
         )
-        for lacking in missing
+        for lacking in (*missing, *unseen)
     ]
     before = [tuple(row) for row in sql.execute(f"SELECT {_LINK} FROM links WHERE main_id = ? ORDER BY id", (main_id,))]
     if links != before:
