@@ -316,6 +316,18 @@ def test_retry_of_a_failed_conversion_removes_what_it_left_first(ledger: Ledger)
     assert ledger.uploads.claim(job, FOLDER, "blake3:a", ["blake3:a"], 32.0).verdict is Verdict.SEND
 
 
+def test_an_attempt_to_be_tried_again_is_an_older_version_once_another_set_is_sent(ledger: Ledger) -> None:
+    upload_id = send(ledger, "a.obj", "blake3:a", "task-1")
+    ledger.conversions.failed(upload_id, [], "source-1", "no faces", 20.0)
+    ledger.upkeep.retry([f"{DROP}/a.obj"], 30.0)
+    settle(ledger, "a.obj", 2, 31.0)
+    ready(ledger, "a.obj", 31.0)
+    claim = ledger.uploads.claim(take(ledger, 31.0), FOLDER, "blake3:b", ["blake3:b"], 31.0)
+    assert claim.verdict is Verdict.SEND
+    states = ledger._connection.rows("SELECT id, state FROM uploads")
+    assert {row["id"]: row["state"] for row in states} == {upload_id: "error", claim.upload_id: "sending"}
+
+
 def test_forgetting_the_first_of_two_leaves_the_upload_to_the_copy(ledger: Ledger) -> None:
     convert(ledger, send(ledger, "a.obj", "blake3:a", "task-1"), "asset-1")
     settle(ledger, "copy.obj", 2)

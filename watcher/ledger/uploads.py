@@ -211,6 +211,8 @@ class UploadLedger:
                 for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
             ],
         )
+        # The set changed before an attempt that was to be tried again had its turn: that is an older version now.
+        sql.execute("UPDATE uploads SET state = 'error' WHERE main_id = ? AND state = 'replace'", (job.main.file_id,))
         sql.execute(
             "UPDATE files SET upload_id = ?, attempts = attempts + 1, updated_at = ? WHERE id = ?",
             (upload_id, now, job.main.file_id),
