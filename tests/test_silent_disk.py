@@ -117,7 +117,7 @@ class Yard:
             return {os.path.basename(file.path): file.state for file in ledger.report.files()}
 
     def until_done(self, *names: str) -> None:
-        self.until(lambda: all(self.states().get(name) is FileState.DONE for name in names), 20, f"{names} done")
+        self.until(lambda: all(self.states().get(name) is FileState.DONE for name in names), 60, f"{names} done")
 
     def on_server(self) -> Counter[str]:
         folder = next(f.folder_id for f in self.api.folders.iterate() if f.name == self.remote)
