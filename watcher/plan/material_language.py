@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from watcher.plan.text import blocks, decode, tokens
+from watcher.plan.text import BEHIND_SLASH, blocks, decode, tokens
 
 _TOKEN = re.compile(
     rb'[/"tlb](?:'
-    rb"(?<=/)(?:/[^\r\n]*+|\*(?:[^*]|\*(?!/))*+\*/|(?P<unfinished>\*))"
-    rb"|(?<![\w.].)(?:exture_(?:2d|3d|cube|ptex)|ight_profile|sdf_measurement)\s*+\(\s*+\"(?P<file>[^\"\r\n]++)\""
+    + BEHIND_SLASH
+    + rb"|(?<![\w.].)(?:exture_(?:2d|3d|cube|ptex)|ight_profile|sdf_measurement)\s*+\(\s*+\"(?P<file>[^\"\r\n]++)\""
     rb'|(?<=")[^"\r\n]*+")'
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from watcher.plan.text import BLOCK, blocks, decode, tokens, whole_lines
+from watcher.plan.text import BEHIND_SLASH, BLOCK, blocks, decode, tokens, whole_lines
 
 MOST_STATEMENTS = 1_000_000
 """Of one file that are looked at."""
@@ -155,7 +155,7 @@ _CHARACTERS = rb'[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+'
 _OGEX_TOKEN = re.compile(
     # The first letter stands for itself: so it is looked for at the speed of the regular expression.
     rb'[/"Ts](?:'
-    rb"(?<=/)(?:/[^\r\n]*+|\*(?:[^*]|\*(?!/))*+\*/|(?P<unfinished>\*))"
+    + BEHIND_SLASH +
     rb"|(?<=T)(?<!\w.)(?P<texture>exture)(?!\w)" + _NAMED + rb"(?:\([^)]*+\)" + _BLANK + rb")?\{"
     rb"|(?<=s)(?<!\w.)tring(?!\w)" + _NAMED + rb"\{" + _BLANK + rb'"(?P<text>' + _CHARACTERS + rb')"'
     rb'|(?<=")' + _CHARACTERS + rb'")'

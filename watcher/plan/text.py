@@ -17,6 +17,9 @@ LONGEST_TOKEN = 64 * 1024
 LONGEST_STRING = 1024 * 1024
 """Bytes; what is not closed by then is passed over."""
 
+BEHIND_SLASH = rb"(?<=/)(?:/[^\r\n]*+|\*(?:[^*]|\*(?!/))*+\*/|(?P<unfinished>\*))"
+"""What makes a slash a comment, as in C: of a pattern for :func:`tokens`."""
+
 
 def decode(raw: bytes) -> str:
     """`raw` as text: UTF-8 if it is valid, else Windows-1252, else Latin-1."""
