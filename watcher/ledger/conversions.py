@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text
@@ -85,13 +85,8 @@ class ConversionLedger:
     ) -> None:
         """A conversion moved on."""
         with self._connection.transaction() as sql:
-            known = sql.execute(
-                "UPDATE uploads SET progress = ?, status = ?, moved_at = ? WHERE id = ?",
-                (progress, status, now, upload_id),
-            ).rowcount
-            if not known:
+            if not _told(sql, upload_id, {"progress": progress, "status": status, "moved_at": now}, records):
                 return
-            _record(sql, upload_id, records)
             sql.execute(
                 f"UPDATE files SET updated_at = ?2 WHERE {DECIDED_BY} AND state = 'converting'", (upload_id, now)
             )
@@ -118,13 +113,9 @@ class ConversionLedger:
     ) -> None:
         """A conversion ended badly, or the server refused it: the files fail with its reason."""
         with self._connection.transaction() as sql:
-            known = sql.execute(
-                "UPDATE uploads SET state = 'error', source_file_id = ?, error = ?, finished_at = ? WHERE id = ?",
-                (source_file_id, error, now, upload_id),
-            ).rowcount
-            if not known:
+            end = {"state": "error", "source_file_id": source_file_id, "error": error, "finished_at": now}
+            if not _told(sql, upload_id, end, records):
                 return
-            _record(sql, upload_id, records)
             sql.execute(
                 f"UPDATE files SET updated_at = ?2, error = ?3, due_at = NULL, state = 'failed' WHERE {_FOLLOWED}",
                 (upload_id, now, error),
@@ -144,14 +135,9 @@ def succeeded(
     now: float,
 ) -> None:
     """See :meth:`ConversionLedger.succeeded`."""
-    known = sql.execute(
-        "UPDATE uploads SET state = 'success', progress = 1, source_file_id = ?, error = NULL, finished_at = ?"
-        " WHERE id = ?",
-        (source_file_id, now, upload_id),
-    ).rowcount
-    if not known:
+    end = {"state": "success", "progress": 1, "source_file_id": source_file_id, "error": None, "finished_at": now}
+    if not _told(sql, upload_id, end, records):
         return
-    _record(sql, upload_id, records)
     sql.executemany(
         "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?)",
         [(upload_id, asset.asset_id, asset.type, asset.name) for asset in assets],
@@ -166,7 +152,14 @@ def succeeded(
         settled_on(sql, file["id"], upload_id, now)
 
 
-def _record(sql: sqlite3.Connection, upload_id: int, records: Sequence[ConversionRecord]) -> None:
+def _told(
+    sql: sqlite3.Connection, upload_id: int, facts: Mapping[str, object], records: Sequence[ConversionRecord]
+) -> bool:
+    """What the server says of an upload goes on record. False when the upload was forgotten meanwhile: then there is
+    nothing more to do."""
+    columns = ", ".join(f"{column} = ?" for column in facts)
+    if not sql.execute(f"UPDATE uploads SET {columns} WHERE id = ?", (*facts.values(), upload_id)).rowcount:
+        return False
     sql.executemany(
         "INSERT OR REPLACE INTO conversions VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
@@ -174,3 +167,4 @@ def _record(sql: sqlite3.Connection, upload_id: int, records: Sequence[Conversio
             for r in records
         ],
     )
+    return True
