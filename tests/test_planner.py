@@ -617,17 +617,22 @@ def test_what_is_missing_is_told_with_the_place_where_it_is_expected(stage: Call
     assert plan.report("m/mat/crate.mtl").users[0].uploaded_as == "mat/crate.mtl"
 
 
+def settle_a_change(plan: Stage, folder: str) -> None:
+    """A crate that was planned once changed, and is to be planned anew."""
+    plan.drop_file(f"{folder}crate.obj", OBJ)
+    plan.drop_file(f"{folder}crate.mtl", MTL)
+    plan.drop_file(f"{folder}textures/wood.png")
+    plan.after(3)
+    plan.drop_file(f"{folder}crate.obj", OBJ + "v 1 1 1\n")
+    plan.settle_only(2)
+
+
 def test_a_model_out_of_sight_for_a_moment_keeps_its_companions(
     stage: Callable[..., Stage], tmp_path: Path, drop_folder: Path
 ) -> None:
     """Its folder is moved away while it is planned, and back."""
     plan = stage(patient=False)
-    plan.drop_file("m/crate.obj", OBJ)
-    plan.drop_file("m/crate.mtl", MTL)
-    plan.drop_file("m/textures/wood.png")
-    plan.after(3)
-    plan.drop_file("m/crate.obj", OBJ + "v 1 1 1\n")
-    plan.settle_only(2)
+    settle_a_change(plan, "m/")
     (drop_folder / "m").rename(tmp_path / "away")
     plan.planner.step(plan.now)
     assert plan.due() == []
@@ -641,12 +646,7 @@ def test_what_the_ledger_has_and_the_disk_does_not_show_is_first_asked_of_the_in
     stage: Callable[..., Stage], tmp_path: Path, drop_folder: Path, comes_back: bool
 ) -> None:
     plan = stage(patient=False)
-    plan.drop_file("crate.obj", OBJ)
-    plan.drop_file("crate.mtl", MTL)
-    plan.drop_file("textures/wood.png")
-    plan.after(3)
-    plan.drop_file("crate.obj", OBJ + "v 1 1 1\n")
-    plan.settle_only(2)
+    settle_a_change(plan, "")
     (drop_folder / "textures").rename(tmp_path / "away")
     plan.planner.step(plan.now)
     assert plan.due() == []
