@@ -237,14 +237,14 @@ class Planner:
             # Gone, or out of sight for a moment: the intake will say.
             for path in unclear:
                 self._hint(Hint(candidate.drop, path, is_folder=False, companion=True))
-            plan.wait(candidate, _look_again(candidate, now), now)
+            plan.wait_all([(candidate, _look_again(candidate, now))], now)
         except FileNotFoundError:
             # Gone in the meantime: the intake will say so.
             self._hint(Hint(candidate.drop, candidate.path, is_folder=False))
-            plan.wait(candidate, now + 1.0, now)
+            plan.wait_all([(candidate, now + 1.0)], now)
         except OSError as error:
             if error.errno in PATIENT_ERRORS:
-                plan.wait(candidate, now + BUSY_SECONDS, now)
+                plan.wait_all([(candidate, now + BUSY_SECONDS)], now)
                 return None
             path = str(error.filename or candidate.path)
             plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, unreadable=path)

@@ -164,6 +164,8 @@ class PlanLedger:
     def believed_there(self, candidate: Candidate, missing: Sequence[LackingFile]) -> list[str]:
         """Of what a model misses on the disk, the paths of files that are there for all the ledger knows: where they
         are expected, or where they were when the model took them along before."""
+        if not missing:
+            return []
         texts = {text_blob(lacking.text) for lacking in missing}
         rows = self._connection.rows(
             "SELECT l.text, d.path AS dir, c.name FROM links l JOIN files c ON c.id = l.companion_id"
@@ -205,21 +207,17 @@ class PlanLedger:
         candidate: Candidate,
         until: float,
         now: float,
-        linked: Sequence[LinkedFile] | None = None,
+        linked: Sequence[LinkedFile] = (),
         missing: Sequence[LackingFile] = (),
     ) -> None:
-        """A model waits for a companion; it is planned again at ``until``.
-
-        Args:
-            linked: None leaves its companions as they are known.
-        """
+        """A model waits for a companion; it is planned again at ``until``."""
         with self._connection.transaction() as sql:
             changed = sql.execute(
                 "UPDATE files SET state = ?, wake_at = ?, updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END"
                 " WHERE id = ? AND generation = ?",
                 (FileState.WAITING, until, FileState.WAITING, now, candidate.file_id, candidate.generation),
             ).rowcount
-            if changed and linked is not None:
+            if changed:
                 _link(sql, candidate.file_id, linked, missing, now)
 
     def wait_all(self, waits: Sequence[tuple[Candidate, float]], now: float) -> None:
@@ -364,13 +362,17 @@ class PlanLedger:
 def _link(
     sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[LackingFile], now: float
 ) -> None:
-    found = [(companion, _file_id(sql, companion.path)) for companion in linked]
-    # What is there and was not seen yet wakes the model when it settles.
-    unseen = [LackingFile("", expected=companion.path) for companion, file_id in found if file_id is None]
+    found: list[tuple[LinkedFile, int]] = []
+    unseen: list[LackingFile] = []
+    """What is there and was not seen yet: it wakes the model when it settles."""
+    for companion in linked:
+        if (file_id := _file_id(sql, companion.path)) is not None:
+            found.append((companion, file_id))
+        else:
+            unseen.append(LackingFile("", expected=companion.path))
     links = [
         (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
         for companion, file_id in found
-        if file_id is not None
     ] + [
         (
             main_id,
@@ -389,8 +391,11 @@ def _link(
         sql.execute("DELETE FROM links WHERE main_id = ?", (main_id,))
         sql.executemany(f"INSERT INTO links ({_LINK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", links)
     alone = {file_id for companion, file_id in found if companion.alone}
-    sql.execute(f"{_STAND_ALONE} WHERE {_AMONG} AND role = 'companion'", (now, _ids(alone)))
     travelling = {file_id for _, file_id in found} - alone
+    left = {row[1] for row in before if row[1] is not None} - travelling - alone
+    if not (alone or travelling or left):
+        return
+    sql.execute(f"{_STAND_ALONE} WHERE {_AMONG} AND role = 'companion'", (now, _ids(alone)))
     sql.execute(
         "UPDATE files SET role = 'companion', due_at = NULL, wake_at = NULL"
         f" WHERE {_AMONG} AND (role = 'main' OR due_at IS NOT NULL OR wake_at IS NOT NULL)",
@@ -398,7 +403,6 @@ def _link(
     )
     # Those in the model's state are where they belong: what another model says for them, it said before.
     _follow(sql, travelling, but=sql.execute("SELECT state FROM files WHERE id = ?", (main_id,)).fetchone()["state"])
-    left = {row[1] for row in before} - travelling - alone
     sql.execute(
         f"{_STAND_ALONE} WHERE {_AMONG} AND role = 'companion' AND state != 'gone'"
         " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
@@ -429,12 +433,12 @@ _STAND_ALONE = (
 _AMONG = "id IN (SELECT value FROM json_each(?))"
 
 
-def _ids(files: Collection[int | None]) -> str:
+def _ids(files: Collection[int]) -> str:
     """Ids as a parameter of _AMONG."""
-    return json.dumps([file_id for file_id in files if file_id is not None])
+    return json.dumps(list(files))
 
 
-def _follow(sql: sqlite3.Connection, companions: Collection[int | None], but: str = "gone") -> None:
+def _follow(sql: sqlite3.Connection, companions: Collection[int], but: str = "gone") -> None:
     """The state of companions, worked out anew, but for those in one state."""
     sql.execute(
         f"UPDATE files SET state = coalesce({STATE_OF_MODELS}, state) WHERE {_AMONG} AND role = 'companion'"
