@@ -132,6 +132,15 @@ def report(ledger: Ledger, number: int = 1) -> FileReport:
     return file
 
 
+def steps(tracker: Tracker, begin: float, end: float) -> None:
+    """Looks from ``begin`` to ``end``, without a break."""
+    now = begin
+    while now < end:
+        tracker.step(now)
+        now = min(end, now + 120.0)
+    tracker.step(end)
+
+
 def test_an_unknown_status_is_still_running_and_its_progress_is_kept(
     server: Scripted, ledger: Ledger, tracker: Tracker
 ) -> None:
@@ -283,10 +292,29 @@ def test_time_that_the_server_or_we_were_away_is_no_lack_of_progress(
     tracker._gate.open()
     tracker.step(2 * day)
     assert report(ledger).state is FileState.CONVERTING, "it may have come to life a moment ago"
-    tracker.step(2 * day + 599)
+    steps(tracker, 2 * day, 2 * day + 599)
     assert report(ledger).state is FileState.CONVERTING
     tracker.step(2 * day + 700)
     assert report(ledger).state is FileState.FAILED
+
+
+def test_time_in_which_the_machine_was_suspended_is_no_lack_of_progress(
+    server: Scripted, ledger: Ledger, tracker: Tracker
+) -> None:
+    day = 86400.0
+    for number in range(1, 4):
+        sent(ledger, number)
+    server.tasks = [task(1, "converting", "converting"), task(2, "success")]
+    tracker.step(0.0)
+    tracker.step(20.0)
+    tracker.step(3 * day)
+    assert {report(ledger, number).state for number in range(1, 4)} == {FileState.CONVERTING}
+    steps(tracker, 3 * day, 3 * day + 599)
+    assert report(ledger).state is FileState.CONVERTING
+    assert report(ledger, 2).state is FileState.DONE, "without assets, after so long"
+    assert "no longer knows the upload task task-3" in (report(ledger, 3).error or "")
+    tracker.step(3 * day + 700)
+    assert "gave no sign of progress for 24 h" in (report(ledger).error or "")
 
 
 def test_another_status_is_a_sign_of_progress(server: Scripted, ledger: Ledger, tracker: Tracker) -> None:
@@ -296,9 +324,9 @@ def test_another_status_is_a_sign_of_progress(server: Scripted, ledger: Ledger, 
     tracker.step(0.0)
     server.tasks = [task(1, "downloading", "pending")]
     tracker.step(day - 1)
-    tracker.step(2 * day - 60)
+    steps(tracker, 2 * day - 1000, 2 * day - 2)
     assert report(ledger).state is FileState.CONVERTING
-    tracker.step(2 * day)
+    tracker.step(2 * day + 60)
     assert "24 h (the server calls it downloading)" in (report(ledger).error or "")
 
 

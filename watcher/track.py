@@ -1,5 +1,7 @@
 """The tracker: follows uploads to the end of their conversions, and collects the assets they made."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ NO_ASSETS_SECONDS = 30.0
 """How long the list of assets may stay empty after a conversion's success."""
 WATCHED_SECONDS = 600.0
 """Before a conversion is given up, the server has been asked about it for so long, without a break."""
+BREAK_SECONDS = 300.0
+"""When a step comes so much later than it was due, the machine was suspended, or the program stopped."""
 
 
 class _Away(Exception):
@@ -87,6 +91,8 @@ class Tracker:
         """Since when the server fails to say how an upload fared, by upload."""
         self._answering_since: float | None = None
         """Since when the server has answered every look; None while it does not."""
+        self._due = math.inf
+        """When the next step is due."""
         self._collectors = ThreadPoolExecutor(COLLECTORS, thread_name_prefix="collect")
 
     def close(self) -> None:
@@ -95,6 +101,15 @@ class Tracker:
 
     def step(self, now: float) -> float:
         """Look at every folder whose time has come."""
+        if now > self._due + BREAK_SECONDS:  # nobody looked meanwhile, and a server beside us may have rested too
+            self._answering_since = None
+            self._unsaid.clear()
+        began = time.monotonic()
+        wait = self._look_around(now)
+        self._due = now + (time.monotonic() - began) + wait
+        return wait
+
+    def _look_around(self, now: float) -> float:
         folders = self._ledger.conversions.folders()
         self._paces = {folder: pace for folder, pace in self._paces.items() if folder in folders}
         if not folders:

@@ -207,6 +207,16 @@ def test_both_forms_of_retry_after_are_seconds(headers: dict[str, str], seconds:
     assert error.retry_after == seconds
 
 
+@pytest.mark.parametrize("date", ["yesterday", "", "Wed, 25 Nov 2026 10:00:00 " + "9" * 99, "Thu, 01 Jan 0001 00:00:00"])
+def test_a_server_that_does_not_know_what_a_date_is_can_say_how_long_to_wait(
+    api: AssetApi, server: Any, date: str
+) -> None:
+    server.says_body({}, {"retry-after": "7", "date": date}, status=503)
+    assert failure(api).retry_after == 7
+    server.says_body({}, {"retry-after": date}, status=503)
+    assert failure(api).retry_after in (None, 0.0)
+
+
 def test_a_date_without_the_servers_clock_counts_from_ours(api: AssetApi, server: Any) -> None:
     server.says_body({}, {"retry-after": formatdate(time.time() + 100, usegmt=True)}, status=429)
     error = failure(api)

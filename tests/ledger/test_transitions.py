@@ -557,6 +557,28 @@ def test_times_of_a_clock_that_was_in_the_future_keep_nobody_waiting(ledger: Led
     assert take(ledger, 100.0).main.path == f"{DROP}/a.obj"
 
 
+def test_what_was_put_off_by_a_clock_that_was_in_the_future_is_due_when_it_was_meant_to_be(ledger: Ledger) -> None:
+    future = 1e9
+    for number in range(42):
+        upload_id = send(ledger, f"{number}.obj", f"blake3:{number}", f"task-{number}", number)
+        ledger.conversions.succeeded(upload_id, [], f"source-{number}", [], 20.0)
+    settle(ledger, "new.obj", 100)
+    ready(ledger, "new.obj")
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:new", ["blake3:new"], 30.0)
+    ledger.doubts.unknown(claim.upload_id, "busy", future, not_before=future + 60)
+    drop = Drop(DROP, "Cars", on_delete=OnDelete.DELETE, delete_wait_seconds=60.0)
+    ledger.owed.policies([drop], future)
+    # Few enough that nobody is asked, and so many that their end is waited for.
+    ledger.intake.vanished(DROP, [f"{DROP}/{number}.obj" for number in range(21)], future)
+
+    ledger.owed.policies([drop], 100.0)
+    ledger.doubts.recover(100.0)
+    assert ledger.owed.due([DROP], 159.0, 100, ()) == []
+    assert len(ledger.owed.due([DROP], 161.0, 100, ())) == 21
+    ledger.uploads.void(claim.upload_id, 105.0, backoff=lambda _attempts: 1.0)
+    assert ledger.uploads.next_due() == 106.0
+
+
 def test_failed_content_under_another_extension_is_tried_as_that(ledger: Ledger) -> None:
     upload_id = send(ledger, "a.stl", "blake3:a", "task-1")
     record = ConversionRecord("source-1", "a.stl", "asset-1", "scene", "error", 0.5)

@@ -164,7 +164,7 @@ class Answer:
         """The server's clock when it tells, else ours: a date that it names counts from its own clock."""
         try:
             return parsedate_to_datetime(self.headers["date"]).timestamp()
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return time.time()
 
     def _words(self, content: dict[str, Any]) -> str:

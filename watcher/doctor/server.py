@@ -135,7 +135,7 @@ class _Listener(Connections):
         self.seconds = now - began
         try:
             told = parsedate_to_datetime(response.headers["date"]).timestamp()
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return response
         # The header counts whole seconds: its moment lies in [told, told + 1).
         self.ahead = 0.0 if began - 1 <= told <= now else told + 0.5 - (began + now) / 2

@@ -101,6 +101,7 @@ class DoubtLedger:
                 (now,) * 8,
             )
             sql.execute("UPDATE uploads SET moved_at = ? WHERE state = 'sent' AND moved_at > ?", (now, now))
+            sql.execute("UPDATE uploads SET not_before = ? WHERE state = 'unknown' AND not_before > ?", (now, now))
             return len(cut_off)
 
     def in_doubt(self) -> list[OpenAttempt]:

@@ -96,6 +96,8 @@ class OwedLedger:
                 "  delete_wait = excluded.delete_wait",
                 [(os.fsencode(d.path), d.on_change, d.on_delete, d.delete_wait_seconds) for d in drops],
             )
+            # The clock was set back: what is owed "since" a time to come is owed since now.
+            sql.execute("UPDATE owed SET due_at = due_at - (since - ?1), since = ?1 WHERE since > ?1", (now,))
             sql.execute("UPDATE owed SET due_at = ? WHERE due_at > ?", (now, now + FARTHEST_SECONDS))
 
     def due(self, drops: Collection[str], now: float, limit: int, held: Collection[str]) -> list[Owed]:
