@@ -1,5 +1,6 @@
 """The plan stage on real folders: what belongs together goes together, and waits for what may still come."""
 
+import errno
 import struct
 import unicodedata
 from collections import Counter
@@ -639,6 +640,40 @@ def test_a_model_out_of_sight_for_a_moment_keeps_its_companions(
     (tmp_path / "away").rename(drop_folder / "m")
     plan.after(3)
     assert plan.due() == [["crate.obj", "crate.mtl", "textures/wood.png"]]
+
+
+def test_what_a_model_names_does_not_go_alone_when_that_is_out_of_sight_at_its_first_plan(
+    stage: Callable[..., Stage], tmp_path: Path, drop_folder: Path
+) -> None:
+    plan = stage(patient=False)
+    plan.drop_file("wood.png")
+    plan.drop_file("m/crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("m/crate.mtl", "map_Kd ../wood.png\n")
+    plan.settle_only(2)
+    (drop_folder / "m").rename(tmp_path / "away")
+    plan.planner.step(plan.now)
+    plan.planner.step(plan.now)
+    assert plan.due() == []
+    (tmp_path / "away").rename(drop_folder / "m")
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", "wood.png"]]
+
+
+def test_a_folder_that_is_closed_for_a_moment_is_waited_for(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", "m")
+
+    plan = stage()
+    plan.drop_file("m/crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("m/crate.mtl", "newmtl wood\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(planner, "assemble", closed)
+        plan.after(8)
+        assert plan.report("m/crate.obj").state is FileState.WAITING
+    plan.after(8)
+    assert plan.due() == [["crate.obj", "crate.mtl"]]
 
 
 @pytest.mark.parametrize("comes_back", [True, False])

@@ -94,6 +94,27 @@ def test_files_of_a_folder_that_was_closed_come_back_when_it_is_open_again(
 
 
 @pytest.mark.usefixtures("permissions")
+def test_what_a_model_names_does_not_go_alone_when_its_first_plan_meets_a_closed_folder(
+    settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None]
+) -> None:
+    (drop_folder / "job").mkdir()
+    (drop_folder / "job" / "wood.png").write_bytes(PIXEL)
+    (drop_folder / "shine.png").write_bytes(PIXEL + b"shine")
+    (drop_folder / "m.mtl").write_text("newmtl paint\nmap_Kd job/wood.png\nmap_Ks shine.png\n")
+    (drop_folder / "m.obj").write_text(TRIANGLE.format("m"))
+    (drop_folder / "job").chmod(0)
+    try:
+        closed = scan(settings, api, until)
+        assert closed["m.obj"].state is FileState.FAILED
+        assert closed["shine.png"].mains == (closed["m.obj"].path,)
+    finally:
+        (drop_folder / "job").chmod(0o755)
+    opened = scan(settings, api, until)
+    assert {opened["m.obj"].state, opened["shine.png"].state} == {FileState.DONE}
+    assert opened["m.obj"].missing == ()
+
+
+@pytest.mark.usefixtures("permissions")
 def test_a_file_that_was_closed_comes_back_when_it_is_open_again(
     settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None]
 ) -> None:

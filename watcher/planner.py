@@ -184,10 +184,7 @@ class Planner:
         plan = self._ledger.plan
         if candidate.used or assembly.part_of:
             return Decision(partial(plan.becomes_companion, candidate, now, assembly.part_of or None))
-        linked = [
-            LinkedFile(member.path, member.text, member.name, alone=self._stands_alone(drop, member.path))
-            for member in assembly.companions
-        ]
+        linked = self._linked(assembly, drop)
         lacking = _lacking(assembly) + [LackingFile("", expected=name) for name in assembly.awaited]
         newest = self._companions_settled(candidate, assembly, drop)
         if newest is None:
@@ -200,6 +197,12 @@ class Planner:
         if refusal := empty(candidate.path):
             return Decision(partial(plan.failed, candidate, refusal, now))
         return Decision(partial(plan.ready, candidate, now, linked, lacking), ready=True, set=assembly)
+
+    def _linked(self, assembly: Assembly, drop: Drop) -> list[LinkedFile]:
+        return [
+            LinkedFile(member.path, member.text, member.name, alone=self._stands_alone(drop, member.path))
+            for member in assembly.companions
+        ]
 
     def _tell(self, assembly: Assembly) -> None:
         """Log what is doubtful about a set."""
@@ -226,13 +229,16 @@ class Planner:
         if self._passed_over(candidate):
             self._dismiss(candidate)
             return None
+        assembly = None
         try:
-            if candidate.references is None:
-                references = look.references(candidate.path)
-                plan.read(candidate.file_id, candidate.generation, references)
+            references = look.references(candidate.path)
             assembly = assemble(candidate.path, candidate.drop, look)
             os.lstat(candidate.path)  # what it names may be known, and its folder was moved away with all that is in it
+            if assembly.obstacle:
+                raise assembly.obstacle
             if not (unclear := plan.believed_there(candidate, _lacking(assembly))):
+                if candidate.references is None:  # not before: until then a loose texture may be one of its companions
+                    plan.read(candidate.file_id, candidate.generation, references)
                 return assembly
             # Gone, or out of sight for a moment: the intake will say.
             for path in unclear:
@@ -246,8 +252,14 @@ class Planner:
             if error.errno in PATIENT_ERRORS:
                 plan.wait_all([(candidate, now + BUSY_SECONDS)], now)
                 return None
+            drop = self._drops[candidate.drop]
+            patience = candidate.settled_at + drop.companion_wait_seconds
+            if self._patient and now < patience:  # closed for a moment, perhaps
+                plan.wait_all([(candidate, min(patience, _look_again(candidate, now)))], now)
+                return None
             path = str(error.filename or candidate.path)
-            plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, unreadable=path)
+            linked = self._linked(assembly, drop) if assembly else []
+            plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, path, linked)
         return None
 
     def _companions_settled(self, candidate: Candidate, assembly: Assembly, drop: Drop) -> float | None:
@@ -326,7 +338,7 @@ class Planner:
         return None
 
     def _unread(self) -> dict[str, float | None]:
-        """By drop: when the oldest of its models was first seen that was not read yet."""
+        """By drop: when the oldest of its models was first seen that has no plan yet."""
         return {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
 
 

@@ -137,10 +137,11 @@ class PlanLedger:
         return None if row is None else row["at"]
 
     def oldest_unread(self, drop: str) -> float | None:
-        """When the oldest file was first seen that can name others and was not read for that yet; None without one."""
+        """When the oldest file was first seen that can name others and has no plan yet; None without one."""
         row = self._connection.row(
             "SELECT min(observed_at) AS at FROM files INDEXED BY files_unread WHERE refers = 1 AND refs IS NULL"
-            " AND due_at IS NULL AND state = 'pending' AND drop_id = (SELECT id FROM drops WHERE path = ?)",
+            " AND due_at IS NULL AND state IN ('pending', 'waiting')"
+            " AND drop_id = (SELECT id FROM drops WHERE path = ?)",
             (os.fsencode(drop),),
         )
         return None if row is None else row["at"]
@@ -314,12 +315,20 @@ class PlanLedger:
                 )
         return rows[-1]["id"] if len(rows) == limit else 0
 
-    def failed(self, candidate: Candidate, reason: str, now: float, unreadable: str | None = None) -> None:
+    def failed(
+        self,
+        candidate: Candidate,
+        reason: str,
+        now: float,
+        unreadable: str | None = None,
+        linked: Sequence[LinkedFile] = (),
+    ) -> None:
         """A file cannot be planned, whatever became of what it sent before. What travels with it goes on to do so.
 
         Args:
             unreadable: the path that could not be read, if that is why: once it can, or when it changes, the file is
                 planned anew.
+            linked: what travels with it, as far as could be seen; of one that was planned before, that is known.
         """
         with self._connection.transaction() as sql:
             changed = sql.execute(
@@ -333,6 +342,12 @@ class PlanLedger:
                     candidate.generation,
                 ),
             ).rowcount
+            if (
+                changed
+                and linked
+                and not sql.execute("SELECT 1 FROM links WHERE main_id = ?", (candidate.file_id,)).fetchone()
+            ):
+                _link(sql, candidate.file_id, linked, (), now)
             if changed and unreadable not in (None, candidate.path):
                 sql.execute(
                     "INSERT INTO links (main_id, text, missing_key, expected) SELECT ?1, ?2, ?3, ?4"

@@ -1,5 +1,6 @@
 """Upload sets: a main file and everything that it names, directly or through a file that it names."""
 
+import contextlib
 import os
 import re
 from collections import deque
@@ -25,7 +26,7 @@ class Look(Protocol):
 
         Where a component below the drop's root does not exist as spelled, its spelling in other case or Unicode form
         counts. Nothing outside of the drop and nothing behind a symbolic link is ever found. Raises OSError when it
-        cannot be told.
+        cannot be told: PermissionError when that holds for this path.
         """
 
     def references(self, path: str) -> tuple[str, ...]:
@@ -89,6 +90,8 @@ class Assembly:
     may_grow: bool = False
     """Whether it is worth to wait for them, for what goes along by convention, or for more slices of a volume,
     although nothing is missing."""
+    obstacle: PermissionError | None = None
+    """What kept a file from being read or looked for: there may be more in the set than is known."""
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -121,6 +124,7 @@ class _Set:
         self.members = {main: Member(path=main, name=os.path.basename(main), named_by="", text="")}
         self.awaited: dict[str, None] = {}
         self.may_grow = False
+        self.obstacle: PermissionError | None = None
         self._names = {os.path.basename(main)}
 
     def add(self, path: str, wanted: str, named_by: str, text: str, others: tuple[str, ...] = ()) -> bool:
@@ -131,6 +135,14 @@ class _Set:
         self._names.add(name)
         self.members[path] = Member(path, name, named_by, text, others)
         return True
+
+    @contextlib.contextmanager
+    def around_obstacles(self) -> Iterator[None]:
+        """What is closed hides what is in it, and nothing else."""
+        try:
+            yield
+        except PermissionError as error:
+            self.obstacle = self.obstacle or error
 
     def await_names(self, names: Iterable[str]) -> None:
         """Files of these names may still come."""
@@ -157,7 +169,8 @@ class _Set:
 def assemble(main: str, root: str, look: Look) -> Assembly:
     """The upload set of the file at `main` in the drop at `root`, both absolute and normalised.
 
-    References of references are followed to any depth; circles are harmless. Raises what `look` raises.
+    References of references are followed to any depth; circles are harmless. Raises what `look` raises, but for what
+    is closed: that is the `obstacle` of the set.
     """
     if gathers(main):
         return _gather(main, root, look)
@@ -166,19 +179,24 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
     queue = deque([main])
     while queue:
         naming = queue.popleft()
-        attempts = [
-            attempt
-            for reference in look.references(naming)
-            for attempt in _look_up(reference, naming, main, root, look, found)
-        ]
-        for attempt in _with_conventions(attempts, naming, main, root, look, found):
+        attempts: list[_Attempt] = []
+        references: tuple[str, ...] = ()
+        with found.around_obstacles():
+            references = look.references(naming)
+        for reference in references:
+            with found.around_obstacles():
+                attempts += _look_up(reference, naming, main, root, look, found)
+        with found.around_obstacles():
+            attempts = _with_conventions(attempts, naming, main, root, look, found)
+        for attempt in attempts:
             if attempt.found is None:
                 where = attempt.where
                 lacking[attempt.text, naming] = Missing(attempt.text, naming, where.expected, where.outside)
                 continue
             found.await_better(attempt)
-            if found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
-                queue.append(attempt.found)
+            with found.around_obstacles():
+                if found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
+                    queue.append(attempt.found)
     main_member, *companions = found.members.values()
     return Assembly(
         main=main_member,
@@ -187,6 +205,7 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
         refused=tuple(one for one in lacking.values() if not one.expected),
         awaited=tuple(found.awaited),
         may_grow=found.may_grow,
+        obstacle=found.obstacle,
     )
 
 
