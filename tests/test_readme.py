@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from watcher.emulator.convert.libraries import HEAVY_READERS, PACKAGES
+from watcher.emulator.convert.libraries import COMPRESSIONS, HEAVY_READERS, PACKAGES
 from watcher.emulator.convert.pipeline import PICTURES, READERS, SOUNDS
 from watcher.formats import KIND_BY_EXTENSION, Kind
 from watcher.plan.references import can_refer
@@ -49,6 +49,6 @@ def test_the_extra_brings_the_packages_of_all_readers() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     [block] = re.findall(r"^formats = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     brought = set(re.findall(r'^    "([\w-]+)', block, re.MULTILINE)) | set(re.findall(r"\[(\w+)\]>=", block))
-    needed = {package for packages in PACKAGES.values() for package in packages}
+    needed = {package for packages in (*PACKAGES.values(), *COMPRESSIONS.values()) for package in packages}
     assert needed <= brought
     assert set(HEAVY_READERS.values()) == set(PACKAGES)

@@ -32,13 +32,16 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "usd": ("usd-core",),
 }
 """By reader: what it needs, as pip names it."""
+COMPRESSIONS: dict[str, tuple[str, ...]] = dict.fromkeys(("gltf", "glb"), ("DracoPy", "meshopt", "opengl-basisu"))
+"""By extension: what an everyday reader needs for compressed parts of a file."""
 
 
 def not_installed() -> dict[str, list[str]]:
     """The packages that are missing here, and the formats that cannot be converted, or not all of them, without."""
     missing: dict[str, list[str]] = {}
-    for extension, reader in HEAVY_READERS.items():
-        for package in PACKAGES[reader]:
+    needed = {extension: PACKAGES[reader] for extension, reader in HEAVY_READERS.items()}
+    for extension, packages in (needed | COMPRESSIONS).items():
+        for package in packages:
             if not _is_installed(package):
                 missing.setdefault(package, []).append(extension)
     return missing

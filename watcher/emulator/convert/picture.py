@@ -7,12 +7,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
+from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Bytes, Doubles, Floats
 from watcher.emulator.convert.raster import Look, as_bytes, as_seen, backdrop, lit, sample
 
 SIDE = 256
 """Pixels of a thumbnail's longer side at most."""
 _BALL_SIDE = 128
+_MOST_PIXELS = 100_000_000
+Pillow.MAX_IMAGE_PIXELS = None  # the limit above is checked here, with a reason, before anything is unpacked
+
+
+def require_pixels(name: str, width: int, height: int) -> None:
+    """Raises ConversionFailed when a picture has more than are taken."""
+    if width * height > _MOST_PIXELS:
+        raise ConversionFailed(
+            f"the picture {name} has {width} x {height} pixels; "
+            f"this emulator converts up to {_MOST_PIXELS // 1_000_000} million"
+        )
 
 
 def png(pixels: Bytes) -> bytes:

@@ -1,6 +1,5 @@
 """Which converter takes which source format."""
 
-import importlib
 from collections.abc import Callable
 
 from watcher.emulator.convert.conversion import Conversion
@@ -13,6 +12,7 @@ from watcher.emulator.convert.motion_assets import add_motion
 from watcher.emulator.convert.points import add_points
 from watcher.emulator.convert.readers.dae import read_dae
 from watcher.emulator.convert.readers.gltf import read_glb, read_gltf
+from watcher.emulator.convert.readers.library import load
 from watcher.emulator.convert.readers.obj import read_obj
 from watcher.emulator.convert.readers.off import read_off
 from watcher.emulator.convert.readers.ply import read_ply
@@ -20,7 +20,6 @@ from watcher.emulator.convert.readers.ptx import read_ptx
 from watcher.emulator.convert.readers.stl import read_stl
 from watcher.emulator.convert.readers.threemf import read_3mf
 from watcher.emulator.convert.readers.xyz import read_xyz
-from watcher.emulator.convert.sandbox import loading_libraries
 from watcher.emulator.convert.scene_assets import add_model
 from watcher.emulator.convert.texture import convert_texture
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP
@@ -95,15 +94,8 @@ def _reader_for(extension: str) -> Read | None:
         return READERS[extension]
     if extension not in HEAVY_READERS:
         return None
-    try:
-        with loading_libraries():
-            module = importlib.import_module(f"watcher.emulator.convert.readers.{HEAVY_READERS[extension]}")
-    except ModuleNotFoundError as error:
-        raise ConversionFailed(
-            f"converting .{extension} files needs the package {error.name}, which is not installed here:"
-            " install 3dverse-watcher[formats]"
-        ) from None
-    read: Read = module.read
+    module = f"watcher.emulator.convert.readers.{HEAVY_READERS[extension]}"
+    read: Read = load(module, f"converting .{extension} files").read
     return read
 
 

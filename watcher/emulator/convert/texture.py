@@ -13,15 +13,14 @@ from PIL import UnidentifiedImageError
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.ktx2 import is_ktx2, read_ktx2
 from watcher.emulator.convert.model import Bytes, Floats
-from watcher.emulator.convert.picture import shrunk
+from watcher.emulator.convert.picture import require_pixels, shrunk
 from watcher.emulator.convert.readers.rgbe import is_rgbe, linear, read_rgbe
 
 Level = TypeVar("Level")
 
-_MOST_PIXELS = 100_000_000
 _BAND_PIXELS = 1 << 20
-Pillow.MAX_IMAGE_PIXELS = None  # the limit above is checked here, with a reason, before anything is unpacked
 _FORMAT_BY_EXTENSION = {
     "png": ("PNG",),
     "jpg": ("JPEG", "MPO"),  # MPO: a JPEG of a camera that carries further images behind the first
@@ -58,9 +57,10 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
     if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
         raise ConversionFailed(f"the file {name} is empty")
     expected = _FORMAT_BY_EXTENSION.get(name.rsplit(".", 1)[-1].lower(), ())
-    if is_rgbe(_head(source)):
+    head = _head(source)
+    if is_rgbe(head) or is_ktx2(head):
         data = source if isinstance(source, bytes) else source.read_bytes()
-        return displayable(linear(read_rgbe(data, name)))
+        return read_ktx2(data, name) if is_ktx2(head) else displayable(linear(read_rgbe(data, name)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -68,12 +68,7 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
                 io.BytesIO(source) if isinstance(source, bytes) else source,
                 formats=(*(("TGA",) if "TGA" in expected else ()), *_WITH_SIGNATURE),
             )
-            width, height = image.size
-            if width * height > _MOST_PIXELS:
-                raise ConversionFailed(
-                    f"the picture {name} has {width} x {height} pixels; "
-                    f"this emulator converts up to {_MOST_PIXELS // 1_000_000} million"
-                )
+            require_pixels(name, *image.size)
             if expected and image.format not in expected:
                 conversion.warn(f"{name} is not what its name says but {image.format}")
             if getattr(image, "n_frames", 1) > 1:

@@ -14,19 +14,15 @@ from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, Mo
 from watcher.emulator.convert.readers.gltf_buffers import Buffers, data_of_uri
 from watcher.emulator.convert.readers.gltf_materials import read_material
 from watcher.emulator.convert.readers.gltf_motion import Motion
+from watcher.emulator.convert.readers.gltf_packed import DRACO, MESHOPT
 from watcher.emulator.convert.readers.gltf_schema import validate
 from watcher.emulator.convert.readers.text import decode_text, describe_content
-from watcher.emulator.convert.surface import face_normals, index_array, require_finite, unit
+from watcher.emulator.convert.surface import face_normals, index_array, require_finite, require_in_range, unit
 from watcher.emulator.convert.transform import compose
 
-_UNREADABLE = {
-    "KHR_draco_mesh_compression": "Draco mesh compression",
-    "EXT_meshopt_compression": "meshopt compression",
-    "KHR_meshopt_compression": "meshopt compression",
-    "KHR_texture_basisu": "Basis Universal textures",
-}
-_HARMLESS = ("KHR_materials_", "KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform",
-             "EXT_texture_webp", "KHR_node_visibility", "KHR_xmp", "KHR_animation_pointer")  # fmt: skip
+_KNOWN = ("KHR_materials_", "KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform",
+          "EXT_texture_webp", "KHR_texture_basisu", "KHR_node_visibility", "KHR_xmp", "KHR_animation_pointer",
+          DRACO, *MESHOPT)  # fmt: skip
 
 _MOST_JOINT_SETS = 8
 """Of four bones for each vertex; ours have one."""
@@ -68,9 +64,7 @@ def _read(text: bytes, chunk: bytes | None, conversion: Conversion) -> Model | P
         raise ConversionFailed(f"this is not a glTF model: {error}") from None
     document = validate(document)
     for extension in document.get("extensionsRequired", ()):
-        if extension in _UNREADABLE:
-            raise ConversionFailed(f"the model needs {_UNREADABLE[extension]}, which this emulator cannot read")
-        if not extension.startswith(_HARMLESS):
+        if not extension.startswith(_KNOWN):
             raise ConversionFailed(f"the model needs the extension {extension}, which this emulator does not know")
     conversion.progress(0.3)
     return _Reader(document, Buffers(document, chunk, conversion), conversion).read()
@@ -108,12 +102,6 @@ class _Reader:
             if found is not None:
                 images[at] = len(model.images)
                 model.images.append(found)
-        textures = document.get("textures", ())
-        packed = sum("source" not in t and "KHR_texture_basisu" in t.get("extensions", {}) for t in textures)
-        if packed:
-            self._conversion.warn(
-                f"{packed} textures were left out: this emulator cannot read Basis Universal textures"
-            )
         for at, material in enumerate(document.get("materials", ())):
             model.materials.append(read_material(material, at, document, images))
         unused = len(document.get("meshes", ())) - len(used)
@@ -187,6 +175,7 @@ class _Reader:
         if 1 <= mode <= 3:
             self._conversion.note(f"{where} consists of lines and was left out")
             return None
+        unpacked = self._buffers.unpack(primitive, where)
         positions = self._attribute(attributes, "POSITION", (3,), where)
         assert positions is not None
         require_finite(positions)
@@ -194,7 +183,11 @@ class _Reader:
         if mode == 0:
             self._points.append((positions, colors))
             return None
-        triangles = _as_triangles(self._indices(primitive, len(positions), where), mode, where)
+        if unpacked is None:
+            triangles = _as_triangles(self._indices(primitive, len(positions), where), mode, where)
+        else:
+            triangles = unpacked
+            require_in_range(triangles.ravel(), len(positions))
         normals = self._attribute(attributes, "NORMAL", (3,), where, len(positions))
         uvs = self._uvs(primitive, len(positions), where)
         bones, weights = self._skin(attributes, len(positions), where)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.readers.gltf_packed import DRACO, MESHOPT, unpack_draco, unpack_meshopt
 
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -25,20 +26,53 @@ class Buffers:
         self._chunk = chunk
         self._conversion = conversion
         self._loaded: dict[int, bytes] = {}
+        self._views: dict[int, memoryview] = {}
+        self._accessors: dict[int, npt.NDArray[Any]] = {}
 
     def view(self, index: int) -> memoryview:
-        view = self._document["bufferViews"][index]
+        if index not in self._views:
+            view = self._document["bufferViews"][index]
+            where = f"bufferViews[{index}]"
+            extensions = view.get("extensions", {})
+            packed = next((extensions[name] for name in MESHOPT if name in extensions), None)
+            self._views[index] = (
+                self._slice(view, where)
+                if packed is None
+                else memoryview(unpack_meshopt(self._slice(packed, where), packed, where))
+            )
+        return self._views[index]
+
+    def unpack(self, primitive: dict[str, Any], where: str) -> npt.NDArray[np.int64] | None:
+        """The triangles (n, 3) of a primitive that Draco compresses, whose accessors then give its vertices."""
+        self._accessors = {}
+        packed = primitive.get("extensions", {}).get(DRACO)
+        if packed is None:
+            return None
+        vertices, triangles = unpack_draco(self.view(int(packed["bufferView"])), where)
+        for name, unique_id in packed["attributes"].items():
+            if name not in primitive["attributes"] or unique_id not in vertices:
+                raise ConversionFailed(f"invalid glTF: {where} has no {name}, which its Draco data shall hold")
+            accessor = int(primitive["attributes"][name])
+            width = _WIDTHS[self._document["accessors"][accessor]["type"]]
+            if vertices[unique_id].shape[1:] != (width,):
+                raise ConversionFailed(f"invalid glTF: {where} has {name} of another width in its Draco data")
+            self._accessors[accessor] = vertices[unique_id]
+        return triangles
+
+    def _slice(self, view: dict[str, Any], where: str) -> memoryview:
+        """``view``: a buffer view, or what an extension says of one."""
         start, size = int(view.get("byteOffset", 0)), int(view["byteLength"])
         content = self._buffer(int(view["buffer"]))
         if start + size > len(content):
             raise ConversionFailed(
-                f"invalid glTF: bufferViews[{index}] ends at byte {start + size}, "
-                f"but its buffer has only {len(content)} bytes"
+                f"invalid glTF: {where} ends at byte {start + size}, but its buffer has only {len(content)} bytes"
             )
         return memoryview(content)[start : start + size]
 
     def accessor(self, index: int) -> npt.NDArray[Any]:
         """The elements (count, width) in the type they are stored in."""
+        if index in self._accessors:
+            return self._accessors[index]
         accessor = self._document["accessors"][index]
         width = _WIDTHS[accessor["type"]]
         kind = np.dtype(_COMPONENTS[int(accessor["componentType"])])

@@ -43,16 +43,18 @@ def _extension(material: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _image_of(info: Any, document: dict[str, Any]) -> int | None:
     """The image behind a texture reference; extensions were not validated, so nothing about it is taken for granted."""
-    textures, images = document.get("textures", []), document.get("images", [])
+    textures = document.get("textures", [])
     if not isinstance(info, dict):
         return None
     index = info.get("index")
     if not isinstance(index, int) or not 0 <= index < len(textures):
         return None
     texture = textures[index]
-    webp = texture.get("extensions", {}).get("EXT_texture_webp", {}) if "source" not in texture else {}
-    source = texture.get("source", webp.get("source"))
-    return source if isinstance(source, int) and 0 <= source < len(images) else None
+    others = texture.get("extensions", {})
+    for one in (texture, others.get("EXT_texture_webp", {}), others.get("KHR_texture_basisu", {})):
+        if "source" in one:
+            return int(one["source"])
+    return None
 
 
 def _to_display(linear: float) -> float:

@@ -149,6 +149,17 @@ _TEXTURE_INFO = record(
     texCoord=whole(),
     extensions=record(KHR_texture_transform=_TRANSFORM),
 )
+_OTHER_SOURCE = record(source=index("images"))
+_MESHOPT = record(
+    "buffer byteLength byteStride count mode",
+    buffer=index("buffers"),
+    byteOffset=whole(),
+    byteLength=whole(1),
+    byteStride=whole(1, 256),
+    count=whole(1),
+    mode=one_of("ATTRIBUTES", "TRIANGLES", "INDICES"),
+    filter=one_of("NONE", "OCTAHEDRAL", "QUATERNION", "EXPONENTIAL", "COLOR"),
+)
 _BUFFER_PLACE = {"bufferView": index("bufferViews"), "byteOffset": whole()}
 
 _DOCUMENT = record(
@@ -184,6 +195,11 @@ _DOCUMENT = record(
                     material=index("materials"),
                     mode=whole(0, 6),
                     targets=array(mapping(index("accessors"))),
+                    extensions=record(
+                        KHR_draco_mesh_compression=record(
+                            "bufferView attributes", bufferView=index("bufferViews"), attributes=mapping(whole())
+                        )
+                    ),
                 )
             ),
             weights=array(number()),
@@ -217,6 +233,7 @@ _DOCUMENT = record(
             byteStride=whole(4, 252),
             target=one_of(34962, 34963),
             name=text,
+            extensions=record(EXT_meshopt_compression=_MESHOPT, KHR_meshopt_compression=_MESHOPT),
         )
     ),
     buffers=array(record("byteLength", uri=text, byteLength=whole(1), name=text)),
@@ -240,7 +257,14 @@ _DOCUMENT = record(
             extensions=mapping(anything),
         )
     ),
-    textures=array(record(name=text, sampler=index("samplers"), source=index("images"))),
+    textures=array(
+        record(
+            name=text,
+            sampler=index("samplers"),
+            source=index("images"),
+            extensions=record(EXT_texture_webp=_OTHER_SOURCE, KHR_texture_basisu=_OTHER_SOURCE),
+        )
+    ),
     images=array(record(name=text, uri=text, mimeType=text, bufferView=index("bufferViews"))),
     samplers=array(record(name=text)),
     skins=array(

@@ -1,9 +1,27 @@
-"""What readers that stand on a library share: whatever it raises over a file is told as that file's damage."""
+"""What readers that stand on a library share: it is loaded when the first file needs it, and whatever it raises over a
+file is told as that file's damage."""
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.sandbox import loading_libraries
+
+
+def load(module: str, what: str) -> Any:
+    """The module, which is a library of the extra ``formats`` or imports one.
+
+    Raises ConversionFailed when it is not installed; ``what`` needs it, such as "converting .dxf files".
+    """
+    try:
+        with loading_libraries():
+            return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConversionFailed(
+            f"{what} needs the package {error.name}, which is not installed here: install 3dverse-watcher[formats]"
+        ) from None
 
 
 @contextmanager
