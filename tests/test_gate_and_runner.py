@@ -94,6 +94,16 @@ def test_the_gate_stays_closed_as_long_as_the_server_asks() -> None:
     assert gate.next_knock == 60.0
 
 
+def test_a_server_that_asks_for_a_day_is_asked_again_after_an_hour() -> None:
+    day = ServerFault("x", "down for maintenance", status=503, retry_after=86_400.0)
+    gate, _ = gate_that_hears(day, day, None)
+    assert gate.failed(FAULT, 0.0)
+    assert gate.next_knock == 3600.0
+    assert not gate.knock(lambda: 3600.0)
+    assert gate.next_knock == 7200.0
+    assert gate.knock()
+
+
 @pytest.mark.parametrize("error", [BROKEN, FAULT, UnexpectedAnswer("x", "a page"), NotFound("x", status=404)])
 def test_a_server_that_fails_at_one_thing_only_is_not_away(error: ApiError) -> None:
     gate, left = gate_that_hears(None)

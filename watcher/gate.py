@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds between two knocks, unless the server asks for more."""
+LONGEST_ASKED = 3600.0
+"""For so long it may do that: it may be back much sooner than whoever answered for it said."""
 TOO_MANY_REQUESTS = 429
 
 
@@ -118,7 +120,7 @@ class Gate:
 
     def _keep_closed(self, reason: str, now: float, refused: bool, at_least: float) -> None:
         self._reason, self.refused = reason, refused
-        self._next_knock = now + max(self._pause * (0.8 + 0.2 * self._dice()), at_least)
+        self._next_knock = now + max(self._pause * (0.8 + 0.2 * self._dice()), min(at_least, LONGEST_ASKED))
 
     def open(self) -> bool:
         """The server answered. Returns whether the gate had been closed."""

@@ -208,13 +208,17 @@ def test_both_forms_of_retry_after_are_seconds(headers: dict[str, str], seconds:
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", "25 Nov " + "9" * 30 + " 10:00:00 GMT", "Thu, 01 Jan 0001 00:00:00"])
-def test_a_server_that_does_not_know_what_a_date_is_can_say_how_long_to_wait(
-    api: AssetApi, server: Any, date: str
-) -> None:
-    server.says_body({}, {"retry-after": "7", "date": date}, status=503)
-    assert failure(api).retry_after == 7
-    server.says_body({}, {"retry-after": date}, status=503)
-    assert failure(api).retry_after in (None, 0.0)
+def test_a_server_that_does_not_know_what_a_date_is_can_say_how_long_to_wait(date: str, raw_server: Any) -> None:
+    asked = iter(["7", date])
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        head = f"date: {date}\r\nretry-after: {next(asked)}\r\ncontent-length: 2"
+        connection.sendall(f"HTTP/1.1 503 Busy\r\n{head}\r\n\r\n{{}}".encode())
+
+    url = raw_server(refuse)
+    assert failure_at(url).retry_after == 7
+    assert failure_at(url).retry_after in (None, 0.0)
 
 
 def test_a_date_without_the_servers_clock_counts_from_ours(api: AssetApi, server: Any) -> None:
