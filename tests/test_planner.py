@@ -205,6 +205,24 @@ def test_a_texture_is_held_back_while_a_model_is_still_being_written(stage: Call
     assert plan.due() == [["big.obj", "big.mtl", "wood.png"]]
 
 
+@pytest.mark.parametrize("rest", ["a stop", "a suspension"])
+def test_a_texture_that_settled_days_ago_is_not_held_back_for_hours(stage: Callable[..., Stage], rest: str) -> None:
+    """Until everything was scanned once it is, and then it is looked at soon."""
+    plan = stage(wait=2.0)
+    plan.drop_file("wood.png")
+    plan.after(2)
+    assert plan.report("wood.png").state is FileState.WAITING
+    plan.now += 3 * 86_400.0
+    if rest == "a stop":
+        now, plan = plan.now, stage(wait=2.0)
+        plan.now = now
+    plan.intake._loops[plan.drop.path].scanned_once = False
+    plan.planner.step(plan.now)
+    assert plan.due() == []
+    plan.after(1 if rest == "a stop" else 61)
+    assert plan.due() == [["wood.png"]]
+
+
 def test_without_patience_the_folder_is_taken_as_it_is(stage: Callable[..., Stage]) -> None:
     plan = stage(patient=False)
     plan.drop_file("crate.obj", OBJ)

@@ -1,5 +1,6 @@
 """The plan stage: settled files in, upload sets out. What belongs together is decided in :mod:`watcher.plan`."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ LOOK_AGAIN = 0.3
 LONGEST_WAIT = 10.0
 """Seconds until a model is looked at again whose companions still settle, should nobody say that the last did. Shorter
 than ORPHAN_SECONDS: what was followed for it is to be linked by then."""
+LONGEST_HOLD = 60.0
+"""The same for a file that is held back, and that nobody wakes."""
 REST_SECONDS = 0.001
 """So long a model rests between two looks for each file of the sets that were looked at together, some ten times what
 it takes: while the files of a great set come one by one, each of them wakes its models."""
@@ -89,6 +92,8 @@ class Planner:
         """Until when models of great sets are not looked at again."""
         self._next_release = 0.0
         self._released = 0
+        self._began = math.inf
+        """When the first step was made."""
         ledger.plan.read_by(READERS)
         for drop in drops:
             if drop.textures is Textures.ALL:
@@ -96,6 +101,7 @@ class Planner:
 
     def step(self, now: float) -> float:
         """Plan a batch of files: first those that can name others, so that what they name does not go by itself."""
+        self._began = min(self._began, now)
         if now >= self._next_release:
             self._released = self._ledger.plan.release_unlinked(now - ORPHAN_SECONDS, now, self._released, BATCH)
             if not self._released:
@@ -324,8 +330,10 @@ class Planner:
     def _held_back(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
         """Until when a file is held back for one that may take it along; None when it may go."""
         drop = self._drops[candidate.drop]
-        # Ever more seldom, so that a great number of files that wait costs little.
-        look_again = now + max(LOOK_AGAIN, (now - candidate.settled_at) / 4)
+        # Ever more seldom, so that a great number of files that wait costs little; but whatever settled long ago, before
+        # a stop or a suspension, does not wait for long on its account.
+        waits = now - max(candidate.settled_at, self._began)
+        look_again = now + min(LONGEST_HOLD, max(LOOK_AGAIN, waits / 4))
         if not self._scanned(drop.path):
             return look_again
         patience = candidate.settled_at + (drop.companion_wait_seconds if self._patient else 0.0)
