@@ -330,8 +330,8 @@ class Planner:
     def _held_back(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
         """Until when a file is held back for one that may take it along; None when it may go."""
         drop = self._drops[candidate.drop]
-        # Ever more seldom, so that a great number of files that wait costs little; but whatever settled long ago, before
-        # a stop or a suspension, does not wait for long on its account.
+        # Ever more seldom, so that a great number of files that wait costs little; but what settled long before a stop
+        # or a suspension does not wait for long on its account.
         waits = now - max(candidate.settled_at, self._began)
         look_again = now + min(LONGEST_HOLD, max(LOOK_AGAIN, waits / 4))
         if not self._scanned(drop.path):
