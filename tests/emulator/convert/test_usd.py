@@ -320,6 +320,16 @@ def test_a_stage_of_motion_alone_is_an_animation(convert: Convert, tmp_path: Pat
     assert [asset.type for asset in result.assets] == ["animation", "skeleton"]
 
 
+def test_moving_weights_of_blend_shapes_are_told(convert: Convert, tmp_path: Path) -> None:
+    stage = Usd.Stage.CreateNew(str(tmp_path / "a.usda"))
+    add_body(stage)
+    [animation] = [UsdSkel.Animation(prim) for prim in stage.Traverse() if prim.IsA(UsdSkel.Animation)]
+    animation.CreateBlendShapeWeightsAttr().Set([0.5], 1)
+    stage.Save()
+    result = convert("a.usda", {"a.usda": tmp_path / "a.usda"})
+    assert f"warning: the weights of blend shapes in {animation.GetPath()} were left out" in result.log
+
+
 MESH = """def Mesh "m" {{
     int[] faceVertexCounts = [{0}]
     int[] faceVertexIndices = [{1}]

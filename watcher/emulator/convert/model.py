@@ -65,8 +65,15 @@ class MorphTarget:
 
     positions: Floats | None
     """(vertices, 3)"""
-    normals: Floats | None
+    normals: Floats | None = None
     """(vertices, 3)"""
+
+    def of(self, vertices: npt.NDArray[np.integer], *, with_normals: bool) -> "MorphTarget":
+        """That of other vertices, made of these. Normals that are made where a file has none are not moved."""
+        return MorphTarget(
+            None if self.positions is None else self.positions[vertices],
+            None if self.normals is None or not with_normals else self.normals[vertices],
+        )
 
 
 @dataclass(slots=True)

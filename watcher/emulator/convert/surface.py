@@ -1,10 +1,12 @@
 """Geometry that files leave out: triangles of polygons, shared vertices, normals."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import AnyFloats, Bytes, Doubles, Floats, Indices, Primitive
+from watcher.emulator.convert.model import AnyFloats, Bytes, Doubles, Floats, Indices, MorphTarget, Primitive
 
 _SMOOTH_COSINE = 0.8
 """A corner takes the vertex' mean normal when its face leans less than this away from it; a cube's corner does not."""
@@ -188,12 +190,15 @@ def primitive_of(
     bones: npt.NDArray[np.uint16] | None = None,
     weights: Floats | None = None,
     material: int | None = None,
+    morph_targets: Sequence[MorphTarget] = (),
 ) -> Primitive:
-    """A primitive of triangles (n, 3) of shared positions; what else there is comes per corner (3 n rows).
+    """A primitive of triangles (n, 3) of shared positions, which morph targets move; what else there is comes per
+    corner (3 n rows).
 
     Corners that are equal in all become one vertex. Without normals they are made.
     """
     corners = triangles.ravel()
+    has_normals = normals is not None
     if normals is None:
         used = np.zeros(len(positions), bool)
         used[corners] = True
@@ -210,6 +215,7 @@ def primitive_of(
         bones=None if bones is None else bones[first],
         weights=None if weights is None else weights[first],
         material=material,
+        morph_targets=[target.of(corners[first], with_normals=has_normals) for target in morph_targets],
     )
 
 

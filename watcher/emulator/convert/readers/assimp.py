@@ -123,7 +123,6 @@ class _Reader:
         self._conversion = conversion
         self._extension = extension_of(conversion.main_name)
         self._meshes: list[library.Mesh] = library.items(scene.meshes, scene.mesh_count)
-        self._morphs = 0
 
     def read(self) -> Model:
         scene = self._scene
@@ -140,6 +139,12 @@ class _Reader:
             bound = [animated_names(scene)]
         model.skeletons = skeletons(tree, bound, inverse_binds)
         model.animations = animations(scene, model.skeletons)
+        morphing = sum(
+            clip.morph_channel_count + clip.mesh_channel_count
+            for clip in library.items(scene.animations, scene.animation_count)
+        )
+        if morphing:
+            self._conversion.warn(f"{morphing} channels of animations move morph targets and were left out")
         materials = Materials(scene, self._conversion)
         model.materials, model.images = materials.materials, materials.images
         self._read_meshes(model, shown, materials.uv_sets)
@@ -224,14 +229,11 @@ class _Reader:
             self._conversion.progress(0.5 + 0.5 * (done + 1) / len(shown))
         if without:
             self._conversion.note(f"{without} meshes of points or lines were left out")
-        if self._morphs:
-            self._conversion.warn(f"{self._morphs} morph targets were left out")
 
     def _primitive(self, source: library.Mesh, bones: dict[str, int], uv_set: int) -> Primitive | None:
         primitive = read_primitive(source, bones, uv_set, colored=self._extension not in _WITHOUT_COLORS)
         if primitive is not None:
             primitive.material = source.material if source.material < self._scene.material_count else None
-            self._morphs += source.morph_count
         return primitive
 
     def _skeleton_of(self, sources: list[library.Mesh], place_of: list[dict[str, int]]) -> int | None:

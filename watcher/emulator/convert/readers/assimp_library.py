@@ -39,6 +39,22 @@ class Bone(Structure):
     )
 
 
+class MorphTarget(Structure):
+    """A mesh with other vertices."""
+
+    _fields_ = (
+        ("name", String),
+        ("vertices", c_void_p),
+        ("normals", c_void_p),
+        ("tangents", c_void_p),
+        ("bitangents", c_void_p),
+        ("colors", c_void_p * _COLOR_SETS),
+        ("uvs", c_void_p * UV_SETS),
+        ("vertex_count", c_uint),
+        ("weight", c_float),
+    )
+
+
 class Mesh(Structure):
     _fields_ = (
         ("primitive_types", c_uint),
@@ -57,6 +73,7 @@ class Mesh(Structure):
         ("material", c_uint),
         ("name", String),
         ("morph_count", c_uint),
+        ("morphs", POINTER(POINTER(MorphTarget))),
     )
 
 
@@ -106,6 +123,9 @@ class Animation(Structure):
         ("ticks_per_second", c_double),
         ("channel_count", c_uint),
         ("channels", POINTER(POINTER(NodeAnimation))),
+        ("mesh_channel_count", c_uint),
+        ("mesh_channels", c_void_p),
+        ("morph_channel_count", c_uint),
     )
 
 

@@ -1,14 +1,15 @@
 """Geometry of a scene of the Open Asset Import Library: faces of any number of corners into our triangles."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from watcher.emulator.convert.bones import strongest
-from watcher.emulator.convert.model import Bytes, Doubles, Floats, Primitive
+from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.model import Bytes, Doubles, Floats, MorphTarget, Primitive
 from watcher.emulator.convert.readers import assimp_library as library
 from watcher.emulator.convert.surface import (
     from_bottom,
@@ -54,6 +55,9 @@ def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int, co
     flat = chosen.ravel()
     # The library gives every corner a vertex of its own.
     first, place = weld(vertices + 0.0)
+    morph_targets = list(_morph_targets(mesh, vertices))
+    for target in morph_targets:
+        first, place = weld(place, *(part for part in (target.positions, target.normals) if part is not None))
     joints, weights = _skin(mesh, bones, count)
     return primitive_of(
         vertices[first],
@@ -63,7 +67,21 @@ def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int, co
         colors=_colors(mesh, count, flat) if colored else None,
         bones=None if joints is None else joints[flat],
         weights=None if weights is None else weights[flat],
+        morph_targets=[target.of(first, with_normals=True) for target in morph_targets],
     )
+
+
+def _morph_targets(mesh: library.Mesh, vertices: Doubles) -> Iterator[MorphTarget]:
+    """What each adds to the library's vertices; it hands over where they are then."""
+    normals = array_at(mesh.normals, (mesh.vertex_count, 3), "<f4")
+    for source in library.items(mesh.morphs, mesh.morph_count):
+        moved = array_at(source.vertices, (source.vertex_count, 3), "<f4")
+        turned = array_at(source.normals, (source.vertex_count, 3), "<f4")
+        if len(moved) != len(vertices):
+            raise ConversionFailed(f"a morph target has {len(moved)} vertices, but its mesh {len(vertices)}")
+        require_finite(moved)
+        bend = np.nan_to_num(turned - normals) if len(turned) == len(normals) == len(moved) else None
+        yield MorphTarget((moved - vertices).astype(np.float32), bend)
 
 
 def _faces(mesh: library.Mesh) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

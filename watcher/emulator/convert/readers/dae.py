@@ -1,5 +1,6 @@
 """COLLADA 1.4 and 1.5: the scene of a .dae file."""
 
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -11,6 +12,7 @@ from watcher.emulator.convert.model import Animation, Mesh, Model, Node, Primiti
 from watcher.emulator.convert.readers.dae_document import Document, figures
 from watcher.emulator.convert.readers.dae_geometry import read_geometry
 from watcher.emulator.convert.readers.dae_materials import Materials
+from watcher.emulator.convert.readers.dae_morph import read_morph_targets
 from watcher.emulator.convert.readers.dae_motion import Tracks, channels_by_node, matrix_of, steps_of
 from watcher.emulator.convert.readers.dae_skin import Skin, read_skin
 from watcher.emulator.convert.scene_graph import Tree
@@ -128,15 +130,16 @@ class _Reader:
 
     def _show(self, node: Node, instance: Element) -> None:
         """Give a node a mesh; a second one gets a node of its own."""
-        geometry, skin_element = self._geometry(instance)
+        geometry, skin_element, morph = self._geometry(instance)
         if geometry is None:
             self._conversion.warn(f"the geometry {instance.get('url')!r} is not defined")
             return
-        name = f"{id(geometry)} {id(skin_element)}"
+        name = f"{id(geometry)} {id(skin_element)} {id(morph)}"
         skin = self._skins.get(name)
         if name not in self._geometries:
             skin = self._skins[name] = None if skin_element is None else read_skin(skin_element, self._document)
-            self._geometries[name] = read_geometry(geometry, skin, self._document, self._conversion)
+            targets = [] if morph is None else read_morph_targets(morph, geometry, self._document, self._conversion)
+            self._geometries[name] = read_geometry(geometry, skin, targets, self._document, self._conversion)
             self._conversion.progress(min(0.95, 0.3 + 0.05 * len(self._geometries)))
         primitives = self._geometries[name]
         if not primitives:
@@ -149,18 +152,7 @@ class _Reader:
                 self._skinned[len(self._model.meshes)] = (skin, instance)
             mesh = Mesh(geometry.get("name") or geometry.get("id") or "mesh", [])
             for (_, primitive), material in zip(primitives, materials, strict=True):
-                mesh.primitives.append(
-                    Primitive(
-                        positions=primitive.positions,
-                        triangles=primitive.triangles,
-                        normals=primitive.normals,
-                        uvs=primitive.uvs,
-                        colors=primitive.colors,
-                        bones=primitive.bones,
-                        weights=primitive.weights,
-                        material=material,
-                    )
-                )
+                mesh.primitives.append(replace(primitive, material=material))
             self._model.meshes.append(mesh)
         number = self._meshes[name, materials]
         if node.mesh is None:
@@ -169,16 +161,16 @@ class _Reader:
             node.children.append(len(self._model.nodes))
             self._model.nodes.append(Node(self._model.meshes[number].name, mesh=number))
 
-    def _geometry(self, instance: Element) -> tuple[Element | None, Element | None]:
-        """The geometry that is shown, in its resting shape, and the skin that moves it."""
+    def _geometry(self, instance: Element) -> tuple[Element | None, Element | None, Element | None]:
+        """The geometry that is shown, in its resting shape, the skin that moves it, and the morph that bends it."""
         found = self._document.target(instance.get("url"), "geometry", "controller")
-        skin = None
+        skin = morph = None
         for _ in range(4):
             if found is None or found.tag == "geometry":
-                return found, skin
-            inner = found.find("skin")
-            if inner is not None and skin is None:
-                skin = inner
-            inner = found.find("morph") if inner is None else inner
+                return found, skin, morph
+            inner, bent = found.find("skin"), found.find("morph")
+            skin = inner if skin is None else skin
+            morph = bent if morph is None else morph
+            inner = bent if inner is None else inner
             found = self._document.target(inner.get("source") if inner is not None else None, "geometry", "controller")
-        return None, None
+        return None, None, None

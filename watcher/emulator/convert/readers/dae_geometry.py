@@ -1,5 +1,6 @@
 """COLLADA geometry: triangles, polygons and strips of a mesh."""
 
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Doubles, Primitive
+from watcher.emulator.convert.model import Doubles, MorphTarget, Primitive
 from watcher.emulator.convert.readers.dae_document import Document, whole
 from watcher.emulator.convert.readers.dae_skin import Skin
 from watcher.emulator.convert.readers.text import whole_numbers
@@ -24,7 +25,11 @@ _LINES = ("lines", "linestrips")
 
 
 def read_geometry(
-    geometry: Element, skin: Skin | None, document: Document, conversion: Conversion
+    geometry: Element,
+    skin: Skin | None,
+    morph_targets: Sequence[MorphTarget],
+    document: Document,
+    conversion: Conversion,
 ) -> list[tuple[str, Primitive]]:
     """Primitives with the symbols of their materials. Raises ConversionFailed when an index is out of range."""
     mesh = geometry.find("mesh")
@@ -37,13 +42,15 @@ def read_geometry(
         if element.tag in _LINES:
             conversion.note(f"lines of the geometry {name} were left out")
         elif element.tag in ("triangles", "polylist", "polygons", "tristrips", "trifans"):
-            primitive = _primitive(element, skin, document)
+            primitive = _primitive(element, skin, morph_targets, document)
             if primitive is not None:
                 found.append((element.get("material", ""), primitive))
     return found
 
 
-def _primitive(element: Element, skin: Skin | None, document: Document) -> Primitive | None:
+def _primitive(
+    element: Element, skin: Skin | None, morph_targets: Sequence[MorphTarget], document: Document
+) -> Primitive | None:
     inputs = [(i.get("semantic", ""), i.get("source", ""), whole(i, "offset", 0), whole(i, "set", 0))
               for i in element.findall("input")]  # fmt: skip
     width = max((offset for _, _, offset, _ in inputs), default=0) + 1
@@ -95,6 +102,8 @@ def _primitive(element: Element, skin: Skin | None, document: Document) -> Primi
     moved = corners[flat]
     if skin is not None:
         require_in_range(moved, len(skin.bones))
+    for target in morph_targets:
+        require_in_range(moved, len(target.positions if target.positions is not None else ()))
     return primitive_of(
         positions,
         moved.reshape(-1, 3),
@@ -103,6 +112,7 @@ def _primitive(element: Element, skin: Skin | None, document: Document) -> Primi
         colors=rgba,
         bones=None if skin is None else skin.bones[moved],
         weights=None if skin is None else skin.weights[moved],
+        morph_targets=morph_targets,
     )
 
 

@@ -316,11 +316,7 @@ def _flat(primitive: Primitive) -> Primitive:
         bones=None if primitive.bones is None else primitive.bones[corners],
         weights=None if primitive.weights is None else primitive.weights[corners],
         material=primitive.material,
-        # Normals that were made are not moved.
-        morph_targets=[
-            MorphTarget(None if target.positions is None else target.positions[corners], None)
-            for target in primitive.morph_targets
-        ],
+        morph_targets=[target.of(corners, with_normals=False) for target in primitive.morph_targets],
     )
 
 

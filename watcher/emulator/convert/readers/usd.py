@@ -12,6 +12,7 @@ from watcher.emulator.convert.readers.library import damaged
 from watcher.emulator.convert.readers.usd_layers import Layers, fault
 from watcher.emulator.convert.readers.usd_materials import Materials, defined_at
 from watcher.emulator.convert.readers.usd_meshes import read_mesh, read_polygons
+from watcher.emulator.convert.readers.usd_morphs import read_morph_targets
 from watcher.emulator.convert.readers.usd_shapes import read_shape
 from watcher.emulator.convert.readers.usd_skins import Skins
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
@@ -146,7 +147,9 @@ class _Reader:
         if shape is None:
             self._left_out[prim.GetTypeName()] += 1
             return None
-        mesh = read_mesh(prim, shape, self._materials, self._skins.of(prim, len(shape.positions)))
+        points = len(shape.positions)
+        morph_targets = read_morph_targets(prim, points, self._conversion)
+        mesh = read_mesh(prim, shape, self._materials, self._skins.of(prim, points), morph_targets)
         if not mesh.primitives:
             return None
         self._model.meshes.append(mesh)

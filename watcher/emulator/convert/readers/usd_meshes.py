@@ -1,13 +1,13 @@
 """USD meshes into primitives, one for each material that its faces are bound to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from pxr import Usd, UsdGeom, UsdShade
 
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Bytes, Doubles, Floats, Mesh, Primitive
+from watcher.emulator.convert.model import Bytes, Doubles, Floats, Mesh, MorphTarget, Primitive
 from watcher.emulator.convert.readers.usd_materials import Materials
 from watcher.emulator.convert.readers.usd_shapes import Polygons
 from watcher.emulator.convert.readers.usd_skins import Skin
@@ -36,7 +36,13 @@ def read_polygons(mesh: UsdGeom.Mesh) -> Polygons:
     return Polygons(positions, sizes, corners)
 
 
-def read_mesh(prim: Usd.Prim, shape: Polygons, materials: Materials, skin: Skin | None) -> Mesh:
+def read_mesh(
+    prim: Usd.Prim,
+    shape: Polygons,
+    materials: Materials,
+    skin: Skin | None,
+    morph_targets: Sequence[MorphTarget],
+) -> Mesh:
     """The polygons of a mesh or a shape, with all that is said of their corners."""
     surface = UsdGeom.Gprim(prim)
     chosen = triangulate(shape.sizes, shape.positions[shape.corners] if (shape.sizes > 3).any() else None)
@@ -51,7 +57,8 @@ def read_mesh(prim: Usd.Prim, shape: Polygons, materials: Materials, skin: Skin 
     for material, faces in _groups(prim, surface, len(shape.sizes), materials):
         picked = chosen[faces[face_of_triangle]]
         if len(picked):
-            primitives.append(_primitive(prim, shape, picked, corners, material, materials, skin))
+            made = _primitive(prim, shape, picked, corners, material, materials, skin, morph_targets)
+            primitives.append(made)
     return Mesh(prim.GetName(), primitives, None if skin is None else skin.skeleton)
 
 
@@ -78,6 +85,7 @@ def _primitive(
     material: int | None,
     materials: Materials,
     skin: Skin | None,
+    morph_targets: Sequence[MorphTarget],
 ) -> Primitive:
     flat = triangles.ravel()
     points = shape.corners[flat]
@@ -105,6 +113,7 @@ def _primitive(
         bones=None if skin is None else skin.bones[points],
         weights=None if skin is None else skin.weights[points],
         material=material,
+        morph_targets=morph_targets,
     )
 
 

@@ -111,6 +111,8 @@ class Skins:
             self._conversion.warn(f"{prim.GetPath()} was bound in another space than other meshes of its skeleton")
 
     def _animate(self, source: UsdSkel.Animation, names: dict[str, str]) -> None:
+        if source.GetBlendShapeWeightsAttr().GetNumTimeSamples():
+            self._conversion.warn(f"the weights of blend shapes in {source.GetPath()} were left out: only joints move")
         joints = [names.get(str(joint)) for joint in source.GetJointsAttr().Get() or ()]
         rate = self._stage.GetTimeCodesPerSecond() or 24.0
         steps = self._stage.GetInterpolationType() == Usd.InterpolationTypeHeld
