@@ -346,13 +346,13 @@ def test_any_name_that_linux_allows_comes_back_as_it_was(ledger: Ledger, name: b
     path = os.path.join(DROP, os.fsdecode(name))
     ledger.intake.observed(DROP, [Observation(path, signature())], 1.0)
     assert [os.fsencode(file.path) for file in ledger.report.files()] == [os.fsencode(DROP) + b"/" + name]
-    assert list(ledger.intake.known(DROP)) == [os.fsdecode(name)]
+    assert list(ledger.intake.known(DROP, b"", 10)) == [os.fsdecode(name)]
 
 
 def test_inode_and_device_numbers_of_64_bits_survive(ledger: Ledger) -> None:
     big = Signature(dev=2**64 - 1, ino=2**63 + 5, size=1, mtime_ns=-5, ctime_ns=2)
     ledger.intake.observed(DROP, [Observation(f"{DROP}/a.obj", big)], 1.0)
-    assert ledger.intake.known(DROP)["a.obj"].signature == big
+    assert ledger.intake.known(DROP, b"", 10)["a.obj"].signature == big
 
 
 def test_paths_select_files_and_folders_but_not_namesakes(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from watcher import clock
@@ -204,21 +204,25 @@ class Scanner:
 
         Raises OSError; NotADirectoryError also for a symbolic link that is not followed.
         """
-        result, entries_seen = FolderScan(), 0
         prefix = "" if directory == self.drop.path else os.path.relpath(directory, self.drop.path) + os.sep
         with _opened(directory, follow=self.drop.follow_symlinks) as (listable, status):
             device = status.st_dev
             if directory != self.drop.path and (device, status.st_ino) == self._home.here:
                 return  # a link, or a mount, led back to the drop
             self._on_folder(directory, status)
-            known = self._ledger.known(directory)
+            entries: list[os.DirEntry[str]] = []
+            with os.scandir(listable) as listing:
+                for entry in listing:
+                    entries.append(entry)
+                    if len(entries) % PART == 0:
+                        yield FolderScan()
+            # Neighbours by name are neighbours in the ledger, too: what belongs to one model is read and written there
+            # together.
+            entries.sort(key=_bytes_of)
             anything_wanted = self._ledger.wants_anything()
-            with os.scandir(listable) as entries:
-                for entry in entries:
-                    if entries_seen and entries_seen % PART == 0:
-                        yield result
-                        result = FolderScan()
-                    entries_seen += 1
+            for part, known in self._parts(directory, entries):
+                result = FolderScan()
+                for entry in part:
                     path, relative = os.path.join(directory, entry.name), prefix + entry.name
                     refusal = self._links.refusal(path) if entry.is_symlink() else None
                     if refusal is None and entry.is_dir(follow_symlinks=self.drop.follow_symlinks):
@@ -234,12 +238,36 @@ class Scanner:
                     ):
                         result.passed_over.append((path, verdict))
                         continue
-                    self._entry(result, entry, path, refusal, before, device, late=entries_seen > PART)
-            for name, before in known.items():
-                path = os.path.join(directory, name)
-                if entries_seen <= PART or not os.path.lexists(path):  # it may have come since the first part
-                    self._missing(result, path, before, device)
-        yield result
+                    self._entry(result, entry, path, refusal, before, device)
+                self._absent(result, directory, known, device)
+                yield result
+
+    def _parts(
+        self, directory: str, entries: Sequence[os.DirEntry[str]]
+    ) -> Iterator[tuple[Sequence[os.DirEntry[str]], dict[str, Known]]]:
+        """What is in a folder, in the order of the names, a part at a time, and what the ledger knows under the names
+        of that part; asked for just then, as events tell of files meanwhile."""
+        at, after = 0, b""
+        while True:
+            part, known = entries[at : at + PART], self._ledger.known(directory, after, PART)
+            ends = [_bytes_of(part[-1])] if at + PART < len(entries) else []
+            if len(known) == PART:
+                ends.append(os.fsencode(next(reversed(known))))
+            if ends:
+                after = min(ends)
+                part = [entry for entry in part if _bytes_of(entry) <= after]
+                known = {name: before for name, before in known.items() if os.fsencode(name) <= after}
+            yield part, known
+            if not ends:
+                return
+            at += len(part)
+
+    def _absent(self, result: FolderScan, directory: str, known: Mapping[str, Known], device: int) -> None:
+        """Files that the ledger knows in a folder, and that it does not list."""
+        for name, before in known.items():
+            path = os.path.join(directory, name)
+            if not os.path.lexists(path):  # it may have come since, or the rules keep out of the folder
+                self._missing(result, path, before, device)
 
     def _entry(
         self,
@@ -249,14 +277,8 @@ class Scanner:
         refusal: PassedOver | None,
         known: Known | None,
         device: int,
-        *,
-        late: bool,
     ) -> None:
-        """Look at something in a folder that counts if it is a file.
-
-        Args:
-            late: ``known`` is of a while ago.
-        """
+        """Look at something in a folder that counts if it is a file."""
         if refusal is not None or not entry.is_file(follow_symlinks=self.drop.follow_symlinks):
             result.passed_over.append((path, refusal or NOT_REGULAR))
             if known is not None:
@@ -271,8 +293,6 @@ class Scanner:
         except OSError as error:
             result.problems[path] = f"cannot be read: {error.strerror or error}"
             return
-        if late and (known is None or known.signature != signature_of(status)):
-            known = self._ledger.known_file(path)  # an event may have told of it since the first part
         self._compare(result, path, status, known, device)
 
     def _compare(self, result: FolderScan, path: str, status: os.stat_result, known: Known | None, device: int) -> None:
@@ -338,13 +358,10 @@ class Scanner:
                 directory == blind or directory.startswith(blind + os.sep) for blind in unreadable
             ):
                 continue
-            result, device = FolderScan(), device_at(directory)
-            for name, known in self._ledger.known(directory).items():
-                path = os.path.join(directory, name)
-                # The folder may be there, and the rules keep out of it: a companion in it is no less there.
-                if not os.path.lexists(path):
-                    self._missing(result, path, known, device)
-            if result.vanished or result.doubtful:
+            device = device_at(directory)
+            for _, known in self._parts(directory, ()):
+                result = FolderScan()
+                self._absent(result, directory, known, device)
                 yield result
 
     def _signature_at(self, path: str) -> Signature | None:
@@ -369,6 +386,11 @@ NOT_REGULAR = PassedOver(Reason.UNSUPPORTED, "not a regular file")
 def _why_away(error: OSError) -> str:
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     return "the drop folder is not there" if missing else f"cannot be read: {error.strerror or error}"
+
+
+def _bytes_of(entry: os.DirEntry[str]) -> bytes:
+    """The name, as the ledger orders it."""
+    return os.fsencode(entry.name)
 
 
 @contextlib.contextmanager

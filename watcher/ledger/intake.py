@@ -53,11 +53,16 @@ class IntakeLedger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def known(self, directory: str) -> dict[str, Known]:
-        """All files of one folder that the ledger knows and that are not gone, by name."""
+    def known(self, directory: str, after: bytes, limit: int) -> dict[str, Known]:
+        """The next files of one folder that the ledger knows and that are not gone, by name, in the order of the names.
+
+        Args:
+            after: the name behind which to begin; empty for the first.
+            limit: how many; there may be very many.
+        """
         rows = self._connection.rows(
-            f"SELECT f.name, {_KNOWN} WHERE d.path = ? AND f.state != 'gone'",
-            (os.fsencode(directory),),
+            f"SELECT f.name, {_KNOWN} WHERE d.path = ? AND f.name > ? AND f.state != 'gone' ORDER BY f.name LIMIT ?",
+            (os.fsencode(directory), after, limit),
         )
         return {os.fsdecode(row["name"]): _known(row) for row in rows}
 
