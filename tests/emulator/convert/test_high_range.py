@@ -193,6 +193,71 @@ def test_compressed_dds_pictures_are_unpacked(form: str, convert: Convert) -> No
     assert colors_of(texture).std() > 5
 
 
+def plain_dds(pixels: np.ndarray, form: int, *, old: bool = False) -> bytes:
+    """A picture (height, width, channels) as DirectX writes it: ``form`` is a DXGI_FORMAT, or an old number."""
+    head = bytearray(dds(noise())[:128])
+    height, width = pixels.shape[:2]
+    struct.pack_into("<2I", head, 12, height, width)
+    struct.pack_into("<2I", head, 80, 4, form if old else int.from_bytes(b"DX10", "little"))
+    return bytes(head) + (b"" if old else struct.pack("<5I", form, 3, 0, 1, 0)) + pixels.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "channels", "expected"),
+    [
+        (61, "u1", 1, lambda p: p[..., (0, 0, 0)]),
+        (65, "u1", 1, lambda p: p[..., (0, 0, 0)]),
+        (49, "u1", 2, lambda p: np.concatenate([p, p[..., :1] * 0], axis=2)),
+        (87, "u1", 4, lambda p: p[..., (2, 1, 0, 3)]),
+        (93, "u1", 4, lambda p: p[..., (2, 1, 0)]),
+        (11, "<u2", 4, lambda p: p >> 8),
+        (56, "<u2", 1, lambda p: p[..., (0, 0, 0)] >> 8),
+    ],
+)
+def test_plain_dds_pictures_of_other_channels_are_read(
+    form: int, kind: str, channels: int, expected: Callable[[np.ndarray], np.ndarray], convert: Convert
+) -> None:
+    pixels = np.random.default_rng(form).integers(0, np.iinfo(kind).max, (8, 6, channels)).astype(kind)
+    [texture] = convert("a.dds", {"a.dds": plain_dds(pixels, form)}).assets
+    wanted = expected(pixels)
+    assert texture.description["mips"][0]["dimensions"] == [6, 8]
+    assert (colors_of(texture)[..., : wanted.shape[2]] == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "channels", "old"),
+    [(10, "<f2", 4, False), (2, "<f4", 4, False), (6, "<f4", 3, False), (113, "<f2", 4, True), (116, "<f4", 4, True),
+     (111, "<f2", 1, True)],
+)  # fmt: skip
+def test_dds_pictures_of_floats_keep_what_is_brighter_than_white(
+    form: int, kind: str, channels: int, old: bool, convert: Convert
+) -> None:
+    pixels = (np.random.default_rng(1).integers(0, 400, (8, 6, channels)) / 8).astype(kind)
+    data = plain_dds(pixels, form, old=old)
+    [texture] = convert("a.dds", {"a.dds": data}).assets
+    assert texture.description["format"] == 1
+    assert texture.payload is not None
+    found = np.frombuffer(texture.payload.read_bytes()[: 8 * 6 * 8], "<f2").reshape(8, 6, 4)[..., :3]
+    assert (found == (pixels[..., :3] if channels > 1 else pixels[..., (0, 0, 0)])).all()
+
+
+@pytest.mark.parametrize("form", ["DXT1", "DXT5"])
+def test_compressed_colours_marked_as_srgb_are_those_without_the_mark(form: str, convert: Convert) -> None:
+    plain = dds(noise(), pixel_format=form)
+    marked = bytearray(plain[:128]) + struct.pack("<5I", {"DXT1": 72, "DXT5": 78}[form], 3, 0, 1, 0) + plain[128:]
+    marked[84:88] = b"DX10"
+    [texture], [other] = (convert("a.dds", {"a.dds": data}).assets for data in (bytes(marked), plain))
+    assert (colors_of(texture) == colors_of(other)).all()
+
+
+def test_a_cubemap_of_floats_has_faces_of_floats(convert: Convert) -> None:
+    pixels = np.full((4, 4, 4), 7.5, "<f2")
+    one = plain_dds(pixels, 113, old=True)
+    cubemap, *faces = convert("a.dds", {"a.dds": cube_of([one] * 6)}).assets
+    assert cubemap.type == "cubemap"
+    assert [face.description["format"] for face in faces] == [1] * 6
+
+
 def test_a_dds_cubemap_becomes_a_cubemap_of_its_faces(convert: Convert) -> None:
     data = cube_of([dds(noise(seed)) for seed in range(6)])
     cubemap, *faces = convert("a.dds", {"a.dds": data}).assets
@@ -210,6 +275,10 @@ def test_a_dds_cubemap_becomes_a_cubemap_of_its_faces(convert: Convert) -> None:
         (cube_of([dds(noise())] * 3, 0x0E00), "only 2 of the six faces"),
         (cube_of([dds(noise())] * 5 + [dds(noise())[:-3]]), "not of one size"),
         (cube_of([dds(noise())], 0x200000), "volume texture"),
+        (plain_dds(np.zeros((4, 4, 1), "u1"), 61)[:-1], "ends early"),
+        (plain_dds(np.zeros((0, 4, 1), "u1"), 61), "has no pixels"),
+        (plain_dds(np.zeros((4, 4, 1), "<u4"), 67), "of a kind that this emulator cannot read"),
+        (plain_dds(np.zeros((1, 1, 1), "u1"), 61).replace(b"\1\0\0\0" * 2, b"\xff\xff\xff\x7f" * 2, 1), "million"),
     ],
 )
 def test_a_damaged_dds_picture_says_why(content: bytes, reason: str, refuse: Refuse) -> None:

@@ -11,7 +11,7 @@ from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.cubemap import FACES, add_cubemap
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.picture import fitted, shrunk
-from watcher.emulator.convert.texture import add_texture, open_picture
+from watcher.emulator.convert.texture import add_picture, read_picture, shown
 
 _HEAD = 128
 _HEAD_DX10 = 148
@@ -27,15 +27,14 @@ def convert_dds(conversion: Conversion) -> None:
     faces = _faces(conversion.files.read(name), name)
     conversion.stage(0.2, 1.0)
     if len(faces) == 1:
-        image = open_picture(faces[0], name, conversion)
-        add_texture(conversion, "texture-0", conversion.title, image)
+        add_picture(conversion, "texture-0", conversion.title, read_picture(faces[0], name, conversion))
         conversion.progress(1.0)
         return
     overview = Pillow.new("RGB", (3 * 128, 2 * 128))
     for place, (face, data) in enumerate(zip(FACES, faces, strict=True)):
-        image = open_picture(data, name, conversion)
-        add_texture(conversion, f"texture-{face}", f"{conversion.title} {face}", image)
-        overview.paste(fitted(image, 128).convert("RGB"), (place % 3 * 128, place // 3 * 128))
+        picture = read_picture(data, name, conversion)
+        add_picture(conversion, f"texture-{face}", f"{conversion.title} {face}", picture)
+        overview.paste(fitted(shown(picture), 128).convert("RGB"), (place % 3 * 128, place // 3 * 128))
         conversion.progress((place + 1) / len(FACES))
     add_cubemap(conversion, shrunk(overview))
 

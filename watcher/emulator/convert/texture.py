@@ -16,9 +16,12 @@ from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.ktx2 import is_ktx2, read_ktx2
 from watcher.emulator.convert.model import Bytes, Floats
 from watcher.emulator.convert.picture import require_pixels, shrunk
+from watcher.emulator.convert.readers.dds_pixels import as_pillow_knows_it, is_dds, read_plain
 from watcher.emulator.convert.readers.rgbe import is_rgbe, linear, read_rgbe
 
 Level = TypeVar("Level")
+Picture = Pillow.Image | Floats
+"""RGB or RGBA of eight bits, or colours (height, width, 3) that may be brighter than one."""
 
 _BAND_PIXELS = 1 << 20
 _FORMAT_BY_EXTENSION = {
@@ -46,21 +49,33 @@ class TextureFormat(IntEnum):
 def convert_texture(conversion: Conversion) -> None:
     """A picture on its own. Raises ConversionFailed when it cannot be read completely."""
     conversion.stage(0.0, 0.4)
-    image = open_picture(conversion.files.path(conversion.main_name), conversion.main_name, conversion)
+    picture = read_picture(conversion.files.path(conversion.main_name), conversion.main_name, conversion)
     conversion.stage(0.4, 1.0)
-    add_texture(conversion, "texture-0", conversion.title, image)
+    add_picture(conversion, "texture-0", conversion.title, picture)
     conversion.progress(1.0)
 
 
 def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pillow.Image:
-    """The first image of a picture file as RGB or RGBA. Raises ConversionFailed."""
+    """The first image of a picture file as RGB or RGBA, however bright. Raises ConversionFailed."""
+    return shown(read_picture(source, name, conversion))
+
+
+def read_picture(source: Path | bytes, name: str, conversion: Conversion) -> Picture:
+    """The first image of a picture file. Raises ConversionFailed."""
     if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
         raise ConversionFailed(f"the file {name} is empty")
     expected = _FORMAT_BY_EXTENSION.get(name.rsplit(".", 1)[-1].lower(), ())
     head = _head(source)
-    if is_rgbe(head) or is_ktx2(head):
-        data = source if isinstance(source, bytes) else source.read_bytes()
-        return read_ktx2(data, name) if is_ktx2(head) else displayable(linear(read_rgbe(data, name)))
+    if is_rgbe(head) or is_ktx2(head) or is_dds(head):
+        source = source if isinstance(source, bytes) else source.read_bytes()
+        if is_rgbe(head):
+            return linear(read_rgbe(source, name))
+        if is_ktx2(head):
+            return read_ktx2(source, name)
+        plain = read_plain(source, name)
+        if plain is not None:
+            return plain
+        source = as_pillow_knows_it(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -80,8 +95,18 @@ def open_picture(source: Path | bytes, name: str, conversion: Conversion) -> Pil
         raise ConversionFailed(f"{name} is not a {kind} file that can be read") from None
     except (ConversionFailed, MemoryError):
         raise
+    except NotImplementedError as error:
+        raise ConversionFailed(f"the picture {name} is of a kind that this emulator cannot read: {error}") from None
     except Exception as error:  # noqa: BLE001 - a damaged picture makes Pillow raise all kinds of errors
         raise ConversionFailed(f"the picture {name} is damaged: {error}") from None
+
+
+def add_picture(conversion: Conversion, key: str, name: str, picture: Picture) -> None:
+    """Add a texture of as many bits as the picture has."""
+    if isinstance(picture, Pillow.Image):
+        add_texture(conversion, key, name, picture)
+    else:
+        add_float_texture(conversion, key, name, picture)
 
 
 def add_texture(conversion: Conversion, key: str, name: str, image: Pillow.Image) -> None:
@@ -112,6 +137,11 @@ def shrink_floats(colors: Floats, size: tuple[int, int]) -> Floats:
     """The mean of the colours (height, width, 3) in each pixel of a smaller picture of ``size`` (width, height)."""
     channels = [Pillow.fromarray(np.ascontiguousarray(colors[:, :, i])) for i in range(3)]
     return np.stack([np.asarray(one.resize(size, Pillow.Resampling.BOX)) for one in channels], axis=2)
+
+
+def shown(picture: Picture) -> Pillow.Image:
+    """The picture for a screen."""
+    return picture if isinstance(picture, Pillow.Image) else displayable(picture)
 
 
 def displayable(colors: Floats) -> Pillow.Image:
