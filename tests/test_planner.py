@@ -252,6 +252,17 @@ def test_a_library_that_no_model_names_is_passed_over_and_counted(stage: Callabl
     assert plan.ledger.report.counts().passed_over == {".mtl": 1}
 
 
+def test_what_goes_with_a_model_is_not_counted_as_passed_over(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.md3", "IDP3")
+    for name in ("crate_default.skin", "other.skin"):
+        plan.drop_file(name, "body,wood.gif\n" if name.startswith("crate") else "")
+    plan.drop_file("wood.gif")
+    plan.after(4)
+    assert plan.due() == [["crate.md3", "crate_default.skin", "wood.gif"]]
+    assert plan.ledger.report.counts().passed_over == {".skin": 1}
+
+
 @pytest.mark.parametrize(
     "text", ["../../etc/passwd", "/etc/passwd", "..\\..\\secret.png", "link.png", "out/secret.png"]
 )
@@ -555,6 +566,18 @@ def test_a_late_file_is_recognised_by_every_name_that_may_be_meant(
     assert plan.report(late).role is Role.COMPANION
 
 
+def test_a_file_that_is_nearer_to_what_is_named_comes_before_one_that_was_found_first(
+    stage: Callable[..., Stage],
+) -> None:
+    plan = stage(wait=2.0)
+    plan.drop_file("m/a.ac", 'texture "D:\\\\art\\\\wood.png"\n')
+    for found in ("maps", "m/textures", "m", "m/art"):
+        plan.drop_file(f"{found}/wood.png", found)
+        plan.after(8)
+        assert plan.due()[0][0] == "a.ac"
+        assert [one.path for one in plan.report("m/a.ac").companions] == [plan.report(f"{found}/wood.png").path]
+
+
 def test_a_file_at_the_place_that_is_named_comes_before_one_that_was_found_elsewhere(
     stage: Callable[..., Stage],
 ) -> None:
@@ -576,20 +599,28 @@ def test_a_file_at_the_place_that_is_named_comes_before_one_that_was_found_elsew
 
 @pytest.mark.parametrize(
     ("model", "content", "convention"),
-    [("a.md5mesh", 'shader "skin.png"\n', "a.md5anim"), ("a.md2", "IDP2", "a.png")],
+    [
+        ("a.md5mesh", 'shader "skin.png"\n', "a.md5anim"),
+        ("a.md2", "IDP2", "a.png"),
+        ("a.md3", "IDP3", "a_default.skin"),
+        ("a.mesh.xml", '<mesh><submesh material="Oak"/></mesh>', "a.material"),
+        ("a.uc", "class a;", "a_d.3d"),
+    ],
 )
-def test_what_belongs_to_a_model_by_its_name_is_waited_for(
+def test_what_belongs_to_a_model_by_its_name_alone_is_not_waited_for_and_still_joins_its_set(
     stage: Callable[..., Stage], model: str, content: str, convention: str
 ) -> None:
-    plan = stage(wait=4.0)
+    plan = stage()
     plan.drop_file("skin.png")
     plan.drop_file(model, content)
-    plan.after(3)
-    assert plan.due() == []
-    plan.drop_file(convention)
-    plan.after(1.5)
+    plan.after(2)
     (members,) = plan.due()
-    assert (members[0], members[-1]) == (model, convention)
+    assert members[0] == model
+    assert plan.report(model).missing == ()
+    plan.drop_file(convention)
+    plan.after(2)
+    assert plan.due() == [[*members, convention]]
+    assert plan.report(convention).role is Role.COMPANION
 
 
 def test_of_several_files_that_may_be_meant_the_log_tells_once_which_goes(stage: Callable[..., Stage]) -> None:

@@ -57,6 +57,7 @@ def companions_of(tmp_path: Path) -> Sets:
         ("map_Kd \\\\server\\share\\tex\\wood.png", ["tex/wood.png"]),
         ("map_Kd /Users/ann/project/textures/wood.png", ["textures/wood.png"]),
         ("map_Kd D:\\wood.png", ["maps/wood.png"]),
+        ("map_Kd a:b.png", ["a:b.png"]),
         ("bump -bm 0,500 -s 1,0 1,0 1,0 wood.png", ["wood.png"]),
         ("bump -bm nan -s 1.#IND 1 1 wood.png", ["wood.png"]),
         ('map_Kd -s 1 1 1 "my wood.png" # the floor', ["my wood.png"]),

@@ -113,6 +113,27 @@ def test_a_binary_layer_names_what_its_text_names(layer, names):
     assert len(from_crate) == 13
 
 
+def test_variables_of_a_layer_stand_in_its_paths(tmp_path, names):
+    from pxr import Sdf
+
+    layer = Sdf.Layer.CreateNew(str(tmp_path / "a.usdc"))
+    layer.expressionVariables = {"DIR": "tex", "KIND": "oak"}
+    layer.subLayerPaths.append('`"${DIR}/sub.usda"`')
+    prim = Sdf.CreatePrimInLayer(layer, "/A")
+    for name, text in {
+        "a": '"${DIR}/${KIND}_${OTHER}.png"',
+        "b": """if(eq(${KIND}, "oak"), 'b.png', "c.png")""",
+        "c": "${DIR}",
+    }.items():
+        Sdf.AttributeSpec(prim, name, Sdf.ValueTypeNames.Asset).default = Sdf.AssetPath(f"`{text}`")
+    layer.Save()
+    layer.Export(str(tmp_path / "text.usda"))
+    for content in ((tmp_path / "a.usdc").read_bytes(), (tmp_path / "text.usda").read_bytes()):
+        assert set(names("b.usd", content)) == {
+            "tex/sub.usda", "tex/oak_${OTHER}.png", "b.png", "c.png", "tex"
+        }  # fmt: skip
+
+
 def test_a_binary_layer_that_holds_not_a_single_string_names_its_texture(tmp_path, names):
     from pxr import Sdf
 

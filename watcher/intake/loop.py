@@ -194,7 +194,12 @@ class DropIntake:
         """A model names this file: follow it even if it could not go by itself."""
         self._changed_totals |= path in self._orphans
         self._orphans.discard(path)
-        self._take([self._look_at(path, companion=True)], now, companion=True)
+        look = self._look_at(path, companion=True)
+        if self._scanning is None and any(
+            not seen.known and clock.now() - seen.unchanged_for < self._scan_began for seen in look.new
+        ):
+            self._changed_totals |= self._totals.followed(path)  # it was there, and passed over
+        self._take([look], now, companion=True)
 
     # -- scans -------------------------------------------------------------------------------------------------------
 

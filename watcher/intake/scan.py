@@ -62,12 +62,21 @@ class ScanTotals:
     problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, folder: FolderScan) -> None:
-        for path, verdict in folder.passed_over:
-            if verdict.counted:
-                extension = extension_of(path)
-                self.passed_over["." + extension if extension else ""] += 1
+        self.passed_over.update(counted_as(path) for path, verdict in folder.passed_over if verdict.counted)
         if len(self.problems) < PROBLEM_LIMIT:
             self.problems.update(folder.problems)
+
+    def followed(self, path: str) -> bool:
+        """A file that was passed over goes with a model. Returns whether it was counted."""
+        counted = self.passed_over[counted_as(path)] > 0
+        self.passed_over -= Counter([counted_as(path)])
+        return counted
+
+
+def counted_as(path: str) -> str:
+    """The extension with its dot; ``""`` without one."""
+    extension = extension_of(path)
+    return "." + extension if extension else ""
 
 
 def signature_of(status: os.stat_result) -> Signature:

@@ -280,7 +280,7 @@ def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
 
 def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, path: str, now: float) -> None:
     """Send the models that use this file, or miss one of its name, back to the plan stage. One that has found what it
-    names elsewhere awaits a file at one place alone."""
+    names elsewhere awaits a file at certain places alone."""
     keys = _missing_keys(os.path.basename(path))
     sql.execute(
         f"UPDATE files SET {BACK_TO_PLAN}"
@@ -293,8 +293,9 @@ def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, path: str, n
         "  SELECT main_id FROM links WHERE companion_id = ?"
         "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN drops p ON p.id = f.drop_id"
         f"   WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?"
-        "    AND NOT (length(l.text) = 0 AND instr(coalesce(l.expected, x''), x'2f') AND l.expected != ?))",
-        (now, file_id, file_id, *keys, os.fsencode(drop), os.fsencode(path)),
+        "    AND NOT (length(l.text) = 0 AND instr(coalesce(l.expected, x''), x'2f')"
+        "     AND NOT instr(CAST(x'00' || l.expected || x'00' AS BLOB), ?)))",
+        (now, file_id, file_id, *keys, os.fsencode(drop), b"\0%b\0" % os.fsencode(path)),
     )
 
 

@@ -92,7 +92,8 @@ CREATE TABLE links (
     missing_key BLOB,                    -- the case-folded file name of a missing one
     named_by BLOB,                       -- of a missing one: the path of the file that names it
     expected BLOB,                       -- and where to put it; empty when the text can be no file of the drop.
-                                         -- Without a text: a name that would do as well, or the path of a better one
+                                         -- Without a text: a name that would do as well, or the paths of better
+                                         -- ones, with a NUL between them
     note TEXT                            -- and why the text cannot be taken literally, if so
 ) STRICT;
 CREATE INDEX links_by_main ON links(main_id);

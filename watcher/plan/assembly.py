@@ -6,9 +6,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Protocol
 
-from watcher.plan.readers import nothing
 from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, last_part, places, relative_name
 from watcher.plan.text import loose
@@ -86,10 +86,11 @@ class Assembly:
     """Path of the file that leads the set when `main` does not: the first slice of a volume. Empty otherwise."""
     awaited: tuple[str, ...] = ()
     """Names, beside the missing ones, of files that would become members if they came: other forms of a name, tiles of
-    a texture. A whole path: of the one file that is meant before one that was found elsewhere, or is called alike."""
+    a texture, what goes along by convention. Whole paths, with a NUL between them: of the places of one name that come
+    before the one where a file was found."""
     may_grow: bool = False
-    """Whether it is worth to wait for them, for what goes along by convention, or for more slices of a volume,
-    although nothing is missing."""
+    """Whether it is worth to wait for further files that are named, or for more slices of a volume, although nothing
+    is missing."""
     obstacle: PermissionError | None = None
     """What kept a file from being read or looked for: there may be more in the set than is known."""
 
@@ -151,10 +152,12 @@ class _Set:
                 self.awaited[base] = None
 
     def await_better(self, attempt: "_Attempt") -> None:
-        """What was found is not quite what is named: that may still come."""
-        expected = attempt.where.expected
-        if attempt.found != expected and not is_tiled(attempt.text) and len(self.awaited) < MOST_AWAITED:
-            self.awaited[expected] = None
+        """What was found is not quite what is named: that, or something nearer to it, may still come."""
+        better = [*takewhile(lambda place: place != attempt.wanted, attempt.where.paths), attempt.wanted]
+        if attempt.found == attempt.wanted:
+            better.pop()
+        if better and not is_tiled(attempt.text) and len(self.awaited) < MOST_AWAITED:
+            self.awaited["\0".join(better)] = None
 
     def _name_choices(self, path: str, wanted: str) -> Iterator[str]:
         base = os.path.basename(wanted)
@@ -228,19 +231,19 @@ def _look_up(reference: str, naming: str, main: str, root: str, look: Look, into
     best: tuple[_Attempt, ...] = ()
     best_share = -1.0
     ways = readings(naming, reference)
-    for names in ways:
-        if not names:  # the text may as well mean no file at all
-            best = best if best_share > 0 else ()
-            into.may_grow |= best_share <= 0
-            break
+    for names in filter(None, ways):
         attempts = tuple(attempt for name in names for attempt in _attempts(name, naming, main, root, look, into))
         share = sum(attempt.found is not None for attempt in attempts) / len(attempts)
         if share > best_share:
             best, best_share = attempts, share
         if share == 1:
             return best
-    if best_share <= 0 and len(ways) > 1:
-        into.await_names(name for names in ways for name in names)
+    if best_share <= 0:
+        if len(ways) > 1:
+            into.await_names(name for names in ways for name in names)
+        if () in ways:
+            into.may_grow |= bool(ways[0])
+            return ()
     return best
 
 
@@ -264,11 +267,8 @@ def _with_conventions(
 
     if not any(attempt.found for attempt in attempts):
         stand_in = next(existing(known.instead(stem)), None)
-        into.may_grow |= known.instead is not nothing and bool(attempts or stand_in is None)
         attempts = attempts if stand_in is None else [stand_in]
-    beside = list(existing(known.beside(stem)))
-    into.may_grow |= not beside and known.beside is not nothing
-    return [*attempts, *beside]
+    return [*attempts, *existing(known.beside(stem))]
 
 
 def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _Set) -> Iterator[_Attempt]:
@@ -276,6 +276,8 @@ def _attempts(text: str, naming: str, main: str, root: str, look: Look, into: _S
     attempt = _attempt(text, naming, main, root, look)
     if attempt.found is not None or not is_tiled(text):
         known = format_of(naming)
+        if attempt.found is None and ":" in text:  # it is a part of the name here, perhaps
+            into.await_names((text,))
         if attempt.found is None and known is not None and known.short_names:
             into.await_names((text,))
             longer = list(_matches(attempt, short_pattern, look))

@@ -18,6 +18,7 @@ LARGEST_TABLE = 64 * 1024 * 1024
 """Bytes of a table, unpacked; layers with larger ones describe millions of values."""
 MOST_VALUES = 2_000_000
 """Of one layer that are looked at."""
+MOST_VARIABLES = 1_000
 IDENTIFIER = "identifier"
 """The key under which a dictionary says by which path the asset is known itself."""
 TEMPLATE = "templateAssetPath"
@@ -50,10 +51,11 @@ class _Broken(Exception):
     """The file ends early, or a number in it cannot be."""
 
 
-def asset_paths(file: BinaryIO) -> Iterator[str]:
-    """All asset paths in the layer, as far as it is sound."""
+def asset_paths(file: BinaryIO, variables: dict[str, str]) -> Iterator[str]:
+    """All asset paths in the layer, as far as it is sound. Texts in dictionaries, of which one holds what expressions
+    in paths stand for, are added to the variables."""
     try:
-        yield from _Crate(file).paths()
+        yield from _Crate(file, variables).paths()
     except (_Broken, lz4.Corrupt):
         return
 
@@ -61,8 +63,9 @@ def asset_paths(file: BinaryIO) -> Iterator[str]:
 class _Crate:
     """An open layer: its tables of texts in memory, its values on disk."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, variables: dict[str, str]) -> None:
         self._file = file
+        self._variables = variables
         self._size = file.seek(0, 2)
         head = self._bytes(0, 24)
         self._version = tuple(head[8:10])
@@ -173,8 +176,12 @@ class _Crate:
             at += 4
             at += self._jump(at)
             value = self._u64(at)
-            if key == TEMPLATE and value >> 48 == _Type.STRING | _INLINED:
-                paths.append(self._text(value & _PLACE))
+            if value >> 48 == _Type.STRING | _INLINED:
+                text = self._text(value & _PLACE)
+                if key == TEMPLATE:
+                    paths.append(text)
+                elif depth == 0 and len(self._variables) < MOST_VARIABLES:
+                    self._variables[key] = text
             elif key != IDENTIFIER:
                 paths += self._in_value(value, depth + 1)
             at += 8

@@ -24,7 +24,7 @@ def read_irr(file: BinaryIO) -> Iterator[str]:
 
 def engine_readings(text: str) -> tuple[tuple[str, ...], ...]:
     """Alternatives; and a script that is called like an Ogre material, which any script may hold."""
-    return ((text,), ()) if text.endswith(_MATERIAL) else first_that_exists(text)
+    return ((), (text,)) if text.endswith(_MATERIAL) else first_that_exists(text)
 
 
 def read_mtlx(file: BinaryIO) -> Iterator[str]:

@@ -42,7 +42,8 @@ class Format:
     """Yields the names in the open file, in order, repeats allowed. Streams, and raises nothing but OSError."""
     readings: Callable[[str], tuple[tuple[str, ...], ...]] = plain_readings
     """The ways to understand one of these names, the likeliest first. Each is a tuple of file names that the text
-    stands for together (an OBJ statement may hold several). An empty tuple: it may as well stand for no file."""
+    stands for together (an OBJ statement may hold several). An empty tuple: it may as well stand for no file;
+    in the first place: as a rule it does, and none is waited for."""
     beside: Callable[[str], Iterable[str]] = nothing
     """By the file's name without extension: names of files that belong to it, where they exist, without being named."""
     instead: Callable[[str], Iterable[str]] = nothing
@@ -81,7 +82,7 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", *(["Scene.material"] if stem.endswith(".mesh") else []))
 
 
-READERS = 10
+READERS = 11
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 

@@ -56,7 +56,7 @@ def places(text: str, naming: str, main: str, root: str, *, from_above: bool = F
     literal, outside = _literal(path, folders, root)
     parts = [part for part in re.split("[/:]", _DRIVE.sub("", path, count=1)) if part not in ("", ".", "..")]
     if not parts or path.endswith(("/", "/.", "/..")):
-        return Places(literal, literal[0] if literal else "", outside, lambda: iter(()))
+        return Places(literal, literal[0] if literal and not outside else "", outside, lambda: iter(()))
     farthest = root if outside or from_above else os.path.dirname(folders[0])
     guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders, farthest)
     expected = literal[0] if literal and ":" not in path else os.path.join(folders[0], parts[-1])
@@ -68,10 +68,10 @@ def _literal(path: str, folders: tuple[str, ...], root: str) -> tuple[tuple[str,
     if path.startswith("/"):
         whole = os.path.normpath(path)
         return ((whole,), "") if is_inside(whole, root) else ((), "an absolute path outside of the drop folder")
-    if _DRIVE.match(path):
-        return (), "an absolute path outside of the drop folder"
     joined = (os.path.normpath(os.path.join(folder, path)) for folder in folders)
     inside = tuple(dict.fromkeys(place for place in joined if is_inside(place, root)))
+    if _DRIVE.match(path):  # or a name that has a colon in it, here
+        return inside, "an absolute path outside of the drop folder"
     return inside, "" if inside else "a path that leads out of the drop folder"
 
 

@@ -5,7 +5,7 @@ needs. Source: OpenUSD documentation, "USD file format" and "Asset paths".
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from watcher.plan import crate
@@ -16,6 +16,7 @@ MOST_PATHS = 1_000_000
 LONGEST_TOKEN = 64 * 1024
 """Bytes of a comment, a string or an asset path; what is longer holds no name and is skipped."""
 
+MOST_VARIABLES = 1_000
 LONGEST_PLACE = 256
 """Bytes before an asset path that are looked at to know what it is."""
 
@@ -37,6 +38,12 @@ _IS_IDENTIFIER = re.compile(rb"\basset\s+identifier\s*=\s*\Z")
 _IS_TEMPLATE = re.compile(rb"templateAssetPath\s*=\s*\Z")
 # What weaker layers name, and this one takes away.
 _IS_DELETION = re.compile(rb"\bdelete\s+\w+\s*=\s*\[?\s*\Z")
+# Of the metadata of a layer: what the expressions in its paths may hold.
+_BEGIN_OF_VARIABLES = re.compile(rb"\bexpressionVariables\s*=\s*\{[^}]*+\Z")
+_VARIABLE = re.compile(rb"\bstring\s++(\w++)\s*+=\s*+\Z")
+_EXPRESSION = re.compile(r"`(.*)`", re.DOTALL)
+_LITERAL = re.compile(r"\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)'|(?<!\w)\$\{(\w++)\}")
+_PLACEHOLDER = re.compile(r"\$\{(\w++)\}")
 _GOES_ON = re.compile(rb"\s*(?:<[^>]*>)?\s*(?:\([^)]*\))?\s*,\s*")
 _IN_PACKAGE = re.compile(r"\[.*\]$")
 _ARGUMENTS = re.compile(r":SDF_FORMAT_ARGS:.*$")
@@ -46,7 +53,8 @@ def read_usd(file: BinaryIO) -> Iterator[str]:
     """The asset paths of a layer in either form; what the extension says does not count."""
     is_binary = file.read(len(crate.MAGIC)) == crate.MAGIC
     file.seek(0)
-    return _files(crate.asset_paths(file) if is_binary else _in_text(file))
+    variables: dict[str, str] = {}
+    return _files((crate.asset_paths if is_binary else _in_text)(file, variables), variables)
 
 
 def layer_readings(text: str) -> tuple[tuple[str, ...], ...]:
@@ -55,17 +63,37 @@ def layer_readings(text: str) -> tuple[tuple[str, ...], ...]:
     return (*ways, ()) if text.lower().endswith(".mdl") and "/" not in text and "\\" not in text else ways
 
 
-def _files(paths: Iterable[str]) -> Iterator[str]:
+def _files(paths: Iterable[str], variables: Mapping[str, str]) -> Iterator[str]:
     """The files that the asset paths name: of a path into a package, the package."""
+    expressions: list[str] = []
     for path in paths:
-        name = _ARGUMENTS.sub("", _IN_PACKAGE.sub("", path))
-        if not is_elsewhere(name):
-            yield name
+        if expression := _EXPRESSION.fullmatch(path):
+            expressions.append(expression[1])
+        else:
+            yield from _file(path)
+    for text in expressions:  # now all variables are known
+        yield from (name for path in _values(text, variables) for name in _file(path))
 
 
-def _in_text(file: BinaryIO) -> Iterator[str]:
+def _file(path: str) -> Iterator[str]:
+    name = _ARGUMENTS.sub("", _IN_PACKAGE.sub("", path))
+    if not is_elsewhere(name):
+        yield name
+
+
+def _values(expression: str, variables: Mapping[str, str]) -> Iterator[str]:
+    """What an expression (OpenUSD, "Variable expressions") may stand for: its text, or of a choice each that is called
+    like a file. A variable that another layer may set stays as it is."""
+    texts = [double or single or "${" + name + "}" for double, single, name in _LITERAL.findall(expression)]
+    for text in texts:
+        value = _PLACEHOLDER.sub(lambda name: variables.get(name[1], name[0]), re.sub(r"\\(.)", r"\1", text))
+        if len(texts) == 1 or "." in value:
+            yield value
+
+
+def _in_text(file: BinaryIO, variables: dict[str, str]) -> Iterator[str]:
     rest = before = b""
-    is_deleted = False
+    is_deleted = in_variables = False
     left = MOST_PATHS
     for block in blocks(file):
         piece = rest + block
@@ -76,8 +104,14 @@ def _in_text(file: BinaryIO) -> Iterator[str]:
                 continue
             at = token.end()
             if token.lastgroup is None:
-                if token[0][:1] in (b'"', b"'") and _IS_TEMPLATE.search(before):
+                is_string = token[0][:1] in (b'"', b"'")
+                if is_string and _IS_TEMPLATE.search(before):
                     yield decode(token[0][1:-1])
+                elif is_string and in_variables and (variable := _VARIABLE.search(before)):
+                    if len(variables) < MOST_VARIABLES:
+                        variables[variable[1].decode()] = decode(token[0][1:-1])
+                elif not is_string:
+                    in_variables = bool(_BEGIN_OF_VARIABLES.search(token[0])) or (in_variables and b"}" not in token[0])
                 before = (before + token[0][-LONGEST_PLACE:])[-LONGEST_PLACE:]
                 continue
             is_deleted = bool(_IS_DELETION.search(before) or (is_deleted and _GOES_ON.fullmatch(before)))
