@@ -1,5 +1,6 @@
 """One upload meets one fault: it ends as it should, and what it sent is on the server once."""
 
+import os
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -107,6 +108,41 @@ def test_a_fault_that_passes_is_outlived_and_nothing_is_sent_twice(
     assert report.assets
     assert station.on_server() == {"a.png": 1}
     assert line.uploads == uploads
+
+
+NAMES = [
+    *(
+        b"caf\xe9 \xff.png",
+        "e\u0301.png".encode(),
+        "\u00e9.png".encode(),
+        b"x" * 251 + b".png",
+        "\u6f22".encode() * 83 + b".png",
+    ),
+    *(
+        b"two\nlines\r.png",
+        b'"quoted".png',
+        b"back\\slash.png",
+        b"a;b=c, d.png",
+        b"%22%0A%41.png",
+        b" .png",
+        b"'&?#.PNG",
+    ),
+    *(b"\xe2\x80\xaegnp.png", b"con.png", b"-rf.png", "\U0001f600.png".encode(), b"\x01\x7f.png", b"~.png"),
+]
+
+
+def test_whatever_a_file_is_called_it_is_found_when_the_answer_to_its_upload_was_lost(
+    station: Any, line: Any, picture: Picture
+) -> None:
+    for number, name in enumerate(NAMES):
+        with open(os.path.join(os.fsencode(station.drop), name), "wb") as file:
+            file.write(picture(number))
+    line.once = [reset_after_the_body] * len(NAMES)
+    station.scan()
+    assert {os.fsencode(name): state for name, state in station.states().items()} == dict.fromkeys(
+        NAMES, FileState.DONE
+    )
+    assert line.uploads == station.on_server().total() == len(NAMES)
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
