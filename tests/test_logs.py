@@ -197,7 +197,7 @@ def test_a_name_of_any_bytes_can_be_logged(format: str) -> None:
     logging.getLogger("other").warning("found %s", name)
     text = buffer.getvalue().decode("ascii")
     assert "caf\\" in text
-    assert "udce9" in text
+    assert "xe9" in text and "udce9" not in text
     assert "\x1b[31m" not in text and "\x07" not in text
     assert text.count("\n") == 2
 
@@ -205,7 +205,7 @@ def test_a_name_of_any_bytes_can_be_logged(format: str) -> None:
 def test_a_json_line_is_valid_unicode() -> None:
     stream = stream_of()
     LOG.info("found", path=os.fsdecode(b"caf\xe9"))
-    assert parsed(stream)[0]["path"].encode() == rb"caf\udce9"
+    assert parsed(stream)[0]["path"].encode() == rb"caf\xe9"
 
 
 class Unprintable:

@@ -59,7 +59,7 @@ def test_a_long_stop_asks_for_time(notifier: Notifier, listener: Listener) -> No
 
 def test_a_status_is_one_line_whatever_it_holds(notifier: Notifier, listener: Listener) -> None:
     notifier.status("3 files\nWATCHDOG=trigger\t" + os.fsdecode(b"caf\xe9"))
-    assert listener.message() == r"STATUS=3 files WATCHDOG=trigger caf\udce9"
+    assert listener.message() == r"STATUS=3 files WATCHDOG=trigger caf\xe9"
     notifier.status("x" * 100_000)
     assert len(listener.message()) < 2000
 

@@ -19,6 +19,8 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from watcher.spelling import harmless
+
 MASK = "**********"
 
 _NOISY = ("httpcore", "httpx", "asyncio", "multipart", "PIL", "python_multipart", "trimesh", "watchdog")
@@ -199,8 +201,6 @@ _ASSIGNMENT = re.compile(
     re.IGNORECASE,
 )
 """The same names in running text: ``api_key=...``, ``{'api_key': '...'}``, ``Authorization: Bearer ...``."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Characters in a file's name that would play tricks on a terminal. Tabs and line feeds are harmless."""
 _DEEPEST = 8
 """Levels of nesting that are looked into; deeper ones are shown as text."""
 
@@ -264,9 +264,4 @@ def _clean(value: object, depth: int) -> object:
 
 
 def _clean_text(text: str) -> str:
-    # Names that are not UTF-8 travel as lone surrogates, which no encoder takes.
-    return _CONTROL.sub(_escape, mask(text)).encode("utf-8", "backslashreplace").decode()
-
-
-def _escape(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()
+    return harmless(mask(text))

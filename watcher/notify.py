@@ -10,6 +10,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from watcher.spelling import shown
+
 _STATUS_LENGTH = 1000
 """Characters; systemd shows one line."""
 _PATIENCE = 2.0
@@ -31,7 +33,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """A line for ``systemctl status``."""
-        line = " ".join(text.split())[:_STATUS_LENGTH]
+        line = shown(" ".join(text.split()))[:_STATUS_LENGTH]
         self._send(f"STATUS={line}")
 
     def stopping(self) -> None:
@@ -54,7 +56,7 @@ class Notifier:
     def _send(self, message: str) -> None:
         if self._address is None:
             return
-        data = message.encode("utf-8", "backslashreplace")
+        data = message.encode()
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
             client.settimeout(_PATIENCE)
             client.sendto(data, self._address)

@@ -87,6 +87,7 @@ def cli(ctx: click.Context, config: Path | None, log_level: str | None, log_form
 def main() -> None:
     """The command ``3dverse-watcher``."""
     from watcher.cli.outcome import exit_code_of, sentence
+    from watcher.spelling import harmless
 
     try:
         code = cli.main(prog_name="3dverse-watcher", standalone_mode=False)
@@ -107,5 +108,5 @@ def main() -> None:
         code = exit_code_of(error)
         if code is None:
             raise
-        click.echo(f"error: {sentence(error)}", err=True)
+        click.echo(harmless(f"error: {sentence(error)}"), err=True)
     sys.exit(code if isinstance(code, int) else 0)

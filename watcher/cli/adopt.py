@@ -16,12 +16,13 @@ from watcher.cli import Options
 from watcher.cli.outcome import ExitCode
 from watcher.cli.scan import interrupt, judge
 from watcher.cli.settings import load
-from watcher.cli.table import errors, in_order, output, print_counts, print_files, shown
+from watcher.cli.table import errors, in_order, output, print_counts, print_files
 from watcher.config import Settings
 from watcher.dry_run import scratch_copy
 from watcher.ledger import Ledger
 from watcher.model import FileState
 from watcher.server import connect
+from watcher.spelling import shown
 from watcher.state import LEDGER, StateLock, claim_for_server, open_ledger_to_adopt, rebuilt
 from watcher.status import document
 

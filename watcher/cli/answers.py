@@ -18,7 +18,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from watcher.api.models import AssetEntry, Folder, UserRef
-from watcher.cli.table import errors, output, shown
+from watcher.cli.table import errors, output
+from watcher.spelling import shown
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.json_input import object_argument
 from watcher.cli.names import is_id
 from watcher.cli.outcome import Refused
-from watcher.cli.table import shown
 from watcher.cli.transfer import bar
+from watcher.spelling import shown
 
 _CHUNK = 512 * 1024
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from watcher.api import FilePart
 from watcher.cli.outcome import Unclear
-from watcher.cli.table import shown
 from watcher.plan import DiskLook, Member, Missing, assemble
+from watcher.spelling import shown
 
 _CHUNK = 512 * 1024
 

@@ -17,8 +17,8 @@ from watcher.cli.answers import Answers
 from watcher.cli.names import Names
 from watcher.cli.outcome import Refused
 from watcher.cli.settings import load
-from watcher.cli.table import shown
 from watcher.server import connect
+from watcher.spelling import shown
 
 _EMULATOR = "watcher.emulator"
 

@@ -6,6 +6,7 @@ import click
 
 from watcher.cli import Options
 from watcher.cli.settings import load
+from watcher.spelling import shown
 
 
 @click.command("config")
@@ -21,7 +22,7 @@ def command(options: Options, as_json: bool) -> None:
     click.echo(f"# {settings.source or 'no configuration file was found'}")
     for key, value in _flat(values):
         origin = settings.origins.get(key)
-        click.echo(f"{key} = {json.dumps(value)}" + (f"   # {origin}" if origin else ""))
+        click.echo(f"{key} = {shown(json.dumps(value, ensure_ascii=False))}" + (f"   # {origin}" if origin else ""))
 
 
 def _flat(value: object, key: str = "") -> list[tuple[str, object]]:

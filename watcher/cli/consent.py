@@ -5,7 +5,7 @@ import sys
 import click
 
 from watcher.cli.outcome import Refused, Unclear
-from watcher.cli.table import shown
+from watcher.spelling import shown
 
 _MOST_SHOWN = 20
 

@@ -10,9 +10,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.text import Text
 
 from watcher import clock
-from watcher.cli.table import STYLES, errors, relative, remark, shown
+from watcher.cli.table import STYLES, errors, relative, remark
 from watcher.daemon import AT_WORK, Daemon
 from watcher.model import AT_REST, FileState, Role
+from watcher.spelling import shown
 
 SHOWN_UPLOADS = 8
 LOOK_INTERVAL = 0.2

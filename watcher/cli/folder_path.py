@@ -7,8 +7,8 @@ import click
 from watcher.api import AssetApi
 from watcher.api.models import Folder, NewFolder
 from watcher.cli.outcome import Refused
-from watcher.cli.table import shown
 from watcher.cli.tree import FolderTree
+from watcher.spelling import shown
 
 
 def create_path(api: AssetApi, tree: FolderTree, path: str, *, parents: bool) -> Folder:

@@ -14,7 +14,8 @@ from watcher.api.models import AssetEntry, ConversionStatus, UploadStatus, Uploa
 from watcher.cli.answers import Answers, Cell, plain
 from watcher.cli.by_hand import Hand
 from watcher.cli.outcome import ExitCode
-from watcher.cli.table import errors, shown
+from watcher.cli.table import errors
+from watcher.spelling import shown
 
 timeout_option = click.option(
     "--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="After which to wait no longer (exit 4)."

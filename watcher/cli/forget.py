@@ -8,6 +8,7 @@ from watcher.cli import Options
 from watcher.cli.outcome import Refused, Unclear
 from watcher.cli.places import ledger_for_writing, resolve
 from watcher.cli.settings import load
+from watcher.spelling import shown
 
 
 @click.command("forget")
@@ -26,9 +27,9 @@ def command(options: Options, paths: tuple[str, ...], yes: bool) -> None:
             click.echo("the ledger knows no such file")
             return
         if not yes:
-            shown = "\n".join(f"  {click.format_filename(report.path)}" for report in reports[:20])
+            named = "\n".join(f"  {shown(report.path)}" for report in reports[:20])
             more = f"\n  and {len(reports) - 20} more" if len(reports) > 20 else ""
-            _ask(f"Forget these files?\n{shown}{more}\n")
+            _ask(f"Forget these files?\n{named}{more}\n")
         forgotten = ledger.upkeep.forget([report.path for report in reports])
     click.echo(f"{forgotten} file{'s' if forgotten != 1 else ''} forgotten")
 

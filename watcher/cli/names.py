@@ -21,8 +21,8 @@ from watcher.api.models import (
     User,
 )
 from watcher.cli.outcome import Refused, Unclear
-from watcher.cli.table import shown
 from watcher.cli.tree import FolderTree
+from watcher.spelling import shown
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from watcher.cli.table import shown
 from watcher.ledger import KeptAsset, Ledger, OwedReport, OwedWork
+from watcher.spelling import shown
 
 SHOWN = 20
 """Lines of each kind."""

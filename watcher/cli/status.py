@@ -15,10 +15,11 @@ from watcher.cli.outcome import ExitCode
 from watcher.cli.owed import Remainder
 from watcher.cli.places import resolve
 from watcher.cli.settings import load
-from watcher.cli.table import in_order, output, print_counts, print_files, shown
+from watcher.cli.table import in_order, output, print_counts, print_files
 from watcher.config import Settings
 from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
 from watcher.model import Drop, FileState
+from watcher.spelling import shown
 from watcher.state import LEDGER
 from watcher.status import daemon_facts, document, passed_over, why_unknown
 

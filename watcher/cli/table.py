@@ -12,6 +12,7 @@ from watcher import clock
 from watcher.ledger import Counts, FileReport
 from watcher.mending import ways_to_mend
 from watcher.model import FileState, Role
+from watcher.spelling import shown
 
 SHOWN_LACKING = 20
 """Missing companions of one model that are listed."""
@@ -31,12 +32,6 @@ STYLES = {
     FileState.GONE: "dim",
     FileState.SKIPPED: "dim",
 }
-
-
-def shown(path: str) -> str:
-    """A path that any terminal can show: what is no text, or would move the cursor, is spelled out."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def relative(path: str, drop: str) -> str:

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from watcher.api import Download, safe_file_name
 from watcher.cli.answers import Answers, Size
 from watcher.cli.outcome import Unclear
-from watcher.cli.table import errors, shown
+from watcher.cli.table import errors
+from watcher.spelling import shown
 
 STDOUT = "-"
 

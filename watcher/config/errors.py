@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from watcher.spelling import harmless
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -14,8 +16,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        text = ": ".join(part for part in (self.origin, self.key, self.message) if part)
-        return text.encode("utf-8", "backslashreplace").decode()  # a path may hold bytes that are not UTF-8
+        return harmless(": ".join(part for part in (self.origin, self.key, self.message) if part))
 
 
 class ConfigError(Exception):

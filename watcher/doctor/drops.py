@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.intake.mounts import Mount, mount_of, mounts_below
 from watcher.model import Drop, WatchMode
+from watcher.spelling import shown
 
 MOST_FOLDERS = 500_000
 """Folders that are counted, in all drops together."""
@@ -116,11 +117,6 @@ def _watching(drop: Drop, tree: Tree, mounts: Sequence[Mount], rescan: float) ->
         part = "" if mount in silent else "watched by inotify, and in part "
         return ok("drop", f"{fact}, {part}{polled}, since it is not told of what others change ({kinds})")
     return ok("drop", f"{fact}, watched by inotify" if sys.platform == "linux" else fact)
-
-
-def shown(path: str) -> str:
-    """A path as text that any terminal can show."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _user() -> str:

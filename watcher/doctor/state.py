@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from watcher.config import Settings
-from watcher.doctor.drops import shown
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.intake.mounts import Mount, mount_of
 from watcher.ledger import LedgerError, NoLedger
 from watcher.ledger.connection import VERSION
 from watcher.ledger.damage import were_set_aside
 from watcher.ledger.health import Health, examine
+from watcher.spelling import shown
 from watcher.state import EMULATOR, LEDGER, owner
 
 _REBUILD = "let `3dverse-watcher adopt` rebuild it from what the server holds, or put a backup in its place"
