@@ -561,7 +561,7 @@ def test_a_daemon_that_runs_is_told_with_its_trouble(patient: Patient) -> None:
     assert "does not run" in check_daemon(settings).message
     with StateLock(patient.state) as lock:
         assert check_daemon(settings).message == f"it runs (process {os.getpid()})"
-        lock.tell("the API key is refused")
+        lock.tell("the API key is refused", {})
         found = check_daemon(settings)
     assert found.result is Result.FAILURE
     assert found.message == f"it runs (process {os.getpid()}), but the API key is refused"

@@ -136,6 +136,19 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """How far an upload that is under way has come."""
+
+    sent: int
+    """Bytes of the file, or of the model and its companions."""
+    total: int
+    seconds: float
+    """Since its first byte."""
+    still: float
+    """Seconds since its last byte so far."""
+
+
+@dataclass(frozen=True, slots=True)
 class SentFile:
     """A file as it is, or would be, on the server."""
 

@@ -121,6 +121,8 @@ class Service:
 
     def _tell(self, daemon: Daemon, lock: StateLock) -> None:
         now = clock.now()
+        trouble = daemon.trouble()
+        lock.tell(trouble, daemon.progress.snapshot())
         if self._notifier.watchdog_interval is not None and now >= self._next_watchdog:
             if stalled := daemon.stalled():
                 self._next_watchdog = now + self._notifier.watchdog_interval / 3
@@ -128,8 +130,6 @@ class Service:
             else:
                 self._live()
         if now >= self._next_status:
-            trouble = daemon.trouble()
-            lock.tell(trouble)
             try:
                 counts = daemon.ledger.report.counts().states
             except sqlite3.Error as error:

@@ -1,20 +1,24 @@
 """The state directory: who works on it, and for which server."""
 
 import contextlib
+import json
 import os
 import sqlite3
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
 from watcher import clock
 from watcher.ledger import DamagedLedger, Ledger, LedgerError, create
 from watcher.ledger.damage import set_aside
+from watcher.model import Sending
+from watcher.spelling import shown
 
 if sys.platform != "win32":
     import fcntl
@@ -25,8 +29,11 @@ LEDGER = "ledger.db"
 ADOPTING = "adopting"
 """Under which a ledger that is being rebuilt remembers since when (Unix seconds)."""
 LOCK = "daemon.lock"
-_ROOM = 2048
-"""Bytes of the lock's file: the process id, and what it has to tell."""
+_ROOM = 16_384
+"""Bytes of the lock's file: the process id in the first line, in the second what the process has to tell, as JSON."""
+_TELL_INTERVAL = 1.0
+_UP_TO_DATE = 5.0
+"""Seconds for which it holds how far uploads are."""
 EMULATOR_DATA = "emulator"
 EMULATOR = "emulator"
 """How the ledger remembers that it belongs to the embedded emulator, whose address changes."""
@@ -51,6 +58,8 @@ class Owner:
     pid: int
     trouble: str | None = None
     """What keeps it from its work now, in its own words."""
+    sending: Mapping[str, Sending] = field(default_factory=dict)
+    """The uploads under way, by path of the main file."""
 
 
 class StateLock:
@@ -60,6 +69,8 @@ class StateLock:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / LOCK
         self._descriptor: int | None = None
+        self._told: str | None = None
+        self._tell_again = 0.0
 
     def __enter__(self) -> Self:
         """Raises StateInUse, UnusableState."""
@@ -82,20 +93,33 @@ class StateLock:
                 " (`3dverse-watcher status` works meanwhile)"
             )
         self._descriptor = descriptor
-        self._write("")
+        self._write(None, {})
         return self
 
-    def tell(self, trouble: str | None) -> None:
-        """Let ``status`` know what keeps the process from its work. Not by the ledger, which may be the trouble: here
-        the room was taken at the beginning and is written over, which a full disk still allows."""
-        with contextlib.suppress(OSError):
-            self._write(trouble or "")
+    def tell(self, trouble: str | None, sending: Mapping[str, Sending]) -> None:
+        """Let ``status`` know what keeps the process from its work, and how far its uploads are; at most once a second.
 
-    def _write(self, trouble: str) -> None:
+        Not by the ledger, which may be the trouble: here the room was taken at the beginning and is written over, which
+        a full disk still allows.
+        """
+        if (now := clock.now()) >= self._tell_again:
+            self._tell_again = now + _TELL_INTERVAL
+            with contextlib.suppress(OSError):
+                self._write(trouble, sending)
+
+    def _write(self, trouble: str | None, sending: Mapping[str, Sending]) -> None:
         assert self._descriptor is not None
-        text = f"{os.getpid()}\n{trouble}".encode("utf-8", "backslashreplace")[:_ROOM]
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, text.ljust(_ROOM, b"\n"))
+        said: dict[str, Any] = {"trouble": trouble and shown(trouble)[: _ROOM // 4], "sending": {}}
+        text = json.dumps(said)
+        for path, each in sending.items():
+            said["sending"][path] = astuple(each)
+            if len(longer := json.dumps(said)) > _ROOM - 100:
+                break
+            text = longer
+        if text != self._told:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, f"{os.getpid()}\n{text}".encode().ljust(_ROOM, b"\n"))
+            self._told = text
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -228,7 +252,14 @@ def _lock(descriptor: int) -> bool:
 
 
 def _owner(descriptor: int) -> Owner:
-    with contextlib.suppress(OSError, ValueError):
-        pid, _, trouble = os.pread(descriptor, _ROOM, 0).decode("utf-8", "replace").partition("\n")
-        return Owner(int(pid), trouble.strip() or None)
-    return Owner(0)
+    pid = 0
+    for _ in range(3):  # it may be written at this moment
+        with contextlib.suppress(OSError, ValueError):
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            first, _, text = os.read(descriptor, _ROOM).partition(b"\n")
+            pid = int(first)
+            said = json.loads(text)
+            is_new = clock.age(os.fstat(descriptor).st_mtime) < _UP_TO_DATE
+            sending = {path: Sending(*each) for path, each in said["sending"].items()} if is_new else {}
+            return Owner(pid, said["trouble"], sending)
+    return Owner(pid)

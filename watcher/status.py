@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ def daemon_facts(ledger: Ledger | None, state_dir: Path) -> dict[str, Any]:
         "server": ledger.report.meta("server") if ledger is not None else None,
         "trouble": process.trouble if running and process is not None else None,
     }
+
+
+def with_progress(files: Iterable[FileReport], state_dir: Path) -> list[FileReport]:
+    """The same, those that are uploading with what the process at work says of them."""
+    process = owner(state_dir)
+    sending = process.sending if process is not None else {}
+    return [
+        replace(file, sending=sending.get(file.path)) if file.state is FileState.UPLOADING else file for file in files
+    ]
 
 
 def passed_over(drops: Sequence[Drop], path: str) -> FileReport | None:
@@ -130,6 +140,7 @@ def file_facts(file: FileReport) -> dict[str, Any]:
         "upload_task_id": file.upload_task_id,
         "source_file_id": file.source_file_id,
         "progress": 1.0 if file.state in {FileState.DONE, FileState.DUPLICATE} else round(file.progress, 4),
+        "sending": None if file.sending is None else asdict(file.sending),
         "assets": [{"asset_id": a.asset_id, "type": a.type, "name": a.name} for a in file.assets],
         "missing": list(file.missing),
         "lacking": [

@@ -31,7 +31,7 @@ from watcher.gate import Gate
 from watcher.hashing import Hashing
 from watcher.intake.observe import Hint
 from watcher.ledger import Job, Ledger, Verdict
-from watcher.model import Drop, OnMove
+from watcher.model import Drop, OnMove, Sending
 from watcher.remote import RemoteFolders
 from watcher.removal import look, source_files_of
 from watcher.source import PATIENT_ERRORS, Changed, SourceFiles, Stopped, Unreadable
@@ -81,20 +81,27 @@ class Progress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sent: dict[str, tuple[int, int]] = {}
+        self._sent: dict[str, tuple[int, int, float, float]] = {}
+        """Bytes sent and in all, and when the first and the last of them were sent."""
 
     def update(self, path: str, sent: int, total: int) -> None:
         with self._lock:
-            self._sent[path] = (sent, total)
+            now = clock.now()
+            before, _, began, _ = self._sent.get(path, (0, 0, now, now))
+            self._sent[path] = (sent, total, began if sent >= before else now, now)
 
     def end(self, path: str) -> None:
         with self._lock:
             self._sent.pop(path, None)
 
-    def snapshot(self) -> dict[str, tuple[int, int]]:
-        """Bytes sent and in all, by path of the main file."""
+    def snapshot(self) -> dict[str, Sending]:
+        """By path of the main file."""
         with self._lock:
-            return dict(self._sent)
+            now = clock.now()
+            return {
+                path: Sending(sent, total, round(now - began, 1), round(now - last, 1))
+                for path, (sent, total, began, last) in self._sent.items()
+            }
 
 
 class Uploader:

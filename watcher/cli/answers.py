@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from watcher.amounts import size_text
 from watcher.api.models import AssetEntry, Folder, UserRef
 from watcher.cli.table import errors, output
 from watcher.spelling import shown
@@ -166,18 +167,6 @@ def for_people(cell: Cell) -> str:
             return f"{cell:g}"
         case _:
             return shown(str(cell))
-
-
-def size_text(count: int | None) -> str:
-    """A number of bytes as a person reads it: in powers of 1000, with three digits or so."""
-    if count is None:
-        return ""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            return f"{count} bytes" if unit == "bytes" else f"{size:.{1 if size < 100 else 0}f} {unit}"
-        size /= 1000
-    raise AssertionError
 
 
 def counted(count: int, noun: str) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from watcher.amounts import size_text
 from watcher.api.models import ExportFormat, ThumbnailSize
-from watcher.cli.answers import size_text
 from watcher.cli.asset_files import write_files
 from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.names import container_of

@@ -12,7 +12,7 @@ from rich.text import Text
 from watcher import clock
 from watcher.cli.table import STYLES, errors, relative, remark
 from watcher.daemon import AT_WORK, Daemon
-from watcher.model import AT_REST, FileState, Role
+from watcher.model import AT_REST, FileState, Role, Sending
 from watcher.spelling import shown
 
 SHOWN_UPLOADS = 8
@@ -102,10 +102,10 @@ class Display:
         self._show_uploads(daemon.progress.snapshot())
         return Group(line, self._bars)
 
-    def _show_uploads(self, under_way: dict[str, tuple[int, int]]) -> None:
+    def _show_uploads(self, under_way: dict[str, Sending]) -> None:
         for path in [path for path in self._uploads if path not in under_way]:
             self._bars.remove_task(self._uploads.pop(path))
-        for path, (sent, total) in list(under_way.items())[:SHOWN_UPLOADS]:
+        for path, sending in list(under_way.items())[:SHOWN_UPLOADS]:
             if path not in self._uploads:
-                self._uploads[path] = self._bars.add_task(shown(os.path.basename(path)), total=total)
-            self._bars.update(self._uploads[path], completed=sent)
+                self._uploads[path] = self._bars.add_task(shown(os.path.basename(path)), total=sending.total)
+            self._bars.update(self._uploads[path], completed=sending.sent)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from watcher.amounts import size_text
 from watcher.api import AssetApi
 from watcher.api.models import Folder
-from watcher.cli.answers import counted, size_text
+from watcher.cli.answers import counted
 from watcher.cli.by_hand import Hand
 
 

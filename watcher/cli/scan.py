@@ -64,7 +64,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
     drops = [drop.path for drop in settings.drops]
     deadline = None if timeout is None else clock.now() + timeout
     outcome: ExitCode | None = None
-    with StateLock(settings.state_dir), connect(settings, stop) as server:
+    with StateLock(settings.state_dir) as lock, connect(settings, stop) as server:
         server.greet(settings.api.auth)
         with Daemon(settings, server, stop, watch=False) as daemon:
             with Display(drops, quiet=settings.log.format is LogFormat.JSON) as display:
@@ -72,6 +72,7 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
                 def tick(daemon: Daemon) -> bool:
                     nonlocal outcome
                     display.update(daemon)
+                    lock.tell(daemon.trouble(), daemon.progress.snapshot())
                     if daemon.at_rest():
                         return False
                     if deadline is not None and clock.now() > deadline:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import click
 
+from watcher.amounts import size_text
 from watcher.api import SizeMismatch
 from watcher.api.models import SourceFile
-from watcher.cli.answers import Cell, Size, among, counted, size_text
+from watcher.cli.answers import Cell, Size, among, counted
 from watcher.cli.bundle import Bundle, gather
 from watcher.cli.by_hand import Hand, by_hand, resource
 from watcher.cli.consent import consent

@@ -21,7 +21,7 @@ from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
 from watcher.model import Drop, FileState
 from watcher.spelling import shown
 from watcher.state import LEDGER
-from watcher.status import daemon_facts, document, passed_over, why_unknown
+from watcher.status import daemon_facts, document, passed_over, why_unknown, with_progress
 
 NOT_AT_REST = [
     FileState.PENDING,
@@ -113,7 +113,7 @@ class _Answer:
             # A folder that was named as DROP, and is not configured, has the default rules.
             ruled = [configured.get(path) or Drop(path, "") for path in drops]
             skipped = list(filter(None, (passed_over(ruled, path) for path in unknown)))
-            self.files = in_order(files + skipped)
+            self.files = in_order(with_progress(files, state_dir) + skipped)
             taken = {file.path for file in skipped}
             self.unknown = {path: why_unknown(drops, ledger, path) for path in unknown if path not in taken}
             self.daemon = daemon_facts(ledger, state_dir)

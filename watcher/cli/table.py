@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watcher import clock
+from watcher.amounts import size_text
 from watcher.ledger import Counts, FileReport
 from watcher.mending import ways_to_mend
 from watcher.model import FileState, Role
@@ -20,6 +21,8 @@ SHOWN_COMPANIONS = 20
 """Companions of one model that are listed, under the names by which they travel."""
 SHOWN_MAINS = 10
 """Models of one companion that are listed."""
+STUCK_SECONDS = 10.0
+"""An upload of which nothing was sent for so long is not said to have a speed."""
 
 STYLES = {
     FileState.DONE: "green",
@@ -45,6 +48,8 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
     if file.assets:
         first, *others = file.assets
         lines.append((f"{first.asset_id} {first.type}" + (f" +{len(others)}" if others else ""), ""))
+    if file.error and not (file.role is Role.COMPANION and file.mains):  # it is the error of one of them
+        lines.append((shown(file.error), "red" if file.state is FileState.FAILED else "yellow"))
     if file.same_as is not None and file.same_as != file.path:
         near = file.same_as.startswith(file.drop.rstrip("/") + "/")
         other = relative(file.same_as, file.drop) if near else shown(file.same_as)
@@ -63,17 +68,8 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
         taken = ", ".join(shown(use.uploaded_as) for use in file.companions[:SHOWN_COMPANIONS])
         more = len(file.companions) - SHOWN_COMPANIONS
         lines.append((f"takes along {taken}" + (f" and {more} more" if more > 0 else ""), "dim"))
-    if file.error and not (file.role is Role.COMPANION and file.mains):  # it is the error of one of them
-        lines.append((shown(file.error), "red" if file.state is FileState.FAILED else "yellow"))
-    elif file.state is FileState.CONVERTING and file.progress:
-        lines.append((f"{file.progress:.0%}", "yellow"))
-    if file.state is FileState.PENDING and not file.settled:
-        lines.append(("settling: it may not be complete yet", "dim"))
-    elif file.state is FileState.PENDING and file.attempts:
-        tries = f"{file.attempts} tr{'ies' if file.attempts > 1 else 'y'}"
-        lines.append((f"next try {_within(file.uploads_again_at)}, after {tries}", "dim"))
-    elif file.state is FileState.WAITING and file.waits_until is not None:
-        lines.append((f"{_awaited(file)}; looked at again {_within(file.waits_until)}", "dim"))
+    if now := _now(file):
+        lines.append((now, "dim"))
     for one in file.lacking[:SHOWN_LACKING]:
         by = os.path.basename(one.named_by or file.path)
         ways = ", or ".join(ways_to_mend(one, file.path))
@@ -81,6 +77,35 @@ def remark(file: FileReport) -> list[tuple[str, str]]:
     if (more := len(file.lacking) - SHOWN_LACKING) > 0:
         lines.append((f"and {more} more are missing", "yellow"))
     return lines
+
+
+def _now(file: FileReport) -> str | None:
+    """What goes on with a file that is on its way."""
+    match file.state:
+        case FileState.PENDING if not file.settled:
+            return "settling: it may not be complete yet"
+        case FileState.PENDING if file.attempts:
+            tries = f"{file.attempts} tr{'ies' if file.attempts > 1 else 'y'}"
+            return f"next try {_within(file.uploads_again_at)}, after {tries}"
+        case FileState.WAITING if file.waits_until is not None:
+            return f"{_awaited(file)}; looked at again {_within(file.waits_until)}"
+        case FileState.UPLOADING if file.role is Role.MAIN:
+            return _how_far(file)
+        case FileState.CONVERTING if file.role is Role.MAIN and file.progress:
+            return f"{file.progress:.0%} converted"
+    return None
+
+
+def _how_far(file: FileReport) -> str:
+    """Of an upload."""
+    if (sending := file.sending) is None:  # it is read and compared with what was sent before, or nobody knows
+        return f"{size_text(file.size)}, begun {_for(clock.now() - file.updated_at)} ago"
+    if sending.sent >= sending.total:
+        return f"all {size_text(sending.total)} sent; the server has not answered for {_for(sending.still)}"
+    line = f"{size_text(sending.sent)} of {size_text(sending.total)} sent in {_for(sending.seconds)}"
+    if sending.still > STUCK_SECONDS:
+        return f"{line}; nothing for {_for(sending.still)}"
+    return line + (f", {size_text(sending.sent / sending.seconds)}/s" if sending.seconds >= 1 else "")
 
 
 def _awaited(file: FileReport) -> str:
@@ -92,11 +117,13 @@ def _awaited(file: FileReport) -> str:
 def _within(at: float | None) -> str:
     """A moment to come, Unix seconds, by how far it is away."""
     seconds = max(0.0, (at or 0.0) - clock.now())
-    if seconds < 1:
-        return "soon"
+    return "soon" if seconds < 1 else f"in {_for(seconds)}"
+
+
+def _for(seconds: float) -> str:
     if seconds < 120:
-        return f"in {seconds:.0f} s"
-    return f"in {seconds / 60:.0f} min" if seconds < 7200 else f"in {seconds / 3600:.0f} h"
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def print_files(console: Console, files: Iterable[FileReport]) -> None:
@@ -110,7 +137,7 @@ def print_files(console: Console, files: Iterable[FileReport]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("File", overflow="fold", ratio=2)
     table.add_column("State", no_wrap=True)
-    table.add_column("Asset id and type, or what is the matter", overflow="fold", ratio=3)
+    table.add_column("Asset, or what is the matter", overflow="fold", ratio=3)
     for file in files:
         lines = Text()
         for index, (text, style) in enumerate(remark(file)):
@@ -126,8 +153,9 @@ def print_counts(console: Console, counts: Counts, intro: str = "") -> None:
     totals = Text(", ").join(parts) if parts else Text("nothing was dropped yet")
     console.print(Text(intro) + totals, soft_wrap=True)
     if counts.go_without:
-        models = "1 model" if counts.go_without == 1 else f"{counts.go_without} models"
-        console.print(Text(f"warning: {models} went without files that they name", "yellow"), soft_wrap=True)
+        models = "1 model went" if counts.go_without == 1 else f"{counts.go_without} models went"
+        they_name = "it names" if counts.go_without == 1 else "they name"
+        console.print(Text(f"warning: {models} without files that {they_name}", "yellow"), soft_wrap=True)
     if counts.passed_over:
         listed = ", ".join(
             f"{shown(extension) or 'without extension'} {files}" for extension, files in counts.passed_over.items()

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from watcher.amounts import size_text
 from watcher.config import Settings
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.intake.mounts import Mount, mount_of
@@ -89,7 +90,7 @@ def check_state(settings: Settings, mounts: Sequence[Mount]) -> Iterator[Finding
             "set state_dir to a place on a local disk",
         )
     free = shutil.disk_usage(place).free
-    room = f"{where}: {_size(free)} free"
+    room = f"{where}: {size_text(free)} free"
     advice = "make room on its disk, or set state_dir to another one"
     if free < TOO_LITTLE:
         yield failure("state", room, advice)
@@ -123,11 +124,3 @@ def _name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except (ImportError, KeyError):
         return f"user {uid}"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit != "GB" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TB"

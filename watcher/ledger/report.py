@@ -10,7 +10,7 @@ from watcher.ledger.connection import Connection, blob_text
 from watcher.ledger.intake import missing_key
 from watcher.ledger.owed import OF_OWED, KeptAsset, OwedWork
 from watcher.ledger.plan import LackingFile
-from watcher.model import Asset, FileState, Role
+from watcher.model import Asset, FileState, Role, Sending
 
 MOST_PATHS = 100
 """Paths in one query: SQLite limits the depth of an expression."""
@@ -47,6 +47,8 @@ class FileReport:
     source_file_id: str | None = None
     progress: float = 0.0
     """Of the conversion, 0 to 1."""
+    sending: Sending | None = None
+    """Of an upload that is under way; the process at work knows it, the ledger does not."""
     assets: tuple[Asset, ...] = ()
     lacking: tuple[LackingFile, ...] = ()
     """Companions that the model, or one of its companions, names and the folder lacks."""
