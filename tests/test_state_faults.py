@@ -123,6 +123,7 @@ def test_with_a_full_disk_the_daemon_waits_says_so_and_goes_on_when_there_is_roo
         trouble = daemon.trouble()
         assert trouble is not None
         assert "full" in trouble or "No space" in trouble
+        assert f"bytes free in {settings.state_dir})" in trouble
         assert states(daemon) != {FileState.DONE}, "the ledger can be read meanwhile"
         small_disk.empty()
         until(lambda: states(daemon) == {FileState.DONE} and daemon.at_rest(), 60, "the end")
@@ -133,6 +134,7 @@ def test_with_a_full_disk_the_daemon_waits_says_so_and_goes_on_when_there_is_roo
     log = capsys.readouterr().out
     assert log.count("the ledger cannot be used") == log.count("the ledger can be used again")
     assert log.count("the ledger cannot be used") <= 3, "once, not for each loop and each try"
+    assert f"bytes free in {settings.state_dir}" in log
     assert "Traceback" not in log
 
 

@@ -68,7 +68,7 @@ class Daemon:
         self._started = False
         self.gate = Gate(lambda: why_away(self._api))
         self.progress = Progress()
-        self._pause = LedgerPause()
+        self._pause = LedgerPause(settings.state_dir)
 
     def __enter__(self) -> "Daemon":
         """
