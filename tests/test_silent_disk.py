@@ -17,14 +17,19 @@ from typing import Any
 import pytest
 
 from watcher.api import AssetApi
-from watcher.config import load_settings
+from watcher.cli.places import resolve
+from watcher.config import folders, load_settings
+from watcher.config.arguments import read_arguments
 from watcher.daemon import Daemon
+from watcher.doctor import Result
+from watcher.doctor.drops import check_drops, count_trees
 from watcher.emulator import Emulator
 from watcher.intake import drops, loop
 from watcher.ledger import Ledger
-from watcher.model import FileState
+from watcher.model import Drop, FileState
 from watcher.server import Server
 from watcher.state import LEDGER, owner
+from watcher.status import why_unknown
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
@@ -214,6 +219,28 @@ def test_the_program_starts_tells_and_stops_beside_a_disk_that_does_not_answer(
             process.kill()
     assert json.loads(log.splitlines()[-1])["event"] == "stopped"
     assert f"intake {yard.disk.point}" in log
+
+
+def test_whoever_asks_about_a_disk_that_does_not_answer_is_told_so(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (disk.folder / "below").mkdir()
+    point, near = disk.point, tmp_path / "near"
+    near.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    monkeypatch.setattr(folders, "ANSWER_SECONDS", 0.2)
+    disk.hang()
+    try:
+        assert resolve([str(link / "away" / "below" / "a.obj")]) == [str(point / "below" / "a.obj")]
+        assert read_arguments([f"{link}/away/below=Far"], None) == [{"path": link / "away/below", "folder": "Far"}]
+        assert why_unknown([str(point)], None, str(point / "a.obj")) == "not seen so far, and its disk does not answer"
+        drops = [Drop(str(point), "Far"), Drop(str(near), "Near")]
+        found = list(check_drops(drops, count_trees(drops, seconds=0.2), [], 300.0))
+        assert [finding.result for finding in found] == [Result.FAILURE, Result.OK]
+        assert f"the disk of {point}, or one below it, does not answer" in found[0].message
+    finally:
+        disk.answer()
 
 
 def told_by(state: Path) -> str:

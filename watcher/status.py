@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from watcher.config.folders import answered
 from watcher.intake.links import Links
 from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import NOT_REGULAR
@@ -75,9 +76,13 @@ def why_unknown(drops: Sequence[str], ledger: Ledger | None, path: str) -> str:
         return f"not there, and missing from {names}: put it there, and it goes along"
     if not any(path == drop or path.startswith(drop.rstrip("/") + "/") for drop in drops):
         return "in none of the drop folders" + (f" ({', '.join(sorted(drops))})" if drops else "")
-    if os.path.isdir(path):
+    try:
+        is_there, is_folder = answered(lambda: (os.path.lexists(path), os.path.isdir(path)))
+    except TimeoutError as error:
+        return f"not seen so far, and {error.strerror}"
+    if is_folder:
         return "no file in this folder was taken so far"
-    if os.path.lexists(path):
+    if is_there:
         return "not seen so far: the daemon takes it when it runs, or the next scan"
     return "there is no such file, and none was seen here"
 

@@ -1,24 +1,26 @@
 """Paths as people name them, and the ledger that knows them."""
 
+import contextlib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from watcher.config import Settings
+from watcher.config.folders import answered, real_path
 from watcher.ledger import Ledger, NoLedger
 from watcher.state import LEDGER
 
 
 def resolve(paths: Sequence[str]) -> list[str]:
     """Absolute paths as the ledger writes them: the folders' links resolved, the file's own name as it is."""
-    resolved = []
-    for path in paths:
-        absolute = os.path.abspath(path)
-        if os.path.isdir(absolute):
-            resolved.append(os.path.realpath(absolute))
-        else:
-            directory, name = os.path.split(absolute)
-            resolved.append(os.path.join(os.path.realpath(directory), name))
-    return resolved
+    return [_resolved(Path(os.path.abspath(path))) for path in paths]
+
+
+def _resolved(path: Path) -> str:
+    with contextlib.suppress(TimeoutError):
+        if not answered(path.is_dir):
+            return os.path.join(real_path(path.parent), path.name)
+    return real_path(path)
 
 
 def ledger_for_writing(settings: Settings) -> Ledger:

@@ -1,5 +1,6 @@
 """``status``: what became of everything, or of the named files."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from watcher.cli.places import resolve
 from watcher.cli.settings import load
 from watcher.cli.table import in_order, output, print_counts, print_files
 from watcher.config import Settings
+from watcher.config.folders import answered
 from watcher.ledger import Counts, FileReport, Ledger, LedgerError, NoLedger
 from watcher.model import Drop, FileState
 from watcher.spelling import shown
@@ -95,13 +97,14 @@ class _Answer:
         self.files: Sequence[FileReport] = []
         self._paths = paths
         configured = {drop.path: drop for drop in settings.drops}
-        self.unknown = {path: why_unknown(list(configured), None, path) for path in paths}
+        self.unknown: dict[str, str] = {}
         """The paths of which nothing is known, and why."""
         self._document: dict[str, object] | None = None
         self.remainder = Remainder()
         try:
             ledger = Ledger(state_dir / LEDGER, read_only=True)
         except NoLedger:
+            self.unknown = {path: why_unknown(list(configured), None, path) for path in paths}
             self.daemon = daemon_facts(None, state_dir)
             return
         with ledger:
@@ -112,7 +115,9 @@ class _Answer:
             drops = sorted(ledger.intake.drops() | configured.keys())
             # A folder that was named as DROP, and is not configured, has the default rules.
             ruled = [configured.get(path) or Drop(path, "") for path in drops]
-            skipped = list(filter(None, (passed_over(ruled, path) for path in unknown)))
+            skipped = []
+            with contextlib.suppress(TimeoutError):
+                skipped = list(filter(None, answered(lambda: [passed_over(ruled, path) for path in unknown])))
             self.files = in_order(with_progress(files, state_dir) + skipped)
             taken = {file.path for file in skipped}
             self.unknown = {path: why_unknown(drops, ledger, path) for path in unknown if path not in taken}

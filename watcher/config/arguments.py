@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from watcher.config.folders import answered, real_path
 
 
 def read_arguments(arguments: Sequence[str], configured: object) -> list[dict[str, Any]]:
@@ -13,7 +16,7 @@ def read_arguments(arguments: Sequence[str], configured: object) -> list[dict[st
     local name.
     """
     known = {
-        os.path.realpath(table["path"]): table
+        real_path(table["path"]): table
         for table in (configured if isinstance(configured, list) else [])
         if isinstance(table, dict) and isinstance(table.get("path"), Path)
     }
@@ -24,15 +27,18 @@ def _table(local: str, remote: str | None, known: dict[str, dict[str, Any]]) -> 
     if not local:
         return {"path": ""}  # rejected by validation, like an empty path in a file
     path = _absolute(local)
-    configured = {key: value for key, value in known.get(os.path.realpath(path), {}).items() if key != "folder"}
+    configured = {key: value for key, value in known.get(real_path(path), {}).items() if key != "folder"}
     return configured | {"path": path} | ({} if remote is None else {"folder": remote})
 
 
 def _split(argument: str) -> tuple[str, str | None]:
     """Local and remote part. Names may hold ``=`` themselves: the longest local folder that exists is meant."""
     splits = [(argument, None), *_splits(argument)]
-    existing = (split for split in splits if split[0] and os.path.isdir(_absolute(split[0])))
-    return next(existing, splits[-1])
+    existing = (split for split in splits if split[0] and answered(partial(os.path.isdir, _absolute(split[0]))))
+    try:
+        return next(existing, splits[-1])
+    except TimeoutError:  # its disk does not answer
+        return splits[-1]
 
 
 def _splits(argument: str) -> Iterator[tuple[str, str | None]]:

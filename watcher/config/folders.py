@@ -1,5 +1,6 @@
 """What the disk says about the configured folders: are they there, do they lie in each other?"""
 
+import contextlib
 import errno
 import os
 import stat
@@ -45,15 +46,19 @@ def check_folders(values: Mapping[str, Any], may_be_away: Collection[str] = ()) 
                 roots.append((location, path))
     state_dir = values.get("state_dir")
     if isinstance(state_dir, Path):
-        if os.path.lexists(state_dir) and not os.path.isdir(state_dir):
-            yield ("state_dir",), f"{state_dir} is not a folder"
+        try:
+            if answered(lambda: os.path.lexists(state_dir) and not os.path.isdir(state_dir)):
+                yield ("state_dir",), f"{state_dir} is not a folder"
+        except TimeoutError as error:
+            yield ("state_dir",), f"{state_dir}: {error.strerror}"
+            return
         for _, root in roots:
             if _lies_in(state_dir, root):
                 yield ("state_dir",), f"{state_dir} lies in the drop {root}; choose a place outside all drops"
 
 
-def answered(question: Callable[[], Answer]) -> Answer:
-    """What a disk answers; raises TimeoutError when it does not within :data:`ANSWER_SECONDS`."""
+def answered(question: Callable[[], Answer], seconds: float = 0.0) -> Answer:
+    """What a disk answers; raises TimeoutError when it does not within so many seconds and :data:`ANSWER_SECONDS`."""
     answer: SimpleQueue[Answer | Exception] = SimpleQueue()
 
     def ask() -> None:
@@ -64,7 +69,7 @@ def answered(question: Callable[[], Answer]) -> Answer:
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        given = answer.get(timeout=ANSWER_SECONDS)
+        given = answer.get(timeout=seconds + ANSWER_SECONDS)
     except Empty:
         raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer") from None
     if isinstance(given, Exception):
@@ -73,11 +78,19 @@ def answered(question: Callable[[], Answer]) -> Answer:
 
 
 def real_path(path: Path) -> str:
-    """The path free of symbolic links. Of a folder whose disk does not answer only those above it are looked at."""
-    try:
-        return answered(lambda: os.path.realpath(path))
-    except TimeoutError:
-        return str(path) if path == path.parent else os.path.join(real_path(path.parent), path.name)
+    """An absolute path free of symbolic links, as far as the disks on its way answer."""
+    known, *rest = path.parts
+    left = list(rest)
+
+    def resolve() -> None:
+        nonlocal known
+        while left:
+            known = os.path.realpath(os.path.join(known, left[0]))
+            del left[0]
+
+    with contextlib.suppress(TimeoutError):
+        answered(resolve)
+    return os.path.join(known, *left)
 
 
 def _why_away(path: Path, error: OSError) -> str:

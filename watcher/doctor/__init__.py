@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from watcher import __version__
 from watcher.config import ConfigError, Settings
+from watcher.config.folders import answered
 from watcher.doctor.drops import check_drops, count_trees
 from watcher.doctor.finding import Finding, Result, failure, ok
 from watcher.doctor.inotify import check_inotify
@@ -45,6 +46,11 @@ def examine(load: Load) -> Iterator[Finding]:
 
 
 def _examine(settings: Settings) -> Iterator[Finding]:
+    try:
+        answered(settings.state_dir.is_dir)
+    except TimeoutError as error:
+        yield failure("state", f"{settings.state_dir}: {error.strerror}", "set state_dir to a place on a local disk")
+        return
     health, ledger = look_at_ledger(settings)
     process = owner(settings.state_dir)
     mounts = read_mounts()

@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from watcher.config.folders import answered
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.intake.mounts import Mount, mount_of, mounts_below
 from watcher.model import Drop, WatchMode
@@ -26,6 +28,8 @@ class Tree:
     complete: bool = True
     """Whether everything was counted."""
     unreadable: list[str] = field(default_factory=list)
+    silent: bool = False
+    """Whether its disk does not answer."""
 
     @property
     def size(self) -> str:
@@ -39,7 +43,12 @@ def count_trees(drops: Sequence[Drop], most: int = MOST_FOLDERS, seconds: float 
     trees: dict[str, Tree] = {}
     for drop in drops:
         left = most - sum(tree.folders for tree in trees.values())
-        trees[drop.path] = _count(drop, left, end)
+        patience = max(0.0, end - time.monotonic())
+        try:
+            answered(partial(os.path.isdir, drop.path))
+            trees[drop.path] = answered(partial(_count, drop, left, end), patience)
+        except TimeoutError:
+            trees[drop.path] = Tree(complete=False, silent=True)
     return trees
 
 
@@ -79,6 +88,13 @@ def check_drops(
 
 def _check(drop: Drop, tree: Tree, mounts: Sequence[Mount], rescan: float) -> Iterator[Finding]:
     path = shown(drop.path)
+    if tree.silent:
+        yield failure(
+            "drop",
+            f"the disk of {path}, or one below it, does not answer",
+            "look at the server of files behind it; its files wait, those of other drops do not",
+        )
+        return
     if not os.path.isdir(drop.path):
         yield failure("drop", f"{path} is not there, or is no folder", "create it, mount its disk, or mend its path")
         return
