@@ -247,6 +247,29 @@ def test_a_folder_that_comes_back_is_watched_again(hand_driven: Make, drop_folde
             drop_folder.mkdir()
 
 
+def test_a_drop_that_moved_to_another_disk_is_found_by_the_link_in_its_place(
+    hand_driven: Make, drop_folder: Path, tmp_path: Path
+) -> None:
+    (drop_folder / "a.obj").write_text("o a\n")
+    driven = hand_driven()
+    driven.until_settled({"a.obj"})
+    drop_folder.rename(tmp_path / "moved")
+    drop_folder.symlink_to(tmp_path / "moved")
+    driven.intake.request_scan()
+    driven.until_idle()
+    assert driven.ledger.report.counts().problems == {}
+    (tmp_path / "moved" / "b.obj").write_text("o b\n")
+    driven.until_settled({"a.obj", "b.obj"}, seconds=5)
+    drop_folder.unlink()
+    (tmp_path / "empty").mkdir()
+    drop_folder.symlink_to(tmp_path / "empty")
+    driven.until(lambda: "another folder" in (driven.trouble or ""), "its doubts", seconds=5)
+    (tmp_path / "empty" / "c.obj").write_text("o c\n")
+    driven.until(lambda: "c.obj" in driven.settled(), "a file in the other folder", seconds=5)
+    assert driven.coverage.to_poll() == [], "the other one is watched"
+    assert driven.gone() == set()
+
+
 def test_a_drop_deleted_and_made_again_between_two_looks_is_watched_again(
     hand_driven: Make, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

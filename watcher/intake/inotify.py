@@ -89,6 +89,7 @@ class InotifyWatch:
 
     def __init__(self, drop: Drop) -> None:
         """Raises WatchFailed when the system has no inotify instance, or no watch at all, left."""
+        self._root = drop.path
         self._mask = _CHANGES if drop.follow_symlinks else _CHANGES | InotifyConstants.IN_DONT_FOLLOW
         self._listener = _Listener()
         self._callbacks = count()
@@ -119,7 +120,8 @@ class InotifyWatch:
             if covered.identity == identity:
                 return
             self._uncover(directory)  # another folder took its place
-        wd, callback = self._add(os.fsencode(directory), self._mask)
+        # The drop's own path may have become a link to it.
+        wd, callback = self._add(os.fsencode(directory), _CHANGES if directory == self._root else self._mask)
         other = self._by_wd.get(wd)
         if other is not None:
             if _is(other, identity):

@@ -214,7 +214,8 @@ class Scanner:
         Raises OSError; NotADirectoryError also for a symbolic link that is not followed.
         """
         prefix = "" if directory == self.drop.path else os.path.relpath(directory, self.drop.path) + os.sep
-        with _opened(directory, follow=self.drop.follow_symlinks) as (listable, status):
+        # What lies at the drop's own path is the drop, by whatever way it leads there.
+        with _opened(directory, follow=self.drop.follow_symlinks or not prefix) as (listable, status):
             device = status.st_dev
             if directory != self.drop.path and (device, status.st_ino) == self._home.here:
                 return  # a link, or a mount, led back to the drop
