@@ -280,6 +280,22 @@ def test_a_blender_file_names_images_that_are_not_packed_and_libraries(names, co
     assert names("a.blend", content) == BLEND_NAMES
 
 
+def test_a_blender_file_names_tiles_and_sequences_by_one_of_them(names):
+    images = [(b"//a_1001.png", 6, False), (b"//b <UDIM>.png", 6, False), (b"//c2\\f_0001.jp2", 2, False)]
+    content = blend([*images, (b"//d1001.png", 1, False), (b"//e.mp4", 3, False)], large=True)
+    assert names("a.blend", content) == (
+        "a_<UDIM>.png", "b <UDIM>.png", "c2\\f_%04d.jp2", "d1001.png", "e.mp4", "lib/parts.blend"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [b"SO\0\0", b"VF\0\0", b"VO\0\0", b"CF\0\0", b"MC\0\0"])
+def test_a_blender_file_names_more_than_images(names, code):
+    content = blend([])
+    assert names("a.blend", content.replace(b"LI\0\0", code)) == ("lib/parts.blend",)
+    built_in = b"<builtin>".ljust(len(b"//lib/parts.blend"), b"\0")
+    assert names("a.blend", content.replace(b"LI\0\0", code).replace(b"//lib/parts.blend", built_in)) == ()
+
+
 def test_a_broken_blender_file_does_no_harm(names):
     content = blend(IMAGES)
     for at in range(12, len(content)):

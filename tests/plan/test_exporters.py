@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,6 +59,8 @@ def companions_of(tmp_path: Path) -> Sets:
         ("map_Kd /Users/ann/project/textures/wood.png", ["textures/wood.png"]),
         ("map_Kd D:\\wood.png", ["maps/wood.png"]),
         ("map_Kd a:b.png", ["a:b.png"]),
+        ("map_Kd D:\\job\\wood.png", ["sourceimages/wood.png"]),
+        ("map_Kd my\\ wood.png", ["my wood.png"]),
         ("bump -bm 0,500 -s 1,0 1,0 1,0 wood.png", ["wood.png"]),
         ("bump -bm nan -s 1.#IND 1 1 wood.png", ["wood.png"]),
         ('map_Kd -s 1 1 1 "my wood.png" # the floor', ["my wood.png"]),
@@ -98,6 +101,13 @@ def test_letters_of_east_asia_that_are_valid_utf_8_by_chance_are_found(companion
     names = 'Filename: "C:\\艺术\\木头.png"\nRelativeFilename: "木头.png"\n'
     scene = f'Objects: {{\nVideo: 1, "Video::a", "Clip" {{\n{names}}}\n}}\n'
     assert companions_of({"a.fbx": scene.encode("gbk"), "木头.png": "x"}) == (["木头.png"], [])
+
+
+@pytest.mark.parametrize("written", ["shift_jis", "utf-8"])
+def test_a_name_that_was_unpacked_in_the_code_page_of_another_place_is_found(companions_of: Sets, written: str) -> None:
+    on_disk = os.fsdecode("木.png".encode("shift_jis"))
+    library = "map_Kd 木.png\n".encode(written)
+    assert companions_of({"a.obj": "mtllib a.mtl", "a.mtl": library, on_disk: "x"})[0] == ["a.mtl", on_disk]
 
 
 def test_no_other_reading_of_a_name_is_taken_when_there_is_the_plain_one(companions_of: Sets) -> None:
@@ -230,6 +240,7 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("a.uc", '#exec TEXTURE IMPORT NAME=J FILE="my skin.pcx" GROUP=Skins\n', ["my skin.pcx"]),
         ("a.xml", '<mesh><submesh material="Oak"/></mesh>', ["a.material"]),
         ("a.md5mesh", "", ["a.md5anim", "a.md5camera"]),
+        ("a.mdl", b"IDST\x30" + bytes(400), ["a.dx90.vtx", "a.phy", "a.vvd"]),
         ("a.x3d", '<X3D><ImageTexture url=\'"say \\"hi\\".png"\'/></X3D>', ['say "hi".png']),
         (
             "a.x3d",

@@ -1,7 +1,8 @@
-"""Names in Blender files: the images that are not packed, and the libraries that are linked.
+"""Names in Blender files: the images, sounds, fonts and the like that are not packed, and the libraries that are
+linked.
 
 A file describes its own structures, so that files of all versions are read alike. Compressed ones are of gzip until
-Blender 2.93, then of Zstandard. Source: "The mystery of the blend" (J. Bakker) and `DNA_sdna_types.h`,
+Blender 2.93, then of Zstandard. Source: "The mystery of the blend" (J. Bakker); `DNA_sdna_types.h`, `DNA_ID_enums.h`,
 `BLO_core_bhead.hh` of Blender 5.
 """
 
@@ -13,24 +14,31 @@ from typing import BinaryIO
 
 from watcher.plan.compressed import Source, unpacked
 from watcher.plan.text import decode
+from watcher.plan.tiles import of_part, of_tile
 
 MOST_BLOCKS = 5_000_000
 MOST_NAMING = 10_000
-"""Images and libraries."""
+"""Images, libraries and other data that name files."""
 LARGEST_DNA = 1024 * 1024
 """Bytes of the description of the structures; some 200,000 in a real file."""
 LARGEST_STRUCTURE = 4 * 1024
-"""Bytes of an image or a library that are looked at."""
+"""Bytes of each of these that are looked at."""
 
 LONGEST_FIELD = 256
 """Bytes of the name of a field, with its dimensions."""
 
 _HEADER = re.compile(rb"BLENDER(?:(?P<old>[_-][vV])\d{3}|17-01v\d{4})")
 _PATHS = (b"name", b"filepath")
-"""What the path of an image or a library is called, of old and today. Where there are both, the second is that of the
+"""What a path is called, of old and today. Where there are both, the second is that of the
 author's machine."""
-_NO_FILE = (4, 5)
-"""Sources of an image: it is generated; it is what a render shows."""
+_IMAGE, _CLIP = b"IM\0\0", b"MC\0\0"
+_NAMING = {_IMAGE, _CLIP, b"LI\0\0", b"SO\0\0", b"VF\0\0", b"VO\0\0", b"CF\0\0"}
+"""Codes of blocks: images, movie clips, libraries, sounds, fonts, volumes, cached geometry."""
+_GENERATED, _RENDERED, _TILES = (_IMAGE, 4), (_IMAGE, 5), (_IMAGE, 6)
+_SEQUENCES = {(_IMAGE, 2), (_CLIP, 1)}
+"""Sources of images and clips, by the code."""
+_BUILT_IN = b"<builtin>"
+"""Blender's own font."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class _Layout:
 
 
 def read_blend(file: BinaryIO) -> Iterator[str]:
-    """The files that the images and libraries of the file are in; ``//`` before a path, its folder, is left out."""
+    """The files that the images, libraries and the like are in; ``//`` before a path, its folder, is left out."""
     source = unpacked(file)
     start = source.read(12)
     if start.startswith(b"BLENDER17"):
@@ -57,13 +65,13 @@ def read_blend(file: BinaryIO) -> Iterator[str]:
         layout = _Layout(order, pointer, struct.Struct(f"{order}4si{pointer}xii"), is_large=False)
     else:
         layout = _Layout("<", 8, struct.Struct("<4si8xqq"), is_large=True)
-    naming: list[tuple[int, bytes]] = []
-    for code, structure, content in _blocks(source, layout):
-        if code == b"DNA1":
-            yield from _paths(naming, content, layout)
+    naming: list[tuple[bytes, int, bytes]] = []
+    for block in _blocks(source, layout):
+        if block[0] == b"DNA1":
+            yield from _paths(naming, block[2], layout)
             return
         if len(naming) < MOST_NAMING:
-            naming.append((structure, content))
+            naming.append(block)
 
 
 def _blocks(file: Source, layout: _Layout) -> Iterator[tuple[bytes, int, bytes]]:
@@ -78,30 +86,36 @@ def _blocks(file: Source, layout: _Layout) -> Iterator[tuple[bytes, int, bytes]]
             code, size, structure, _ = layout.head.unpack(head)
         if size < 0:
             return
-        most = {b"IM\0\0": LARGEST_STRUCTURE, b"LI\0\0": LARGEST_STRUCTURE, b"DNA1": LARGEST_DNA}.get(code, 0)
-        if most:
+        most = LARGEST_STRUCTURE if code in _NAMING else LARGEST_DNA
+        if code in _NAMING or code == b"DNA1":
             content = file.read(min(size, most))
             size -= len(content)
             yield code, structure, content
         file.skip(size)
 
 
-def _paths(naming: list[tuple[int, bytes]], dna: bytes, layout: _Layout) -> Iterator[str]:
+def _paths(naming: list[tuple[bytes, int, bytes]], dna: bytes, layout: _Layout) -> Iterator[str]:
     try:
         structures = _Structures(dna, layout)
     except (struct.error, ValueError, IndexError):
         return
-    for number, content in naming:
+    for code, number, content in naming:
         fields = structures.fields(number)
         path_field = next((name for name in _PATHS if name in fields), b"")
         packed = (fields.get(name) for name in (b"packedfile", b"packedfiles"))
         if not path_field or any(any(content[at : at + layout.pointer]) for at, _ in filter(None, packed)):
             continue
-        at, _ = fields.get(b"source", (len(content), 0))
-        if int.from_bytes(content[at : at + 2], "little" if layout.order == "<" else "big") in _NO_FILE:
-            continue
         at, size = fields[path_field]
-        yield decode(content[at : at + size].partition(b"\0")[0]).removeprefix("//")
+        path = content[at : at + size].partition(b"\0")[0]
+        at, size = fields.get(b"source", (0, 0))
+        source = (code, int.from_bytes(content[at : at + size], "little" if layout.order == "<" else "big"))
+        if path == _BUILT_IN or source in (_GENERATED, _RENDERED):
+            continue
+        name = decode(path).removeprefix("//")
+        at, size = fields.get(b"is_sequence", (0, 0))
+        if source in _SEQUENCES or any(content[at : at + size]):
+            name = of_part(name)
+        yield of_tile(name) if source == _TILES else name
 
 
 class _Structures:

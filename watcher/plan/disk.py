@@ -9,7 +9,7 @@ from collections.abc import Callable
 from watcher.formats import extension_of
 from watcher.plan.references import read_references
 from watcher.plan.resolve import is_inside
-from watcher.plan.text import loose
+from watcher.plan.text import decode, decoded_otherwise, loose
 
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
@@ -106,7 +106,12 @@ class DiskLook:
         """The names in the folder by their loose form; of several with one form the first in order."""
         names = self._spellings.get(folder)
         if names is None:
-            names = self._spellings[folder] = {loose(name): name for name in reversed(self._listed(folder))}
+            listed = self._listed(folder)
+            names = self._spellings[folder] = {loose(name): name for name in reversed(listed)}
+            for name in listed:
+                if not _is_unicode(name):  # unpacked, perhaps, from an archive of another place
+                    for other in decoded_otherwise(decode(os.fsencode(name))):
+                        names.setdefault(loose(other), name)
         return names
 
     def _listed(self, folder: str) -> list[str]:
@@ -133,3 +138,11 @@ class DiskLook:
             return 0
         except ValueError:  # a name that cannot be one here
             return 0
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -77,6 +77,11 @@ def _unreal_parts(stem: str) -> tuple[str, ...]:
     return (f"{stem}_d.3d", f"{stem}_a.3d")
 
 
+def _source_engine_parts(stem: str) -> Iterator[str]:
+    """Of a model of Valve's Source engine: vertices, strips for each kind of hardware, the shape that collides."""
+    return (f"{stem}.{extension}" for extension in ("vvd", "vtx", "dx90.vtx", "dx80.vtx", "sw.vtx", "phy", "ani"))
+
+
 def _ogre_material(stem: str) -> tuple[str, ...]:
     """Of ``car.mesh.xml``: the script with its materials. `Scene` is what exporters call that of a whole scene."""
     return (stem.removesuffix(".mesh") + ".material", *(["Scene.material"] if stem.endswith(".mesh") else []))
@@ -106,7 +111,12 @@ FORMATS: dict[str, Format] = {
     "md3": Format(game_models.read_md3, image_readings, beside=_skins, instead=_images, from_above=True),
     "skin": Format(statements.read_quake_skin, image_readings, from_above=True),
     "md5mesh": Format(statements.read_md5mesh, image_readings, beside=_animations, instead=_images, from_above=True),
-    "mdl": Format(mdl.read_mdl, first_that_exists, parts=re.compile(r"(?:t|\d\d)\.mdl$", re.IGNORECASE)),
+    "mdl": Format(
+        mdl.read_mdl,
+        first_that_exists,
+        beside=_source_engine_parts,
+        parts=re.compile(r"(?:t|\d\d)\.mdl$", re.IGNORECASE),
+    ),
     "smd": Format(statements.read_smd, image_readings, from_above=True),
     "irr": Format(engine_xml.read_irr, engine_xml.engine_readings),
     "material": Format(statements.read_ogre_material),

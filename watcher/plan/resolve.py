@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-TEXTURE_FOLDERS = ("textures", "texture", "tex", "maps", "images")
-"""What artists call the folder with the images of a model."""
+TEXTURE_FOLDERS = ("textures", "texture", "tex", "maps", "map", "images", "img", "sourceimages", "bitmaps", "materials")
+"""What artists and programs call the folder with the images of a model."""
 LONGEST_TAIL = 8
 """Folders of a foreign path that are compared, counted from its end."""
 HIGHEST = 8

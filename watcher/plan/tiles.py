@@ -35,6 +35,20 @@ def _number(token: re.Match[str]) -> str:
     return "1[0-9]{3}"
 
 
+_LAST_NUMBER = r"(?=[^0-9/\\]*(?:\.\w+)?$)"
+_TILE, _PART = re.compile("(?<![0-9])1[0-9]{3}" + _LAST_NUMBER), re.compile("[0-9]{1,9}" + _LAST_NUMBER)
+
+
+def of_tile(name: str) -> str:
+    """What stands for the image of which the one of this name is a tile."""
+    return _TILE.sub("<UDIM>", name)
+
+
+def of_part(name: str) -> str:
+    """What stands for the sequence of which the file of this name is a part."""
+    return _PART.sub(lambda number: f"%0{len(number[0])}d", name)
+
+
 _SHORT = re.compile(r"(?P<stem>[^.]{1,6}~(?P<rank>[1-9])|[^.]{8})(?P<extension>\.[^.]{1,3})", re.DOTALL)
 _CUT = re.compile(r"(?P<start>.{12})(?:\.(?P<rank>[0-9]{3}))?", re.DOTALL)
 """As Blender cuts names in 3DS files, with their extension; with a number if there was such a name before."""

@@ -37,6 +37,7 @@ def uri_readings(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def plain_readings(text: str) -> tuple[tuple[str, ...], ...]:
-    """As written; else without apostrophes around it, and as a URI, which some programs write where a name belongs."""
+    """As written; else without apostrophes around it, as a URI, which some programs write where a name belongs, and
+    with spaces that a backslash marks as parts of the name."""
     bare = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "'" else text
-    return tuple((name,) for name in dict.fromkeys((text, bare, named_by_uri(bare))) if name)
+    return tuple((name,) for name in dict.fromkeys((text, bare, named_by_uri(bare), bare.replace("\\ ", " "))) if name)
