@@ -497,6 +497,21 @@ def test_what_went_by_itself_and_turns_out_to_be_a_part_does_not_go_again(stage:
     assert {plan.report(name).role for name in ("wheel.lwo", "wood.png")} == {Role.COMPANION}
 
 
+def test_what_a_part_takes_along_belongs_to_the_model_that_loads_the_part(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("chair.usda", "#usda 1.0\nasset file = @wood.png@\nasset more = @gone.png@\n")
+    plan.drop_file("wood.png")
+    plan.after(3)
+    assert plan.report("wood.png").mains == (plan.report("chair.usda").path,)
+    plan.drop_file("shot.usda", "#usda 1.0\n(subLayers = [@chair.usda@])\n")
+    plan.after(14)
+    assert plan.due() == [["shot.usda", "chair.usda", "wood.png"]]
+    assert plan.report("wood.png").mains == (plan.report("shot.usda").path,)
+    plan.drop_file("shot.usda", "#usda 1.0\n")
+    plan.after(14)
+    assert plan.due() == [["chair.usda", "wood.png"], ["shot.usda"]]
+
+
 def test_of_models_that_load_each_other_the_first_by_name_leads(stage: Callable[..., Stage]) -> None:
     plan = stage()
     for name, other in (("b", "a"), ("c", "b"), ("a", "b")):

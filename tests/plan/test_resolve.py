@@ -30,8 +30,8 @@ def test_a_file_of_that_name_in_the_usual_folders_is_meant(assembled, text, fold
 
 
 def test_a_folder_beside_that_of_the_model_needs_its_name_in_the_path(assembled):
-    assert found(assembled, "E:\\car\\sourceimages\\wood.png", "sourceimages/wood.png") == "sourceimages/wood.png"
-    assert found(assembled, "E:\\car\\wood.png", "sourceimages/wood.png") is None
+    assert found(assembled, "E:\\car\\scans\\wood.png", "scans/wood.png") == "scans/wood.png"
+    assert found(assembled, "E:\\car\\wood.png", "scans/wood.png") is None
 
 
 def test_what_is_near_is_meant_before_what_is_far_and_the_rest_is_told(assembled):

@@ -411,6 +411,12 @@ def _link(
     if not (alone or travelling or left):
         return
     sql.execute(f"{_STAND_ALONE} WHERE {_AMONG} AND role = 'companion'", (now, _ids(alone)))
+    # What one of them would have taken along by itself goes with this model.
+    sql.execute(
+        "DELETE FROM links WHERE main_id IN (SELECT id FROM files"
+        f" WHERE {_AMONG} AND role = 'main' AND refers = 1 AND upload_id IS NULL)",
+        (_ids(travelling),),
+    )
     sql.execute(
         "UPDATE files SET role = 'companion', due_at = NULL, wake_at = NULL"
         f" WHERE {_AMONG} AND (role = 'main' OR due_at IS NOT NULL OR wake_at IS NOT NULL)",

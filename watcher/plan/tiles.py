@@ -46,7 +46,7 @@ def of_tile(name: str) -> str:
 
 def of_part(name: str) -> str:
     """What stands for the sequence of which the file of this name is a part."""
-    return _PART.sub(lambda number: f"%0{len(number[0])}d", name)
+    return _PART.sub(lambda number: f"%0{len(number[0])}d", name, count=1)
 
 
 _SHORT = re.compile(r"(?P<stem>[^.]{1,6}~(?P<rank>[1-9])|[^.]{8})(?P<extension>\.[^.]{1,3})", re.DOTALL)
