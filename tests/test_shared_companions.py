@@ -12,6 +12,7 @@ import pytest
 from watcher.api import AssetApi
 from watcher.config import Settings, load_settings
 from watcher.daemon import Daemon
+from watcher.digest import FileDigest
 from watcher.ledger import FileReport, Ledger
 from watcher.model import FileState
 from watcher.server import Server
@@ -71,7 +72,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     real = source.hash_file
 
-    def hash_file(descriptor: int, **options: Callable[[], bool]) -> str:
+    def hash_file(descriptor: int, **options: Callable[[], bool]) -> FileDigest:
         counts[os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))] += 1
         return real(descriptor, **options)
 

@@ -162,7 +162,7 @@ class Adoption:
             with SourceFiles(job.members, self._stop.is_set) as sources:
                 for source in sources.files:
                     if source.digest is None:
-                        self._ledger.uploads.hashed(source.member, source.hash())
+                        self._ledger.uploads.hashed(source.member, source.hash(), source.beginnings)
                 return [source.hash() for source in sources.files]
         except Stopped:
             raise ProofStopped from None

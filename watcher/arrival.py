@@ -7,7 +7,7 @@ from itertools import islice
 from watcher import clock
 from watcher.api import AssetApi, NotFound, wire_name
 from watcher.api.models import SourceFile, UploadTask
-from watcher.digest import CHUNK, FileDigest
+from watcher.digest import FileDigest
 from watcher.model import SentFile
 
 PROOF_BYTES = 1 << 30
@@ -105,23 +105,15 @@ class Arrival:
                 return False
         return True
 
-    def is_beginning(self, source: SourceFile, file: SentFile, path: str) -> bool:
-        """Whether a source file is a part of this file that was cut off: its first bytes, and not all of them. False
-        when the file at ``path`` is not that version any more. Raises like :meth:`is_there`."""
-        if not self.proves(file) or source.size is None or not 0 < source.size < file.size:
-            return False
-        beginning, whole, left = FileDigest(), FileDigest(), source.size
-        try:
-            with open(path, "rb") as local:
-                while chunk := local.read(CHUNK):
-                    if self._stop.is_set():
-                        raise ProofStopped
-                    whole.update(chunk)
-                    beginning.update(chunk[:left])
-                    left = max(0, left - len(chunk))
-        except OSError:
-            return False
-        return whole.text == file.digest and self.digest(source.source_file_id) == beginning.text
+    def beginning(self, source: SourceFile, file: SentFile) -> str | None:
+        """The digest of a source file that is shown to be a part of this file that was cut off: its first bytes, and
+        not all of them. None for any other. Raises like :meth:`is_there`."""
+        if not self._proof or source.size is None or not 0 < source.size < file.size or source.size > PROOF_BYTES:
+            return None
+        content = self._content(source.source_file_id, None)
+        if content is None or not content.beginnings or not file.beginnings.startswith(content.beginnings):
+            return None
+        return content.text
 
     def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
         """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once,
@@ -134,6 +126,15 @@ class Arrival:
         """
         if (known := self._digests.get(source_file_id)) is not None:
             return known
+        content = self._content(source_file_id, seconds)
+        if content is None:
+            return None
+        if len(self._digests) >= DIGESTS_REMEMBERED:
+            self._digests.clear()
+        self._digests[source_file_id] = content.text
+        return content.text
+
+    def _content(self, source_file_id: str, seconds: float | None) -> FileDigest | None:
         deadline = None if seconds is None else clock.now() + seconds
         content = FileDigest()
         with self._api.source_files.download(source_file_id) as chunks:
@@ -143,10 +144,7 @@ class Arrival:
                 if deadline is not None and clock.now() > deadline:
                     return None
                 content.update(chunk)
-        if len(self._digests) >= DIGESTS_REMEMBERED:
-            self._digests.clear()
-        self._digests[source_file_id] = content.text
-        return content.text
+        return content
 
 
 def base_name(name: str) -> str:

@@ -10,6 +10,8 @@ from blake3 import blake3
 CHUNK = 1024 * 1024
 """Bytes hashed at once; between two chunks the work can be stopped."""
 PREFIX = "blake3:"
+MARK_BYTES = 16
+"""Of the digest of a beginning: there is one for each beginning that is a quarter longer than the one before it."""
 
 
 class HashingStopped(Exception):
@@ -28,18 +30,36 @@ class FileDigest:
 
     def __init__(self) -> None:
         self._hasher = blake3()
+        self._length = 0
+        self._next_mark = 1
+        self._marks = bytearray()
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
         """Takes the next piece."""
-        self._hasher.update(chunk)
+        rest = memoryview(chunk)
+        while self._length + len(rest) >= self._next_mark:
+            to_mark = self._next_mark - self._length
+            self._hasher.update(rest[:to_mark])
+            rest = rest[to_mark:]
+            self._length = self._next_mark
+            self._marks += self._hasher.digest(MARK_BYTES)
+            self._next_mark += max(1, self._next_mark // 4)
+        self._hasher.update(rest)
+        self._length += len(rest)
 
     @property
     def text(self) -> str:
         """The digest of all pieces so far."""
         return PREFIX + self._hasher.hexdigest()
 
+    @property
+    def beginnings(self) -> bytes:
+        """Digests of growing beginnings of it. A content is the beginning of another one when its own are the first of
+        the other's: that shows four fifths of it at least, and all of what has less than nine bytes."""
+        return bytes(self._marks)
 
-def hash_file(file: int | HasDescriptor, *, stop: Callable[[], bool] | None = None) -> str:
+
+def hash_file(file: int | HasDescriptor, *, stop: Callable[[], bool] | None = None) -> FileDigest:
     """The digest of the whole content of an open file (or descriptor), whose position stays where it is.
 
     Constant memory. `stop` is asked before each chunk. Raises HashingStopped, or OSError when reading fails.
@@ -54,7 +74,7 @@ def hash_file(file: int | HasDescriptor, *, stop: Callable[[], bool] | None = No
             raise HashingStopped
         count = _read_at(descriptor, buffer, offset)
         if count == 0:
-            return digest.text
+            return digest
         digest.update(view[:count])
         offset += count
 

@@ -27,7 +27,7 @@ class Hashing:
             with self._alone(source.member.file_id):
                 source.digest = self._ledger.uploads.digest_of(source.member)
                 if source.digest is None:
-                    self._ledger.uploads.hashed(source.member, source.hash())
+                    self._ledger.uploads.hashed(source.member, source.hash(), source.beginnings)
         return source.hash()
 
     @contextlib.contextmanager

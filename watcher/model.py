@@ -157,3 +157,5 @@ class SentFile:
     digest: str
     size: int
     """Bytes."""
+    beginnings: bytes = b""
+    """Of its digest, see there; empty when they are not known."""

@@ -16,14 +16,12 @@ from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
 from watcher.listing import Listing
 from watcher.model import Asset, SentFile
-from watcher.upload import Backoff
+from watcher.upload import Backoff, storing_seconds
 
 _log = structlog.get_logger(__name__)
 
 ARRIVAL_SECONDS = 3.0
-"""So long after it was cut off an upload may still become visible on the server ..."""
-ARRIVAL_BYTES = 5 << 20
-"""... and one second longer for each so many bytes, which a server stores before it tells of them."""
+"""So long after it was cut off an upload may still become visible on the server, and longer if it may be late."""
 LATE_SECONDS = 60.0
 """So long its upload task may be late when its file is there already."""
 TASKS_LOOKED_AT = 20_000
@@ -138,7 +136,8 @@ class Reconciler:
             self._on_change()
             return
         waited = now - doubt.first_asked
-        if waited < ARRIVAL_SECONDS + attempt.size / ARRIVAL_BYTES + attempt.late_seconds:
+        late = storing_seconds(attempt.size) if attempt.late_seconds is None else attempt.late_seconds
+        if waited < ARRIVAL_SECONDS + late:
             return
         if silent := [t for t in named if t.upload_task_id not in doubt.others and self._may_be(t, attempt, now)]:
             message = f"the upload task {silent[0].upload_task_id} has no source file yet"
@@ -171,13 +170,13 @@ class Reconciler:
             if task.upload_task_id in doubt.others:
                 continue
             if self._may_be(task, attempt, now):
-                removable = alone and is_newer(task, attempt.started_at, now, STRICT_SKEW_SECONDS) is True
+                removable = self._is_newer(task, attempt, now, STRICT_SKEW_SECONDS) is True
                 if self._arrival.in_task(task, main) is None:
                     if removable:
                         self._remove_beginning(task, attempt)
                 elif self._companions_may_be_there(attempt, alone=alone):
                     return task
-                elif removable and self._arrival.proves(main):
+                elif removable and alone and self._arrival.proves(main):
                     self._remove(task, attempt)
             if all(c.source_file_id for c in task.conversion_tasks) or task.ended:
                 doubt.others.add(task.upload_task_id)
@@ -190,8 +189,14 @@ class Reconciler:
 
     def _may_be(self, task: UploadTask, attempt: OpenAttempt, now: float) -> bool:
         """Whether a task is new enough; where no bytes are compared, it has to say so."""
-        newer = is_newer(task, attempt.started_at, now, SKEW_SECONDS)
+        newer = self._is_newer(task, attempt, now, SKEW_SECONDS)
         return self._arrival.proves(attempt.files[0]) if newer is None else newer
+
+    def _is_newer(self, task: UploadTask, attempt: OpenAttempt, now: float, skew: float) -> bool | None:
+        """See :func:`is_newer`; by the server's clock alone, where that was known when the attempt began."""
+        ahead = self._api.clock.ahead or 0.0
+        began = attempt.started_at + ahead if attempt.server_time is None else attempt.server_time
+        return is_newer(task, began, now + ahead, skew)
 
     def _companions_may_be_there(self, attempt: OpenAttempt, *, alone: bool) -> bool:
         """Whether an attempt's companions may have arrived. While another attempt in doubt may have brought the main
@@ -244,7 +249,8 @@ class Reconciler:
                 continue
             try:
                 source = self._api.source_files.details(conversion.source_file_id)
-                if self._arrival.is_beginning(source, main, attempt.path):
+                digest = self._arrival.beginning(source, main)
+                if digest is not None and not self._ledger.doubts.is_whole(attempt.folder_id, digest):
                     self._remove(task, attempt)
                     return
             except NotFound:
@@ -254,10 +260,29 @@ class Reconciler:
     def _remove(self, task: UploadTask, attempt: OpenAttempt) -> None:
         """Remove what an upload task of ours brought, and what was made of it."""
         ids = [c.source_file_id for c in task.conversion_tasks if c.source_file_id is not None]
+        ids += self._came_along(ids, attempt)
         _log.warning("an upload that was cut off had arrived in part; that is removed", path=attempt.path, files=ids)
         if ids:
             with suppress(NotFound):
                 self._api.source_files.delete(ids, delete_assets=True)
+
+    def _came_along(self, main_ids: Sequence[str], attempt: OpenAttempt) -> list[str]:
+        """The attempt's companions, whole or cut off, that came with these files."""
+        companions = attempt.files[1:]
+        if not companions:
+            return []
+        listing = Listing(self._api, attempt.folder_id)
+        mains = [held for held in listing.named(attempt.files[0].name) if held.source.source_file_id in main_ids]
+        return [
+            held.source.source_file_id
+            for main in mains
+            for held in listing.came_with(main)
+            if any(held in listing.named(file.name) and self._is_part(held.source, file) for file in companions)
+        ]
+
+    def _is_part(self, source: SourceFile, file: SentFile) -> bool:
+        whole = self._arrival.proves(file) and self._arrival.is_there(source, file)
+        return whole or self._arrival.beginning(source, file) is not None
 
     # -- what cannot be decided --------------------------------------------------------------------------------------
 
@@ -277,9 +302,9 @@ class Reconciler:
 def is_newer(task: UploadTask, since: float, now: float, skew: float) -> bool | None:
     """Whether an upload task is newer than ``since``, Unix seconds, by clocks that differ by up to ``skew`` seconds.
 
-    None when it cannot be told: the task has no time, or our clock was wrong, since it puts ``since`` into the future.
+    None when it cannot be told: the task has no time, or a clock was wrong, since it puts ``since`` into the future.
     """
-    if task.uploaded_at is None or since > now:
+    if task.uploaded_at is None or since - skew > now:
         return None
     try:
         moment = datetime.fromisoformat(task.uploaded_at)

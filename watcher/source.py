@@ -67,6 +67,8 @@ class SourceFile:
         except PermissionError as error:
             raise Unreadable(member.path, error.strerror) from error
         self.digest = member.digest
+        self.beginnings = b""
+        """Known when it was hashed here."""
         try:
             status = os.fstat(self._descriptor)
             if not stat.S_ISREG(status.st_mode) or not self._planned(status):
@@ -91,11 +93,11 @@ class SourceFile:
         """
         if self.digest is None:
             try:
-                digest = hash_file(self._descriptor, stop=self._stop)
+                found = hash_file(self._descriptor, stop=self._stop)
             except HashingStopped as error:
                 raise Stopped from error
             self.check()
-            self.digest = digest
+            self.digest, self.beginnings = found.text, found.beginnings
         return self.digest
 
     def check(self) -> None:

@@ -30,7 +30,7 @@ from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.hashing import Hashing
 from watcher.intake.observe import Hint
-from watcher.ledger import Job, Ledger, Verdict
+from watcher.ledger import Claim, Job, Ledger, Verdict
 from watcher.model import Drop, OnMove, Sending
 from watcher.remote import RemoteFolders
 from watcher.removal import look, source_files_of
@@ -46,6 +46,8 @@ LOOK_AGAIN = 0.3
 """Seconds until a set is looked at again that may have been moved here."""
 LATE_SECONDS = 60.0
 """A server that got a whole upload and was too slow to say so may still be at it for so long."""
+STORED_BYTES = 5 << 20
+"""A server may take a second for each so many bytes to store them, before it tells of them."""
 GATEWAY_TIMEOUT = 504
 
 
@@ -65,6 +67,11 @@ class Backoff:
         return max(ceiling * (0.5 + random.random() / 2), retry_after or 0.0)  # noqa: S311
 
 
+def storing_seconds(size: int) -> float:
+    """So long a server may take to store an upload of so many bytes, when it has got all of them."""
+    return size / STORED_BYTES
+
+
 @dataclass(slots=True)
 class _Attempt:
     """What a worker has begun and not yet brought to an end in the ledger."""
@@ -72,6 +79,8 @@ class _Attempt:
     job: Job
     upload_id: int | None = None
     """Of its claim, when there is one."""
+    begun: bool = False
+    """Whether bytes of it have left: then a server may keep what it got."""
     upload_task_id: str | None = None
     """The server's receipt, when there is one."""
 
@@ -189,11 +198,11 @@ class Uploader:
             else:
                 self._upload(job)
         except Changed as change:
-            self._void(refund=True)
+            self._cut_off("a file changed while it was sent", refund=True)
             self._ledger.uploads.replan(job, clock.now())
             self._hint(Hint(job.drop, change.path, is_folder=False, companion=change.path != job.main.path))
         except Stopped:
-            self._void(refund=True)
+            self._cut_off("the program was stopped during the upload", refund=True)
             self._ledger.uploads.put_back(job, clock.now(), None, clock.now())
         except Unreadable as error:
             self._fail(job, str(error), unreadable=error.path)
@@ -205,7 +214,7 @@ class Uploader:
             raise
         except Exception as error:  # noqa: BLE001
             _log.exception("an upload broke off", path=job.main.path)
-            self._broke_off(job, f"{type(error).__name__}: {error}")
+            self._local_fault(job, f"{type(error).__name__}: {error}", None)
         self._unfinished = None
         return 0.0
 
@@ -228,18 +237,20 @@ class Uploader:
                     raise Stopped
                 if folder_id is None or not self._claim(job, folder_id, digests):
                     return
+                assert self._unfinished is not None
+                attempt = self._unfinished
+
+                def progressed(sent: int, total: int) -> None:
+                    attempt.begun = True
+                    self._progress.update(job.main.path, sent, total)
+
                 parts = [FilePart(s.member.name, s.member.signature.size, s.chunks) for s in sources.files]
-                answer = self._api.folders.upload(
-                    folder_id,
-                    parts,
-                    on_progress=lambda sent, total: self._progress.update(job.main.path, sent, total),
-                )
+                answer = self._api.folders.upload(folder_id, parts, on_progress=progressed)
             except ApiError as error:
                 self._refused(job, error)
             else:
-                assert self._unfinished is not None
-                self._unfinished.upload_task_id = answer.upload_task_id
-                self._record(self._unfinished, clock.now())
+                attempt.upload_task_id = answer.upload_task_id
+                self._record(attempt, clock.now())
                 self._gate.open()
                 _log.info("uploaded", path=job.main.path, files=len(parts), upload_task_id=answer.upload_task_id)
                 self._on_sent()
@@ -276,7 +287,12 @@ class Uploader:
     def _claim(self, job: Job, folder_id: str, digests: Sequence[str]) -> bool:
         """Whether the set is ours to send; if not, the ledger says already where its content is."""
         digest = _set_digest(job, digests)
-        claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
+
+        def claimed() -> Claim:
+            moment, there = clock.now(), self._api.clock.now()
+            return self._ledger.uploads.claim(job, folder_id, digest, digests, moment, server_time=there)
+
+        claim = claimed()
         if claim.verdict is Verdict.LOOK_AGAIN:
             if self._fares_well(claim.upload_task_id):
                 self._ledger.uploads.follow_again(claim.upload_id, job, clock.now())
@@ -284,7 +300,7 @@ class Uploader:
                 return False
             self._remove(claim.upload_id)
             self._ledger.uploads.removed(claim.upload_id, clock.now())
-            claim = self._ledger.uploads.claim(job, folder_id, digest, digests, clock.now())
+            claim = claimed()
         if claim.verdict is not Verdict.SEND:
             _log.info("content is known already", path=job.main.path, digest=digest)
             return False
@@ -339,15 +355,15 @@ class Uploader:
             if isinstance(error, Forbidden | NotFound) and (reason := self._access.lost(self._drops[job.drop], now)):
                 # No fault of this upload: it waits until the folder is open to us again.
                 outage, due, sentence = True, now, reason
-        may_have_arrived = error.body_sent and isinstance(error, Unreachable | ServerFault | UnexpectedAnswer)
-        upload_id = None if self._unfinished is None else self._unfinished.upload_id
-        if may_have_arrived and upload_id is not None:
-            slow = isinstance(error, Unreachable) and error.cause is Cause.TIMEOUT
-            late = LATE_SECONDS if slow or error.status == GATEWAY_TIMEOUT else 0.0
+        if isinstance(error, Unreachable | ServerFault | UnexpectedAnswer):
+            late = 0.0
+            if error.body_sent:
+                slow = isinstance(error, Unreachable) and error.cause is Cause.TIMEOUT
+                late = LATE_SECONDS if slow or error.status == GATEWAY_TIMEOUT else 0.0
+                late += storing_seconds(sum(member.signature.size for member in job.members))
             asked = now + (error.retry_after or 0.0)
-            self._ledger.doubts.unknown(upload_id, sentence, now, refund=outage, late_seconds=late, not_before=asked)
-            self._on_sent()
-            return
+            if self._in_doubt(sentence, refund=outage, late_seconds=late, not_before=asked):
+                return
         hopeless = isinstance(error, Rejected) or (not outage and attempts >= self._backoff.max_attempts)
         if hopeless:
             patience = "" if isinstance(error, Rejected) else f"given up after {attempts} attempts: "
@@ -363,6 +379,8 @@ class Uploader:
 
     def _local_fault(self, job: Job, sentence: str, error: OSError | None) -> None:
         """Something on this side failed. What may pass is tried again; the reason is kept either way."""
+        if self._in_doubt(sentence):
+            return
         attempts = job.attempts + 1
         hopeless = error is not None and error.errno not in PATIENT_ERRORS
         if hopeless or attempts >= self._backoff.max_attempts:
@@ -373,14 +391,23 @@ class Uploader:
         now = clock.now()
         self._ledger.uploads.put_back(job, now + self._backoff.delay(attempts), sentence, now, counts=not claimed)
 
-    def _broke_off(self, job: Job, sentence: str) -> None:
-        """Nobody foresaw this: once there was a claim, its last byte may have left."""
-        upload_id = None if self._unfinished is None else self._unfinished.upload_id
-        if upload_id is None:
-            self._local_fault(job, sentence, None)
-        else:
-            self._ledger.doubts.unknown(upload_id, sentence, clock.now())
-            self._on_sent()
+    def _cut_off(self, reason: str, *, refund: bool = False) -> None:
+        """Sending was given up on this side."""
+        if not self._in_doubt(reason, refund=refund, late_seconds=0.0):
+            self._void(refund=refund)
+
+    def _in_doubt(
+        self, reason: str, *, refund: bool = False, late_seconds: float | None = None, not_before: float = 0.0
+    ) -> bool:
+        """Leave the attempt to the reconciler, if bytes of it have left: the server may have them all, or keep half."""
+        attempt = self._unfinished
+        if attempt is None or attempt.upload_id is None or not attempt.begun:
+            return False
+        self._ledger.doubts.unknown(
+            attempt.upload_id, reason, clock.now(), refund=refund, late_seconds=late_seconds, not_before=not_before
+        )
+        self._on_sent()
+        return True
 
     def _fail(self, job: Job, reason: str, unreadable: str | None = None) -> None:
         self._void()

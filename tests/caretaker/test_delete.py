@@ -260,7 +260,7 @@ def test_a_deleted_model_takes_its_companions_along_also_when_an_upload_that_did
             " SELECT 99, main_id, folder_id, 'another', size, 'unknown', started_at FROM uploads"
         )
         sql.execute(
-            "INSERT INTO members SELECT 99, position, name, iif(position = 0, 'none', digest), size FROM members"
+            "INSERT INTO members SELECT 99, position, name, iif(position = 0, 'none', digest), size, NULL FROM members"
         )
     sql.close()
     deleting.scan()

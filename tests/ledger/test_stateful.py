@@ -192,7 +192,7 @@ class Life(RuleBasedStateMachine):
             return
         worker.digests = [f"blake3:{version.content}" for version in versions if version is not None]
         for member, digest in zip(job.members, worker.digests, strict=True):
-            uploads.hashed(member, digest)
+            uploads.hashed(member, digest, b"")
         worker.content = set_digest([(m.name, d) for m, d in zip(job.members, worker.digests, strict=True)])
 
     @precondition(lambda self: self._draw(0, claimed=False))

@@ -81,7 +81,7 @@ def send_textured(ledger: Ledger) -> tuple[str, str, int]:
     ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
     job = take(ledger)
     for member, digest in zip(job.members, ["blake3:a", "blake3:t"], strict=True):
-        ledger.uploads.hashed(member, digest)
+        ledger.uploads.hashed(member, digest, b"")
     claim = ledger.uploads.claim(job, FOLDER, "set", ["blake3:a", "blake3:t"], 11.0)
     ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
     return model_path, texture, claim.upload_id
@@ -695,7 +695,7 @@ def test_a_companion_left_alone_is_at_rest_only_when_its_own_remote_folder_has_i
     for place in (folder, FOLDER):
         job = take(ledger)
         for member in job.members:
-            ledger.uploads.hashed(member, "blake3:m" if member is job.main else "blake3:t")
+            ledger.uploads.hashed(member, "blake3:m" if member is job.main else "blake3:t", b"")
         claim = ledger.uploads.claim(job, place, f"set of {job.main.path}", ["blake3:m", "blake3:t"], 11.0)
         if job.main.path == f"{DROP}/a.obj":
             ledger.uploads.sent(claim.upload_id, "task-1", 12.0)

@@ -353,7 +353,7 @@ def another_in_doubt(station: Any, picture: Picture, first_as: str) -> None:
             "INSERT INTO uploads (id, main_id, folder_id, set_digest, size, state, started_at)"
             " SELECT 99, main_id, folder_id, 'another', size, 'unknown', started_at FROM uploads"
         )
-        sql.execute("INSERT INTO members SELECT 99, position, name, digest, size FROM members")
+        sql.execute("INSERT INTO members SELECT 99, position, name, digest, size, NULL FROM members")
     sql.close()
 
 

@@ -4,7 +4,6 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from watcher.api.errors import (
     UnexpectedAnswer,
 )
 from watcher.api.retry import retry_after_seconds
+from watcher.api.server_clock import date_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -162,10 +162,8 @@ class Answer:
 
     def _server_time(self) -> float:
         """The server's clock when it tells, else ours: a date that it names counts from its own clock."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).timestamp()
-        except (KeyError, ValueError, OverflowError):
-            return time.time()
+        moment = date_of(self.headers)
+        return time.time() if moment is None else moment
 
     def _words(self, content: dict[str, Any]) -> str:
         found = (content[key] for key in ("message", "error", "detail") if isinstance(content.get(key), str))

@@ -15,7 +15,8 @@ LARGEST = 512 * 1024
 """Bytes of a chunk, but for the last one. In this range loopback uploads were fastest, faster than curl's."""
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes of content sent so far and those in total, after each chunk. What it raises ends the upload."""
+"""Called with the bytes of content sent so far and those in total, before each chunk and at the end. What it raises
+ends the upload."""
 
 Chunk = bytes | bytearray | memoryview
 
@@ -90,13 +91,16 @@ class UploadBody:
             raise
 
     def _one_behind(self) -> Iterator[bytes]:
-        """The chunks, each when it is known whether it is the last; tells the progress when it has been taken."""
+        """The chunks, each when it is known whether it is the last; tells the progress before it is handed out."""
         held: tuple[bytes, int] | None = None
+        sent = 0
         for following in self._chunks():
             if held is not None:
+                self._report(sent)
                 yield held[0]
-                self._report(held[1])
+                sent = held[1]
             held = following
+        self._report(sent)
         self.complete = True
         if held is not None:
             yield held[0]

@@ -14,6 +14,7 @@ from watcher.api.folders import Folders
 from watcher.api.groups import Groups
 from watcher.api.retry import RetryPolicy
 from watcher.api.scenes import Scenes
+from watcher.api.server_clock import ServerClock
 from watcher.api.sessions import Sessions
 from watcher.api.source_files import SourceFiles
 from watcher.api.upload_tasks import ConversionTasks, UploadTasks
@@ -52,8 +53,11 @@ class AssetApi:
     ) -> None:
         address = _checked(base_url)
         self._connections = Connections(pool_size, proxy_for(address))
+        self.clock = ServerClock(address.host)
         client = httpx.Client(
-            headers={"user-agent": f"3dverse-watcher/{__version__}"}, transport=transport or self._connections
+            headers={"user-agent": f"3dverse-watcher/{__version__}"},
+            transport=transport or self._connections,
+            event_hooks={"response": [self.clock.hear]},
         )
         self._lay(
             Wire(
@@ -99,6 +103,7 @@ class AssetApi:
         """The same client, on the same connections, in another name or with another patience."""
         other = object.__new__(AssetApi)
         other._connections = self._connections
+        other.clock = self.clock
         wire = replace(
             self._wire,
             credential=credential or self._wire.credential,

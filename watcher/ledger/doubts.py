@@ -19,10 +19,12 @@ class OpenAttempt:
     path: str
     """Of the main file."""
     started_at: float
+    server_time: float | None
+    """When it began, by the server's clock, if that was known."""
     size: int
     """Bytes of all its files."""
-    late_seconds: float
-    """How much longer than usual it may take to become visible."""
+    late_seconds: float | None
+    """How long it may take to become visible; None: as long as one of its size can."""
     files: tuple[SentFile, ...]
     """The main file first."""
 
@@ -40,13 +42,13 @@ class DoubtLedger:
         now: float,
         *,
         refund: bool = False,
-        late_seconds: float = 0.0,
+        late_seconds: float | None = None,
         not_before: float = 0.0,
     ) -> None:
-        """The attempt was cut off after its last byte: the reconciler asks the server before it is repeated.
+        """The attempt was cut off after its first byte: the reconciler asks the server before it is repeated.
 
         Args:
-            late_seconds: how much longer than usual it may take to become visible.
+            late_seconds: how long it may take to become visible; None: as long as one of its size can.
             not_before: if it did not arrive, it is not sent again before this time.
             refund: take the try off the count: it was an outage, not a fault of the set.
         """
@@ -118,8 +120,9 @@ class DoubtLedger:
                 size=row["size"],
                 late_seconds=row["late_seconds"],
                 started_at=row["started_at"],
+                server_time=row["server_time"],
                 files=tuple(
-                    SentFile(blob_text(member["name"]), member["digest"], member["size"])
+                    SentFile(blob_text(member["name"]), member["digest"], member["size"], member["beginnings"] or b"")
                     for member in self._connection.rows(
                         "SELECT * FROM members WHERE upload_id = ? ORDER BY position", (row["id"],)
                     )
@@ -145,6 +148,14 @@ class DoubtLedger:
             (digest, folder_id),
         )
         return [blob_text(row["name"]) for row in rows]
+
+    def is_whole(self, folder_id: str, digest: str) -> bool:
+        """Whether an upload that reached a folder, or may have, brought this content as one of its files."""
+        sql = (
+            "SELECT 1 FROM members m JOIN uploads u ON u.id = m.upload_id"
+            " WHERE m.digest = ? AND u.folder_id = ? AND u.state != 'void' LIMIT 1"
+        )
+        return self._connection.row(sql, (digest, folder_id)) is not None
 
     def owned(self, upload_task_id: str) -> bool:
         """Whether an upload on record has this task."""

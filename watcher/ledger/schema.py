@@ -51,6 +51,7 @@ CREATE TABLE files (
     due_at REAL,                         -- planned: an upload may start at this time; NULL while not planned
     attempts INTEGER NOT NULL DEFAULT 0,
     digest TEXT,                         -- of this version's content
+    beginnings BLOB,                     -- and of its beginnings, until it is sent
     upload_id INTEGER REFERENCES uploads(id),
     error TEXT,
     unreadable BLOB,                     -- failed: the path that could not be read; once it can, it is tried again
@@ -117,7 +118,8 @@ CREATE TABLE uploads (
     moved_at REAL,                       -- when it last gave a sign of progress
     error TEXT,
     started_at REAL NOT NULL,
-    late_seconds REAL NOT NULL DEFAULT 0, -- in doubt: how much longer than usual it may take to become visible
+    server_time REAL,                    -- the same by the server's clock; NULL: not known
+    late_seconds REAL,                   -- in doubt: how long it may take to become visible; NULL: as long as any
     not_before REAL NOT NULL DEFAULT 0,  -- in doubt: if it did not arrive, it is not sent again before this time
     sent_at REAL,
     finished_at REAL
@@ -136,6 +138,7 @@ CREATE TABLE members (
     name BLOB NOT NULL,
     digest TEXT NOT NULL,
     size INTEGER NOT NULL,
+    beginnings BLOB,                     -- digests of its beginnings, until the attempt is settled
     PRIMARY KEY (upload_id, position)
 ) STRICT;
 CREATE INDEX members_by_digest ON members(digest);
@@ -242,12 +245,21 @@ _OWED_FOLLOW = (
     " (SELECT drop_id FROM files WHERE id = NEW.main_id) WHERE upload_id = NEW.id; END",
 )
 
+# What shows that half a file is ours is long, and wanted only while a file may arrive in half.
+_NO_HALVES = (
+    "CREATE TRIGGER no_half_file AFTER UPDATE OF state ON files WHEN NEW.beginnings IS NOT NULL AND"
+    " NEW.state IN ('converting', 'done', 'duplicate', 'gone')"
+    " BEGIN UPDATE files SET beginnings = NULL WHERE id = NEW.id; END",
+    "CREATE TRIGGER no_half_upload AFTER UPDATE OF state ON uploads WHEN NEW.state NOT IN ('sending', 'unknown')"
+    " BEGIN UPDATE members SET beginnings = NULL WHERE upload_id = NEW.id AND beginnings IS NOT NULL; END",
+)
+
 
 @migrations(name=FIRST_MIGRATION)
 def first(db: Database) -> None:
     """The tables of the first release."""
     _run(db, _FIRST)
-    for trigger in (_COMPANIONS_FOLLOW, *_TALLIES, *_OWED_FOLLOW):
+    for trigger in (_COMPANIONS_FOLLOW, *_TALLIES, *_OWED_FOLLOW, *_NO_HALVES):
         db.execute(trigger)
 
 

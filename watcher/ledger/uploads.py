@@ -125,12 +125,14 @@ class UploadLedger:
         row = self._connection.row(*_first_due("f.due_at", drops))
         return None if row is None else row["due_at"]
 
-    def hashed(self, member: JobMember, digest: str) -> None:
-        """The content digest of one version of a file."""
+    def hashed(self, member: JobMember, digest: str, beginnings: bytes) -> None:
+        """The content digest of one version of a file, and what shows that half of it is its beginning."""
+        seen = member.signature
         with self._connection.transaction() as sql:
             sql.execute(
-                "UPDATE files SET digest = ? WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
-                (digest, member.file_id, member.generation, member.signature.size, member.signature.mtime_ns),
+                "UPDATE files SET digest = ?, beginnings = ?"
+                " WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
+                (digest, beginnings, member.file_id, member.generation, seen.size, seen.mtime_ns),
             )
 
     def digest_of(self, member: JobMember) -> str | None:
@@ -150,6 +152,7 @@ class UploadLedger:
         now: float,
         *,
         there: There | None = None,
+        server_time: float | None = None,
     ) -> Claim:
         """Reserve a content for a folder: one content, one folder, one upload.
 
@@ -157,9 +160,10 @@ class UploadLedger:
 
         Args:
             there: the server has it already: it counts as sent, or as converted, in the same moment.
+            server_time: the present moment by the server's clock, if that is known.
         """
         with self._connection.transaction() as sql:
-            claim = self._claim(sql, job, folder_id, set_digest, digests, now)
+            claim = self._claim(sql, job, folder_id, set_digest, digests, now, server_time)
             if claim.verdict is Verdict.SEND and there is not None:
                 _sent(sql, claim.upload_id, there.upload_task_id, now, there.sent_at)
                 if there.upload_task_id is None:
@@ -181,6 +185,7 @@ class UploadLedger:
         set_digest: str,
         digests: Sequence[str],
         now: float,
+        server_time: float | None,
     ) -> Claim:
         current = sql.execute(
             "UPDATE files SET digest = ? WHERE id = ? AND generation = ? AND role = 'main' RETURNING id",
@@ -200,14 +205,14 @@ class UploadLedger:
         if found is not None:
             return join(sql, job, found, now)
         upload_id: int = sql.execute(
-            "INSERT INTO uploads (main_id, folder_id, set_digest, size, state, started_at)"
-            " VALUES (?, ?, ?, ?, 'sending', ?) RETURNING id",
-            (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now),
+            "INSERT INTO uploads (main_id, folder_id, set_digest, size, state, started_at, server_time)"
+            " VALUES (?, ?, ?, ?, 'sending', ?, ?) RETURNING id",
+            (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now, server_time),
         ).fetchone()["id"]
         sql.executemany(
-            "INSERT INTO members VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO members VALUES (?, ?, ?, ?, ?, (SELECT beginnings FROM files WHERE id = ? AND digest = ?))",
             [
-                (upload_id, position, text_blob(member.name), digest, member.signature.size)
+                (upload_id, position, text_blob(member.name), digest, member.signature.size, member.file_id, digest)
                 for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
             ],
         )

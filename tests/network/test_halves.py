@@ -1,0 +1,118 @@
+"""A server that keeps what it got of an upload that was cut off: no half stays there, and nothing but halves of ours
+is removed."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from watcher.api import FilePart
+from watcher.model import FileState
+
+pytestmark = pytest.mark.usefixtures("soon_decided")
+
+OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+OBJ = b"mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl red\nf 1 2 3\n"
+MTL = b"newmtl red\nKd 1 0 0\n" + b"# the end\n" * 20
+LARGE = 3 << 20
+"""Bytes; of such a file much is still here when the first bytes are there."""
+
+
+def cut_off(after: bytes, meanwhile: Callable[[], object] = lambda: None) -> Callable[[Any], None]:
+    """The server gets the upload up to these bytes, keeps that, and the connection breaks."""
+
+    def spoil(exchange: Any) -> None:
+        while after not in exchange.body:
+            exchange.read(len(exchange.body) + 1)
+        body = bytes(exchange.body[: exchange.body.index(after) + len(after)])
+        boundary = re.search(rb"(?i)boundary=(\S+)", exchange.head)
+        assert boundary is not None
+        body += b"\r\n--%s--\r\n" % boundary[1]
+        meanwhile()
+        exchange.forward(re.sub(rb"(?i)(content-length: )\d+", b"\\g<1>%d" % len(body), exchange.head), body)
+        exchange.resets()
+
+    return spoil
+
+
+def contents(station: Any) -> list[bytes]:
+    """All that lies in the remote folder, the oldest first."""
+    found = []
+    for source in station.direct.folders.source_files(station.folder_id()):
+        with station.direct.source_files.download(source.source_file_id) as chunks:
+            found.append(chunks.read())
+    return found
+
+
+def off(number: int, size: int = 3000) -> bytes:
+    """A model; each number and size gives another one."""
+    return OFF.replace(b"1 0 0", b"%d 0 0" % number) + b"# %d\n" % number * (size // 4)
+
+
+@pytest.mark.parametrize("size", [3000, LARGE])
+def test_half_of_a_file_that_stays_as_it_is_is_removed_and_the_file_sent_again(
+    station: Any, line: Any, size: int
+) -> None:
+    content = off(1, size)
+    line.once = [cut_off(content[:1000])]
+    station.drops("a.off", content)
+    station.scan()
+    assert station.states() == {"a.off": FileState.DONE}
+    assert (contents(station), line.uploads) == ([content], 2)
+
+
+@pytest.mark.parametrize("size", [3000, LARGE])
+@pytest.mark.parametrize("change", ["rewritten", "appended to", "cut short", "deleted"])
+def test_half_of_a_file_that_changed_meanwhile_is_removed(station: Any, line: Any, change: str, size: int) -> None:
+    content = off(1, size)
+    changed = {"rewritten": off(2), "appended to": content + b"# more\n", "cut short": content[:500]}.get(change)
+    path = station.drop / "a.off"
+
+    def changes() -> None:
+        path.unlink() if changed is None else path.write_bytes(changed)
+
+    line.once = [cut_off(content[:1000], changes)]
+    station.drops("a.off", content)
+    station.scan()
+    assert contents(station) == ([] if changed is None else [changed])
+    assert station.states() == {"a.off": FileState.GONE if changed is None else FileState.DONE}
+
+
+def test_halves_of_two_versions_are_both_removed(station: Any, line: Any) -> None:
+    first, second, third = off(1), off(1) + b"# more\n" * 200, off(3)
+    path = station.drop / "a.off"
+    line.once = [
+        cut_off(first[:1000], lambda: path.write_bytes(second)),
+        cut_off(second[: len(first) + 100], lambda: path.write_bytes(third)),
+    ]
+    station.drops("a.off", first)
+    with station.daemon(watch=True):
+        station.until(lambda: line.uploads == 3 and station.states() == {"a.off": FileState.DONE})
+    station.scan()
+    assert contents(station) == [third]
+
+
+def test_half_a_companion_is_removed_with_all_that_came_before_it(station: Any, line: Any) -> None:
+    line.once = [cut_off(MTL[:100])]
+    station.drops("a.obj", OBJ)
+    station.drops("a.mtl", MTL)
+    station.scan()
+    assert station.states() == {"a.obj": FileState.DONE, "a.mtl": FileState.DONE}
+    assert (sorted(contents(station)), line.uploads) == (sorted([OBJ, MTL]), 2)
+
+
+def test_what_begins_like_ours_and_goes_on_otherwise_stays(
+    station: Any, line: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody else's file of the same name, which comes while ours is cut off."""
+    ours = off(1)
+    theirs = ours[:600] + off(2)[600:1200]
+
+    def somebody_else() -> None:
+        station.direct.folders.upload(station.folder_id(), [FilePart("a.off", len(theirs), lambda: [theirs])])
+
+    line.once = [cut_off(ours[:1000], somebody_else)]
+    station.drops("a.off", ours)
+    station.scan()
+    assert contents(station) == [theirs, ours]
