@@ -347,3 +347,21 @@ def test_what_was_to_be_removed_is_not_when_its_file_was_moved_in_the_same_momen
         sql.close()
         assert ledger.owed.judge(deletion.upload_id, deletion.work, drops) is Judgement.LATER
         assert not ledger.owed.begin(deletion.upload_id, deletion.work, drops)
+
+
+@pytest.mark.parametrize("assets", [True, False])
+def test_what_somebody_removed_from_the_server_does_not_follow_and_status_says_so(
+    yard: Any, picture: Callable[[int], bytes], uploads: list[str], assets: bool
+) -> None:
+    yard.policy = 'on_move = "follow"\nmirror = true'
+    yard.write("a/first.png", picture(1))
+    yard.scan()
+    before = yard.report("a/first.png")
+    yard.api.source_files.delete([before.source_file_id], delete_assets=assets)
+    (yard.drop / "a").rename(yard.drop / "b")
+    yard.scan()
+    with Ledger(yard.state / LEDGER, read_only=True) as ledger:
+        (owed,) = ledger.report.owed()
+    assert (owed.path, owed.work) == (str(yard.drop / "b/first.png"), OwedWork.RELOCATE)
+    assert before.source_file_id in (owed.error or "")
+    assert uploads == ["first.png"]
