@@ -53,7 +53,7 @@ WELL: dict[str, tuple[str, int, int, int, int, int]] = {
     "x-test": ("test.x", 1, 12, 24, 1, 1),
     "lwo-box": ("boxuv.lwo", 1, 12, 24, 1, 0),
     "ac-sphere": ("SphereWithLight.ac", 1, 17664, 8834, 1, 0),
-    "ase-cubes": ("ThreeCubesGreen.ASE", 3, 36, 24, 3, 0),
+    "ase-cubes": ("ThreeCubesGreen.ASE", 3, 36, 72, 3, 0),
     "md5-cube": ("SimpleCube.md5mesh", 1, 12, 24, 1, 0),
     "usdc-motion": ("MotionCaptureROM.usdc", 24, 2000, 6000, 24, 0),
 }

@@ -33,6 +33,8 @@ _PLACES = {
 an FBX model, whatever its unit, comes in centimetres."""
 _WITHOUT_COLORS = frozenset(("blend",))
 """Formats whose vertex colours the library hands over in different scales, and which show them only on demand."""
+_WITHOUT_NORMALS = frozenset(("ase", "ask", "blend"))
+"""Formats whose normals the library takes for those of vertices, also at the edges that the file leaves hard."""
 _METRIC = re.compile(rb'Metric[^({]*\(\s*key\s*=\s*"(up|distance)"\s*\)\s*\{\s*\w+\s*\{\s*"?([^"}\s]+)')
 """What an OpenGEX file says of its space."""
 _SETTINGS = {
@@ -231,7 +233,13 @@ class _Reader:
             self._conversion.note(f"{without} meshes of points or lines were left out")
 
     def _primitive(self, source: library.Mesh, bones: dict[str, int], uv_set: int) -> Primitive | None:
-        primitive = read_primitive(source, bones, uv_set, colored=self._extension not in _WITHOUT_COLORS)
+        primitive = read_primitive(
+            source,
+            bones,
+            uv_set,
+            with_colors=self._extension not in _WITHOUT_COLORS,
+            with_normals=self._extension not in _WITHOUT_NORMALS,
+        )
         if primitive is not None:
             primitive.material = source.material if source.material < self._scene.material_count else None
         return primitive

@@ -39,7 +39,9 @@ def memory_at(address: int, size: int) -> memoryview:
     return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
 
 
-def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int, colored: bool) -> Primitive | None:
+def read_primitive(
+    mesh: library.Mesh, bones: Mapping[str, int], uv_set: int, *, with_colors: bool, with_normals: bool
+) -> Primitive | None:
     """``bones``: places in the mesh's skeleton, by name. None when the mesh consists of points and lines only.
 
     Raises ConversionFailed when a position is not finite or a face names a vertex that does not exist.
@@ -62,9 +64,9 @@ def read_primitive(mesh: library.Mesh, bones: Mapping[str, int], uv_set: int, co
     return primitive_of(
         vertices[first],
         place[chosen],
-        normals=_normals(mesh, count, flat),
+        normals=_normals(mesh, count, flat) if with_normals else None,
         uvs=_uvs(mesh, uv_set, flat),
-        colors=_colors(mesh, count, flat) if colored else None,
+        colors=_colors(mesh, count, flat) if with_colors else None,
         bones=None if joints is None else joints[flat],
         weights=None if weights is None else weights[flat],
         morph_targets=[target.of(first, with_normals=True) for target in morph_targets],
