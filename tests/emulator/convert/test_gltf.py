@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import io
 import json
 import math
 import struct
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 
 from watcher.emulator.convert import ConversionFailed, ConversionResult
 
@@ -202,6 +204,79 @@ def test_a_missing_picture_is_a_warning(convert: Convert) -> None:
     result = convert("a.gltf", as_file(document))
     assert [asset.type for asset in result.assets] == ["scene", "material", "mesh"]
     assert result.log == "warning: the texture 'gone.png' is not among the uploaded files"
+
+
+def instanced(**attributes: int) -> Document:
+    """The triangle at three places, the second turned by a quarter around z, the third twice as large."""
+    half = math.sqrt(0.5)
+    data = POSITIONS + INDICES + struct.pack("<9f", 0, 0, 0, 5, 0, 0, 0, 5, 0)
+    data += struct.pack("<12f", 0, 0, 0, 1, 0, 0, half, half, 0, 0, 0, 1) + struct.pack(
+        "<9f", 1, 1, 1, 1, 1, 1, 2, 2, 2
+    )
+    document = triangle()
+    document["buffers"] = [{"byteLength": len(data), "uri": "data:;base64," + base64.b64encode(data).decode()}]
+    for offset, size, kind in ((44, 36, "VEC3"), (80, 48, "VEC4"), (128, 36, "VEC3")):
+        document["accessors"].append(
+            {"bufferView": len(document["bufferViews"]), "componentType": 5126, "count": 3, "type": kind}
+        )
+        document["bufferViews"].append({"buffer": 0, "byteOffset": offset, "byteLength": size})
+    given = attributes or {"TRANSLATION": 2, "ROTATION": 3, "SCALE": 4}
+    document["nodes"][0]["extensions"] = {"EXT_mesh_gpu_instancing": {"attributes": given}}
+    document["extensionsRequired"] = ["EXT_mesh_gpu_instancing"]
+    return document
+
+
+def test_instances_of_a_mesh_stand_at_all_their_places(convert: Convert) -> None:
+    result = convert("a.gltf", as_file(instanced()))
+    scene = result.assets[0].description
+    assert scene["triangleCount"] == 3
+    assert scene["aabb"]["min"] == pytest.approx([10, 0, 0])
+    assert scene["aabb"]["max"] == pytest.approx([15, 7, 0])
+    transforms = [entity["local_transform"] for entity in scene["entities"][1:]]
+    assert [one["position"] for one in transforms] == [[0, 0, 0], [5, 0, 0], [0, 5, 0]]
+    assert transforms[1]["orientation"] == pytest.approx([0, 0, math.sqrt(0.5), math.sqrt(0.5)])
+    assert transforms[2]["scale"] == pytest.approx([2, 2, 2])
+    assert [asset.type for asset in result.assets].count("mesh") == 1
+
+
+def test_instances_that_do_not_fit_or_are_too_many_are_refused(refuse: Refuse) -> None:
+    assert "not each has a place" in refuse("a.gltf", as_file(instanced(OTHER=2))).reason
+    document = instanced()
+    document["accessors"][3]["count"] = 2
+    assert "not each has a place" in refuse("a.gltf", as_file(document)).reason
+    document = instanced(TRANSLATION=5)
+    document["accessors"].append({"componentType": 5126, "count": 20_000, "type": "VEC3"})
+    assert "more than 20000 instances" in refuse("a.gltf", as_file(document)).reason
+
+
+def test_a_glossy_material_of_the_older_kind_keeps_its_colour_and_pictures(convert: Convert) -> None:
+    written = io.BytesIO()
+    Pillow.new("RGB", (4, 4), "red").save(written, "PNG")
+    picture = {"uri": "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()}
+    glossy = {
+        "diffuseFactor": [1, 0, 0, 1],
+        "glossinessFactor": 0.75,
+        "diffuseTexture": {"index": 0},
+        "specularGlossinessTexture": {"index": 1},
+    }
+    document = triangle() | {
+        "images": [picture, picture],
+        "textures": [{"source": 0}, {"source": 1}],
+        "materials": [{"extensions": {"KHR_materials_pbrSpecularGlossiness": glossy}}],
+        "extensionsRequired": ["KHR_materials_pbrSpecularGlossiness"],
+    }
+    document["meshes"][0]["primitives"][0]["material"] = 0
+    result = convert("a.gltf", as_file(document))
+    [material] = [asset for asset in result.assets if asset.type == "material"]
+    data = material.description["dataJson"]
+    assert data["albedo"] == pytest.approx([1, 0, 0])
+    assert (data["metallic"], data["roughness"]) == (0, 0.25)
+    assert (data["albedoMap"], data["specularMap"]) == ("asset:texture-0", "asset:texture-1")
+
+
+def test_what_an_unknown_extension_says_is_told(convert: Convert) -> None:
+    document = triangle() | {"extensionsUsed": ["EXT_teapot", "KHR_materials_ior", "ACME_hint"]}
+    assert convert("a.gltf", as_file(document)).log == "what the extensions EXT_teapot say was left out"
 
 
 INVALID: list[tuple[Document, str]] = [

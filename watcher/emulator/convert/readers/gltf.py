@@ -10,19 +10,19 @@ import numpy.typing as npt
 from watcher.emulator.convert.bones import strongest
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
-from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, MorphTarget, Node, PointSet, Primitive
+from watcher.emulator.convert.model import Bytes, Floats, Image, Mesh, Model, MorphTarget, PointSet, Primitive
 from watcher.emulator.convert.readers.gltf_buffers import Buffers, data_of_uri
-from watcher.emulator.convert.readers.gltf_materials import read_material
+from watcher.emulator.convert.readers.gltf_materials import read_material, surface_of
 from watcher.emulator.convert.readers.gltf_motion import Motion
+from watcher.emulator.convert.readers.gltf_nodes import INSTANCING, read_nodes
 from watcher.emulator.convert.readers.gltf_packed import DRACO, MESHOPT
 from watcher.emulator.convert.readers.gltf_schema import validate
 from watcher.emulator.convert.readers.text import decode_text, describe_content
 from watcher.emulator.convert.surface import face_normals, index_array, require_finite, require_in_range, unit
-from watcher.emulator.convert.transform import compose
 
 _KNOWN = ("KHR_materials_", "KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform",
           "EXT_texture_webp", "KHR_texture_basisu", "KHR_node_visibility", "KHR_xmp", "KHR_animation_pointer",
-          DRACO, *MESHOPT)  # fmt: skip
+          INSTANCING, DRACO, *MESHOPT)  # fmt: skip
 
 _MOST_JOINT_SETS = 8
 """Of four bones for each vertex; ours have one."""
@@ -66,6 +66,14 @@ def _read(text: bytes, chunk: bytes | None, conversion: Conversion) -> Model | P
     for extension in document.get("extensionsRequired", ()):
         if not extension.startswith(_KNOWN):
             raise ConversionFailed(f"the model needs the extension {extension}, which this emulator does not know")
+    # Those of single vendors are hints for their own programs.
+    unknown = [
+        name
+        for name in document.get("extensionsUsed", ())
+        if name.startswith(("KHR_", "EXT_")) and not name.startswith(_KNOWN)
+    ]
+    if unknown:
+        conversion.note(f"what the extensions {', '.join(unknown)} say was left out")
     conversion.progress(0.3)
     return _Reader(document, Buffers(document, chunk, conversion), conversion).read()
 
@@ -80,7 +88,7 @@ class _Reader:
     def read(self) -> Model | PointSet:
         document = self._document
         model = Model()
-        places = self._read_nodes(model)
+        places = read_nodes(document, self._buffers, model, self._conversion)
         motion = Motion(document, self._buffers, places, model, self._conversion)
         skeletons = motion.read_skins()
         skin_of_mesh = self._skins(places)
@@ -118,44 +126,6 @@ class _Reader:
             if "mesh" in node and "skin" in node:
                 skins.setdefault(int(node["mesh"]), int(node["skin"]))
         return skins
-
-    def _read_nodes(self, model: Model) -> dict[int, int]:
-        """The nodes of the scene that the document presents first; a document without scenes presents all.
-
-        Returns where in the model the document's nodes are.
-        """
-        document = self._document
-        nodes = document.get("nodes", [])
-        if document.get("scenes"):
-            roots = [int(index) for index in document["scenes"][int(document.get("scene", 0))].get("nodes", ())]
-            if len(document["scenes"]) > 1:
-                self._conversion.note(f"{len(document['scenes']) - 1} further scenes were left out")
-        else:
-            children = {int(child) for node in nodes for child in node.get("children", ())}
-            roots = [index for index in range(len(nodes)) if index not in children]
-        place: dict[int, int] = {}
-        order: list[int] = []
-        waiting = roots[::-1]
-        while waiting:
-            index = waiting.pop()
-            if index in place:
-                raise ConversionFailed(f"invalid glTF: nodes[{index}] has more than one parent")
-            place[index] = len(order)
-            order.append(index)
-            waiting += [int(child) for child in reversed(nodes[index].get("children", ()))]
-        for index in order:
-            node = nodes[index]
-            mesh = node.get("mesh")
-            model.nodes.append(
-                Node(
-                    name=node.get("name") or f"node {index}",
-                    matrix=_matrix(node),
-                    mesh=None if mesh is None else int(mesh),
-                    children=[place[int(child)] for child in node.get("children", ())],
-                )
-            )
-        model.roots = [place[index] for index in roots]
-        return place
 
     def _mesh(self, index: int) -> Mesh:
         mesh = self._document["meshes"][index]
@@ -207,7 +177,7 @@ class _Reader:
         """Laid out as the material's base colour is: a mesh has one set here."""
         texture: dict[str, Any] = {}
         if "material" in primitive:
-            surface = self._document["materials"][int(primitive["material"])].get("pbrMetallicRoughness", {})
+            surface = surface_of(self._document["materials"][int(primitive["material"])])
             texture = surface.get("baseColorTexture", {})
         change = texture.get("extensions", {}).get("KHR_texture_transform", {})
         name = f"TEXCOORD_{int(change.get('texCoord', texture.get('texCoord', 0)))}"
@@ -276,16 +246,6 @@ class _Reader:
         if any(colors is None for _, colors in self._points):
             return PointSet(positions)
         return PointSet(positions, np.concatenate([colors for _, colors in self._points if colors is not None]))
-
-
-def _matrix(node: dict[str, Any]) -> npt.NDArray[np.float64]:
-    if "matrix" in node:
-        return np.array(node["matrix"], np.float64).reshape(4, 4).T
-    return compose(
-        np.array(node.get("translation", (0, 0, 0)), np.float64),
-        np.array(node.get("rotation", (0, 0, 0, 1)), np.float64),
-        np.array(node.get("scale", (1, 1, 1)), np.float64),
-    )
 
 
 def _as_triangles(indices: npt.NDArray[np.int64], mode: int, where: str) -> npt.NDArray[np.int64]:

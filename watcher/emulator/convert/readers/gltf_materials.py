@@ -4,10 +4,12 @@ from typing import Any
 
 from watcher.emulator.convert.model import Material, TextureSlot
 
+_GLOSSY = "KHR_materials_pbrSpecularGlossiness"
+
 
 def read_material(material: dict[str, Any], at: int, document: dict[str, Any], images: dict[int, int]) -> Material:
     """``at`` is its place in the validated document; ``images`` maps the document's images to the model's."""
-    surface = material.get("pbrMetallicRoughness", {})
+    surface = surface_of(material)
     red, green, blue, alpha = (float(value) for value in surface.get("baseColorFactor", (1, 1, 1, 1)))
     emission = [float(value) for value in material.get("emissiveFactor", (0, 0, 0))]
     made = Material(
@@ -20,12 +22,14 @@ def read_material(material: dict[str, Any], at: int, document: dict[str, Any], i
         double_sided=material.get("doubleSided", False),
     )
     coat = _extension(material, "KHR_materials_clearcoat")
+    glossy = _extension(material, _GLOSSY)
     for slot, info in (
         (TextureSlot.ALBEDO, surface.get("baseColorTexture")),
         (TextureSlot.METALLIC_ROUGHNESS, surface.get("metallicRoughnessTexture")),
         (TextureSlot.NORMAL, material.get("normalTexture")),
         (TextureSlot.OCCLUSION, material.get("occlusionTexture")),
         (TextureSlot.EMISSION, material.get("emissiveTexture")),
+        (TextureSlot.SPECULAR, glossy.get("specularGlossinessTexture")),
         (TextureSlot.CLEARCOAT, coat.get("clearcoatTexture")),
         (TextureSlot.CLEARCOAT_ROUGHNESS, coat.get("clearcoatRoughnessTexture")),
         (TextureSlot.CLEARCOAT_NORMAL, coat.get("clearcoatNormalTexture")),
@@ -34,6 +38,20 @@ def read_material(material: dict[str, Any], at: int, document: dict[str, Any], i
         if image in images:
             made.textures[slot] = images[image]
     return made
+
+
+def surface_of(material: dict[str, Any]) -> dict[str, Any]:
+    """Base colour, metal and roughness; of a material of the older kind, colour and gloss, what comes next to them."""
+    glossy = _extension(material, _GLOSSY)
+    if not glossy or "pbrMetallicRoughness" in material:
+        found: dict[str, Any] = material.get("pbrMetallicRoughness", {})
+        return found
+    base = {"baseColorTexture": glossy["diffuseTexture"]} if "diffuseTexture" in glossy else {}
+    return base | {
+        "baseColorFactor": glossy.get("diffuseFactor", (1, 1, 1, 1)),
+        "metallicFactor": 0,
+        "roughnessFactor": 1 - glossy.get("glossinessFactor", 1),
+    }
 
 
 def _extension(material: dict[str, Any], name: str) -> dict[str, Any]:

@@ -50,10 +50,6 @@ def flag(value: Any, path: str, _document: dict[str, Any]) -> None:
         _fail(path, "true or false", value)
 
 
-def anything(_value: Any, _path: str, _document: dict[str, Any]) -> None:
-    pass
-
-
 def number(least: float = -float("inf"), most: float = float("inf")) -> Check:
     def check(value: Any, path: str, _document: dict[str, Any]) -> None:
         if not _is_number(value):
@@ -181,6 +177,7 @@ _DOCUMENT = record(
             scale=numbers(3),
             translation=numbers(3),
             weights=array(number()),
+            extensions=record(EXT_mesh_gpu_instancing=record("attributes", attributes=mapping(index("accessors")))),
         )
     ),
     meshes=array(
@@ -254,7 +251,14 @@ _DOCUMENT = record(
             alphaMode=text,
             alphaCutoff=number(0),
             doubleSided=flag,
-            extensions=mapping(anything),
+            extensions=record(
+                KHR_materials_pbrSpecularGlossiness=record(
+                    diffuseFactor=array(_UNIT, 4, 4),
+                    diffuseTexture=_TEXTURE_INFO,
+                    glossinessFactor=_UNIT,
+                    specularGlossinessTexture=_TEXTURE_INFO,
+                )
+            ),
         )
     ),
     textures=array(
