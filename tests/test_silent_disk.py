@@ -24,7 +24,7 @@ from watcher.daemon import Daemon
 from watcher.doctor import Result
 from watcher.doctor.drops import check_drops, count_trees
 from watcher.emulator import Emulator
-from watcher.intake import drops, loop
+from watcher.intake import drops, loop, silence
 from watcher.ledger import Ledger
 from watcher.model import Drop, FileState
 from watcher.server import Server
@@ -153,6 +153,26 @@ def test_a_disk_that_does_not_answer_holds_up_no_other_drop(yard: Yard, until: C
         yard.disk.answer()
         yard.until_done("later.png")
         assert daemon.trouble() is None
+
+
+def test_what_does_not_come_back_though_the_disk_answers_is_not_taken_for_the_disks_fault(
+    yard: Yard, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(silence, "PATIENCE", 0.2)
+    monkeypatch.setattr(silence, "INTERVAL", 0.05)
+    done = threading.Event()
+    monkeypatch.setattr(loop.DropIntake, "_settle", lambda _self, _now: done.wait(30) is None)
+    with yard.daemon() as daemon:
+        try:
+            until(lambda: "although the folder itself answers" in (daemon.trouble() or ""), 10, "saying so")
+            until(lambda: "although the folder itself answers" in capfd.readouterr().out, 10, "logging it")
+            yard.disk.hang()
+            until(lambda: f"{yard.disk.point}: its disk has" in (daemon.trouble() or ""), 10, "telling the two apart")
+            assert f"{yard.near}: a look at it has not come back" in (daemon.trouble() or "")
+        finally:
+            yard.disk.answer()
+            done.set()
+        until(lambda: daemon.trouble() is None, 10, "all well")
 
 
 def test_workers_that_a_disk_holds_are_stood_in_for(yard: Yard) -> None:

@@ -247,7 +247,7 @@ class Daemon:
         loops: Sequence[Loop] = [
             *self.intake.loops,
             *planners,
-            Sentry(self.intake.silent),
+            Sentry(self.intake.why_silent),
             *self._uploaders,
             tracker,
             reconciler,

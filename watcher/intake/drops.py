@@ -68,6 +68,11 @@ class Intake:
         silence = {path: loop.pulse.silence() for path, loop in self._loops.items()}
         return {path: seconds for path, seconds in silence.items() if seconds > SILENT_AFTER}
 
+    def why_silent(self) -> dict[str, str]:
+        """Of the drops that are silent, as far as it is known. For any thread."""
+        reasons = {path: loop.why_silent() for path, loop in self._loops.items()}
+        return {path: reason for path, reason in reasons.items() if reason is not None}
+
     def unwatched(self) -> dict[str, str]:
         """The drops that are away, or not watched as they should be now, and why. For any thread."""
         troubles = {path: loop.trouble() for path, loop in self._loops.items()}

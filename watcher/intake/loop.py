@@ -15,7 +15,7 @@ from watcher.intake.observe import Hint
 from watcher.intake.rules import PassedOver, Reason, Rules
 from watcher.intake.scan import FolderScan, Scanner, ScanTotals, Seen, signature_of
 from watcher.intake.settle import Settled, Settler
-from watcher.intake.silence import SILENT_AFTER, Pulse
+from watcher.intake.silence import SILENT_AFTER, Pulse, Witness
 from watcher.intake.writer import has_writer
 from watcher.ledger import Ledger, Observation
 from watcher.model import Drop, Signature
@@ -57,6 +57,7 @@ class DropIntake:
         self.scanner = Scanner(drop, Rules(drop), ledger.intake, *([self.coverage.enter] if self.coverage else []))
         self.settler = Settler(0.0 if as_found else drop.settle_seconds, drop.writer_wait_seconds)
         self.pulse = Pulse()
+        self._witness = Witness(drop.path)
         self.scanned_once = False
         self._ledger = ledger
         self._rescan_interval = rescan_interval
@@ -96,10 +97,26 @@ class DropIntake:
 
     def trouble(self) -> str | None:
         """Why the drop is away, or not watched as it should be now. For any thread."""
-        if (seconds := self.pulse.silence()) > SILENT_AFTER:
-            return f"its disk has not answered for {seconds:.0f} s; what lies there waits until it does"
+        if self.pulse.silence() > SILENT_AFTER:
+            return f"{self.why_silent() or 'a look at its disk has not come back yet'}; what lies there waits"
         away = self._totals.problems.get(self.drop.path)
         return away if self.coverage is None else self.coverage.trouble or away
+
+    def why_silent(self) -> str | None:
+        """Why a look at the disk does not come back; None while all do, or nobody knows yet. For any thread."""
+        if (seconds := self.pulse.silence()) <= SILENT_AFTER:
+            self._witness.forget()
+            return None
+        match self._witness.answers():
+            case None:
+                return None
+            case False:
+                return f"its disk has not answered for {seconds:.0f} s"
+            case True:
+                return (
+                    f"a look at it has not come back for {seconds:.0f} s, although the folder itself answers: a disk"
+                    " mounted below it may not, or the fault is ours"
+                )
 
     def request_scan(self) -> None:
         """Let the next step begin a full scan."""
