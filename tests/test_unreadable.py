@@ -157,6 +157,41 @@ def test_a_file_that_a_failing_disk_kept_back_comes_back_with_the_disk(
     monkeypatch.setattr(os, "open", fail)
     for _ in range(2):
         kept = scan(settings, api, until)["a.png"]
-        assert (kept.state, kept.error) == (FileState.FAILED, f"{path.resolve()} cannot be read: Input/output error")
+        assert (kept.state, kept.error) == (
+            FileState.FAILED,
+            f"given up after 2 attempts: {path.resolve()} cannot be read: Input/output error",
+        )
     monkeypatch.undo()
     assert scan(settings, api, until)["a.png"].state is FileState.DONE
+
+
+@pytest.mark.parametrize("broken", ["crate.obj", "crate.mtl"])
+def test_a_model_that_a_failing_disk_keeps_back_says_why_and_fails_in_the_end_until_the_disk_is_well(
+    broken: str,
+    settings: Settings,
+    api: AssetApi,
+    drop_folder: Path,
+    until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (drop_folder / "crate.obj").write_text(TRIANGLE.format("crate"))
+    (drop_folder / "crate.mtl").write_text("newmtl paint\n")
+    path, real = str(drop_folder.resolve() / broken), os.open
+
+    def open_what_fails(opened: Any, *arguments: Any, **more: Any) -> int:
+        # Opens well, is a regular file, and answers every read at its beginning with an input/output error.
+        return real("/proc/self/mem" if opened == path else opened, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", open_what_fails)
+    monkeypatch.setattr("watcher.planner.BUSY_SECONDS", 0.5)
+    reason = f"{path} cannot be read: Input/output error"
+    with Daemon(settings, Server(api, "test"), threading.Event(), watch=False) as daemon:
+        daemon.start()
+        waiting = [FileState.WAITING]
+        until(lambda: [file.error for file in daemon.ledger.report.files(states=waiting)] == [reason], 30, "the reason")
+        until(daemon.at_rest, 30, "the end")
+    kept = scan(settings, api, until)["crate.obj"]
+    assert (kept.state, kept.error) == (FileState.FAILED, reason)
+    monkeypatch.undo()
+    well = scan(settings, api, until)["crate.obj"]
+    assert (well.state, well.error) == (FileState.DONE, None)

@@ -34,7 +34,9 @@ REST_SECONDS = 0.001
 """So long a model rests between two looks for each file of the sets that were looked at together, some ten times what
 it takes: while the files of a great set come one by one, each of them wakes its models."""
 BUSY_SECONDS = 5.0
-"""So long a file waits that cannot be read because the system is short of something."""
+"""So long a file waits that cannot be read because the system is short of something, or a disk fails."""
+BUSY_PATIENCE = 60.0
+"""After so long it fails, until it can be read."""
 ORPHAN_SECONDS = 30.0
 """After so long a file that was followed for a model, and that no model links, stands for itself."""
 MOST_TOLD = 10_000
@@ -90,6 +92,7 @@ class Planner:
         self._told_missing: dict[str, list[str]] = {}
         self._resting: dict[str, float] = {}
         """Until when models of great sets are not looked at again."""
+        self._unreadable_since: dict[str, float] = {}
         self._next_release = 0.0
         self._released = 0
         self._began = math.inf
@@ -243,6 +246,7 @@ class Planner:
             if assembly.obstacle:
                 raise assembly.obstacle
             if not (unclear := plan.believed_there(candidate, _lacking(assembly))):
+                self._unreadable_since.pop(candidate.path, None)
                 if candidate.references is None:  # not before: until then a loose texture may be one of its companions
                     plan.read(candidate.file_id, candidate.generation, references)
                 return assembly
@@ -255,17 +259,22 @@ class Planner:
             self._hint(Hint(candidate.drop, candidate.path, is_folder=False))
             plan.wait_all([(candidate, now + 1.0)], now)
         except OSError as error:
+            path = str(error.filename or candidate.path)
+            reason = f"{path} cannot be read: {error.strerror or error}"
             if error.errno in PATIENT_ERRORS:
-                plan.wait_all([(candidate, now + BUSY_SECONDS)], now)
-                return None
+                since = self._unreadable_since.setdefault(candidate.path, now)
+                if now < since + (BUSY_PATIENCE if self._patient else BUSY_SECONDS):
+                    plan.wait_all([(candidate, now + BUSY_SECONDS)], now, reason)
+                    return None
             drop = self._drops[candidate.drop]
             patience = candidate.settled_at + drop.companion_wait_seconds
             if self._patient and now < patience:  # closed for a moment, perhaps
                 plan.wait_all([(candidate, min(patience, _look_again(candidate, now)))], now)
                 return None
-            path = str(error.filename or candidate.path)
             linked = self._linked(assembly, drop) if assembly else []
-            plan.failed(candidate, f"{path} cannot be read: {error.strerror or error}", now, path, linked)
+            self._unreadable_since.pop(candidate.path, None)
+            plan.failed(candidate, reason, now, path, linked)
+            _log.error("a file failed", path=candidate.path, reason=reason)
         return None
 
     def _companions_settled(self, candidate: Candidate, assembly: Assembly, drop: Drop) -> float | None:

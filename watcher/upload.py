@@ -384,9 +384,11 @@ class Uploader:
         attempts = job.attempts + 1
         hopeless = error is not None and error.errno not in PATIENT_ERRORS
         if hopeless or attempts >= self._backoff.max_attempts:
+            patience = "" if hopeless else f"given up after {attempts} attempts: "
             # What can be opened, and not be read, is no better when it can be opened.
-            self._fail(job, sentence, unreadable=None if error is None else error.filename)
+            self._fail(job, patience + sentence, unreadable=None if error is None else error.filename)
             return
+        _log.warning("an upload did not succeed", path=job.main.path, error=sentence, attempt=attempts)
         claimed = self._void()
         now = clock.now()
         self._ledger.uploads.put_back(job, now + self._backoff.delay(attempts), sentence, now, counts=not claimed)

@@ -88,7 +88,8 @@ def _now(file: FileReport) -> str | None:
             tries = f"{file.attempts} tr{'ies' if file.attempts > 1 else 'y'}"
             return f"next try {_within(file.uploads_again_at)}, after {tries}"
         case FileState.WAITING if file.waits_until is not None:
-            return f"{_awaited(file)}; looked at again {_within(file.waits_until)}"
+            again = f"looked at again {_within(file.waits_until)}"
+            return again if file.error else f"{_awaited(file)}; {again}"
         case FileState.UPLOADING if file.role is Role.MAIN:
             return _how_far(file)
         case FileState.CONVERTING if file.role is Role.MAIN and file.progress:

@@ -382,11 +382,16 @@ class Scanner:
 
 
 def _unreadable(path: str) -> bool:
-    """Whether there is a file that cannot be opened."""
+    """Whether there is a file that cannot be opened, or whose disk fails."""
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            os.read(descriptor, 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+        # What is a folder now, or a pipe, can be told for what it is.
+        return not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | BlockingIOError)
     return False
 
 

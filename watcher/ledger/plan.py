@@ -214,20 +214,20 @@ class PlanLedger:
         """A model waits for a companion; it is planned again at ``until``."""
         with self._connection.transaction() as sql:
             changed = sql.execute(
-                "UPDATE files SET state = ?, wake_at = ?, updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END"
-                " WHERE id = ? AND generation = ?",
+                "UPDATE files SET state = ?, wake_at = ?, error = NULL,"
+                " updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END WHERE id = ? AND generation = ?",
                 (FileState.WAITING, until, FileState.WAITING, now, candidate.file_id, candidate.generation),
             ).rowcount
             if changed:
                 _link(sql, candidate.file_id, linked, missing, now)
 
-    def wait_all(self, waits: Sequence[tuple[Candidate, float]], now: float) -> None:
+    def wait_all(self, waits: Sequence[tuple[Candidate, float]], now: float, error: str | None = None) -> None:
         """Files wait, each until its time; their companions stay as they are known."""
         with self._connection.transaction() as sql:
             sql.executemany(
                 "UPDATE files SET updated_at = CASE state WHEN 'waiting' THEN updated_at ELSE ? END,"
-                " state = 'waiting', wake_at = ? WHERE id = ? AND generation = ?",
-                [(now, until, candidate.file_id, candidate.generation) for candidate, until in waits],
+                " state = 'waiting', wake_at = ?, error = ? WHERE id = ? AND generation = ?",
+                [(now, until, error, candidate.file_id, candidate.generation) for candidate, until in waits],
             )
 
     def ready(
@@ -240,8 +240,8 @@ class PlanLedger:
         """A file and its companions may be uploaded; what it names and the folder lacks is recorded."""
         with self._connection.transaction() as sql:
             changed = sql.execute(
-                "UPDATE files SET state = 'pending', role = 'main', due_at = ?, wake_at = NULL, updated_at = ?"
-                " WHERE id = ? AND generation = ?",
+                "UPDATE files SET state = 'pending', role = 'main', due_at = ?, wake_at = NULL, error = NULL,"
+                " updated_at = ? WHERE id = ? AND generation = ?",
                 (now, now, candidate.file_id, candidate.generation),
             ).rowcount
             if changed:

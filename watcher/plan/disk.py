@@ -40,8 +40,12 @@ class DiskLook:
         self._alike: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def references(self, path: str) -> tuple[str, ...]:
-        """What the file at `path` names. Raises OSError when it cannot be read."""
-        return self._references(os.path.realpath(path) if self._follow else path)
+        """What the file at `path` names. Raises OSError, with the path as its filename, when it cannot be read."""
+        try:
+            return self._references(os.path.realpath(path) if self._follow else path)
+        except OSError as error:
+            error.filename = error.filename or path  # a read that fails does not say of what
+            raise
 
     def find(self, path: str) -> str | None:
         """See :class:`watcher.plan.Look`. Hidden files and folders are not found either: they never leave the drop.
