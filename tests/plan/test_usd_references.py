@@ -113,25 +113,33 @@ def test_a_binary_layer_names_what_its_text_names(layer, names):
     assert len(from_crate) == 13
 
 
-def test_variables_of_a_layer_stand_in_its_paths(tmp_path, names):
+def test_variables_of_a_layer_may_stand_in_its_paths(tmp_path, names):
     from pxr import Sdf
 
     layer = Sdf.Layer.CreateNew(str(tmp_path / "a.usdc"))
     layer.expressionVariables = {"DIR": "tex", "KIND": "oak"}
     layer.subLayerPaths.append('`"${DIR}/sub.usda"`')
     prim = Sdf.CreatePrimInLayer(layer, "/A")
-    for name, text in {
-        "a": '"${DIR}/${KIND}_${OTHER}.png"',
-        "b": """if(eq(${KIND}, "oak"), 'b.png', "c.png")""",
-        "c": "${DIR}",
-    }.items():
+    for name, text in {"a": """if(eq(${KIND}, "oak"), 'b.png', "c.png")""", "b": "${DIR}"}.items():
         Sdf.AttributeSpec(prim, name, Sdf.ValueTypeNames.Asset).default = Sdf.AssetPath(f"`{text}`")
     layer.Save()
     layer.Export(str(tmp_path / "text.usda"))
     for content in ((tmp_path / "a.usdc").read_bytes(), (tmp_path / "text.usda").read_bytes()):
-        assert set(names("b.usd", content)) == {
-            "tex/sub.usda", "tex/oak_${OTHER}.png", "b.png", "c.png", "tex"
-        }  # fmt: skip
+        set_here, used = ("${DIR}=tex", "${KIND}=oak"), {"${DIR}/sub.usda", "b.png", "c.png", "${DIR}"}
+        found = names("b.usd", content)
+        assert (found[:2], set(found[2:])) == (set_here, used)
+
+
+def test_the_layer_that_loads_another_sets_the_variables_in_its_paths(assembled):
+    files = {
+        "a.usda": ["b.usda", "${LOOK}=red", "${KIND}.png"],
+        "b.usda": ["${LOOK}=blue", "${KIND}=oak", "tex/${LOOK}_${KIND}.png", "${OTHER}.png"],
+        "tex/red_oak.png": [],
+        "tex/blue_oak.png": [],
+    }
+    assembly = assembled(files)
+    assert [member.path for member in assembly.companions] == ["/drop/b.usda", "/drop/tex/red_oak.png"]
+    assert [one.text for one in assembly.missing] == ["${KIND}.png", "${OTHER}.png"]
 
 
 def test_a_binary_layer_that_holds_not_a_single_string_names_its_texture(tmp_path, names):

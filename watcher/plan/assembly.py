@@ -13,6 +13,7 @@ from watcher.plan.references import format_of, gathers, readings
 from watcher.plan.resolve import Places, last_part, places, relative_name
 from watcher.plan.text import loose
 from watcher.plan.tiles import is_tiled, short_pattern, short_rank, tile_pattern
+from watcher.plan.variables import resolved
 
 MOST_AWAITED = 2_000
 """Names of one set that are remembered for files that may still come."""
@@ -179,6 +180,7 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
         return _gather(main, root, look)
     found = _Set(main, root)
     lacking: dict[tuple[str, str], Missing] = {}
+    variables: dict[str, str] = {}
     queue = deque([main])
     while queue:
         naming = queue.popleft()
@@ -186,7 +188,7 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
         references: tuple[str, ...] = ()
         with found.around_obstacles():
             references = look.references(naming)
-        for reference in references:
+        for reference in resolved(references, variables):
             with found.around_obstacles():
                 attempts += _look_up(reference, naming, main, root, look, found)
         with found.around_obstacles():

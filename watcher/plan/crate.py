@@ -18,6 +18,8 @@ LARGEST_TABLE = 64 * 1024 * 1024
 """Bytes of a table, unpacked; layers with larger ones describe millions of values."""
 MOST_VALUES = 2_000_000
 """Of one layer that are looked at."""
+VARIABLES = b"expressionVariables"
+"""The field with a dictionary of what expressions in paths may hold."""
 MOST_VARIABLES = 1_000
 IDENTIFIER = "identifier"
 """The key under which a dictionary says by which path the asset is known itself."""
@@ -52,8 +54,8 @@ class _Broken(Exception):
 
 
 def asset_paths(file: BinaryIO, variables: dict[str, str]) -> Iterator[str]:
-    """All asset paths in the layer, as far as it is sound. Texts in dictionaries, of which one holds what expressions
-    in paths stand for, are added to the variables."""
+    """All asset paths in the layer, as far as it is sound. What it sets is added to the variables (and whatever else
+    stands in a dictionary of a layer that sets some)."""
     try:
         yield from _Crate(file, variables).paths()
     except (_Broken, lz4.Corrupt):
@@ -84,6 +86,7 @@ class _Crate:
     def paths(self) -> Iterator[str]:
         """The asset paths in all fields, which hold every value there is."""
         self._tokens = self._read_tokens()
+        self._has_variables = VARIABLES in self._tokens
         start, size = self._section(b"STRINGS")
         count = min(self._u64(start), size // 4)
         # A layer of tokens alone has none.
@@ -180,7 +183,7 @@ class _Crate:
                 text = self._text(value & _PLACE)
                 if key == TEMPLATE:
                     paths.append(text)
-                elif depth == 0 and len(self._variables) < MOST_VARIABLES:
+                elif self._has_variables and depth == 0 and len(self._variables) < MOST_VARIABLES:
                     self._variables[key] = text
             elif key != IDENTIFIER:
                 paths += self._in_value(value, depth + 1)

@@ -58,7 +58,7 @@ def places(text: str, naming: str, main: str, root: str, *, from_above: bool = F
     if not parts or path.endswith(("/", "/.", "/..")):
         return Places(literal, literal[0] if literal and not outside else "", outside, lambda: iter(()))
     farthest = root if outside or from_above else os.path.dirname(folders[0])
-    guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders, farthest)
+    guesses = partial(_guesses, parts[-LONGEST_TAIL:], naming, main, folders, farthest, from_above=from_above)
     expected = literal[0] if literal and ":" not in path else os.path.join(folders[0], parts[-1])
     return Places(literal, expected, outside, lambda: (guess for guess in guesses() if is_inside(guess, root)))
 
@@ -75,29 +75,34 @@ def _literal(path: str, folders: tuple[str, ...], root: str) -> tuple[tuple[str,
     return inside, "" if inside else "a path that leads out of the drop folder"
 
 
-def _guesses(parts: list[str], naming: str, main: str, folders: tuple[str, ...], farthest: str) -> Iterator[str]:
-    """Everything near before anything that is farther away; `farthest`: above it nothing is looked for by its path."""
+def _guesses(
+    parts: list[str], naming: str, main: str, folders: tuple[str, ...], farthest: str, *, from_above: bool
+) -> Iterator[str]:
+    """Everything near before anything that is farther away, but for a path from above; `farthest`: above it nothing is
+    looked for by its path."""
     name = parts[-1]
     tails = ["/".join(parts[-length:]) for length in range(len(parts), 1, -1)]
-    for tail in (*tails, name):
-        for folder in folders:
-            yield os.path.join(folder, tail)
+    above = tuple(os.path.dirname(folder) for folder in folders)
+    yield from (os.path.join(folder, tail) for tail in tails for folder in folders)
+    if from_above:
+        yield from _higher(above, tails, farthest)
+    yield from (os.path.join(folder, name) for folder in folders)
     for model in (naming, main):
         yield os.path.join(os.path.splitext(model)[0] + ".fbm", name)  # where FBX readers unpack embedded media
-    above = tuple(os.path.dirname(folder) for folder in folders)
     yield from _in_texture_folders(folders, name)
-    for tail in tails:
-        for folder in above:
-            yield os.path.join(folder, tail)
+    yield from (os.path.join(folder, tail) for tail in tails for folder in above)
     yield from _in_texture_folders(above, name)
-    for folder in above:
-        higher = os.path.dirname(folder)
+    yield from _higher(tuple(map(os.path.dirname, above)), tails, farthest)
+
+
+def _higher(folders: tuple[str, ...], tails: list[str], farthest: str) -> Iterator[str]:
+    """In these folders and in those above them."""
+    for folder in folders:
         for _ in range(HIGHEST):
-            if not is_inside(os.path.join(higher, name), farthest):
+            if not is_inside(os.path.join(folder, "x"), farthest):
                 break
-            for tail in tails:
-                yield os.path.join(higher, tail)
-            higher = os.path.dirname(higher)
+            yield from (os.path.join(folder, tail) for tail in tails)
+            folder = os.path.dirname(folder)  # noqa: PLW2901 - step by step upwards
 
 
 def _in_texture_folders(folders: tuple[str, ...], name: str) -> Iterator[str]:

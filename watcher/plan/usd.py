@@ -6,11 +6,13 @@ needs. Source: OpenUSD documentation, "USD file format" and "Asset paths".
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import starmap
 from typing import BinaryIO
 
 from watcher.plan import crate
 from watcher.plan.text import blocks, decode
 from watcher.plan.uri import is_elsewhere, plain_readings
+from watcher.plan.variables import setting
 
 MOST_PATHS = 1_000_000
 LONGEST_TOKEN = 64 * 1024
@@ -43,7 +45,7 @@ _BEGIN_OF_VARIABLES = re.compile(rb"\bexpressionVariables\s*=\s*\{[^}]*+\Z")
 _VARIABLE = re.compile(rb"\bstring\s++(\w++)\s*+=\s*+\Z")
 _EXPRESSION = re.compile(r"`(.*)`", re.DOTALL)
 _LITERAL = re.compile(r"\"((?:[^\"\\]|\\.)*+)\"|'((?:[^'\\]|\\.)*+)'|(?<!\w)\$\{(\w++)\}")
-_PLACEHOLDER = re.compile(r"\$\{(\w++)\}")
+_ESCAPE = re.compile(r"\\(.)")
 _GOES_ON = re.compile(rb"\s*(?:<[^>]*>)?\s*(?:\([^)]*\))?\s*,\s*")
 _IN_PACKAGE = re.compile(r"\[.*\]$")
 _ARGUMENTS = re.compile(r":SDF_FORMAT_ARGS:.*$")
@@ -64,15 +66,16 @@ def layer_readings(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _files(paths: Iterable[str], variables: Mapping[str, str]) -> Iterator[str]:
-    """The files that the asset paths name: of a path into a package, the package."""
+    """The files that the asset paths name: of a path into a package, the package. The variables before the paths that
+    may hold them."""
     expressions: list[str] = []
     for path in paths:
         if expression := _EXPRESSION.fullmatch(path):
             expressions.append(expression[1])
         else:
             yield from _file(path)
-    for text in expressions:  # now all variables are known
-        yield from (name for path in _values(text, variables) for name in _file(path))
+    yield from starmap(setting, variables.items())
+    yield from (name for text in expressions for path in _values(text) for name in _file(path))
 
 
 def _file(path: str) -> Iterator[str]:
@@ -81,14 +84,11 @@ def _file(path: str) -> Iterator[str]:
         yield name
 
 
-def _values(expression: str, variables: Mapping[str, str]) -> Iterator[str]:
+def _values(expression: str) -> Iterator[str]:
     """What an expression (OpenUSD, "Variable expressions") may stand for: its text, or of a choice each that is called
-    like a file. A variable that another layer may set stays as it is."""
+    like a file."""
     texts = [double or single or "${" + name + "}" for double, single, name in _LITERAL.findall(expression)]
-    for text in texts:
-        value = _PLACEHOLDER.sub(lambda name: variables.get(name[1], name[0]), re.sub(r"\\(.)", r"\1", text))
-        if len(texts) == 1 or "." in value:
-            yield value
+    yield from (_ESCAPE.sub(r"\1", text) for text in texts if len(texts) == 1 or "." in text)
 
 
 def _in_text(file: BinaryIO, variables: dict[str, str]) -> Iterator[str]:
