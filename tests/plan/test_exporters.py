@@ -142,6 +142,7 @@ def test_an_obj_as_programs_write_it(companions_of: Sets, statement: str, files:
     ("document", "files"),
     [
         ({"images": [{"uri": "a.png?v=1"}, {"uri": "b.png#x"}]}, ["a.png", "b.png"]),
+        ({"images": [{"uri": "f.%04d.png"}, {"uri": "s.%3CUDIM%3E.png"}]}, ["f.0001.png", "s.1001.png"]),
         (
             {"images": [{"uri": "t\\x.png"}, {"uri": "a+b.png"}, {"uri": "100%.png"}]},
             ["100%.png", "a+b.png", "t/x.png"],

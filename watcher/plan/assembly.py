@@ -17,6 +17,8 @@ from watcher.plan.variables import resolved
 
 MOST_AWAITED = 2_000
 """Names of one set that are remembered for files that may still come."""
+MOST_BETTER = 12
+"""Places of one name, before the one where a file was found, that are remembered for a better one."""
 
 
 class Look(Protocol):
@@ -158,7 +160,7 @@ class _Set:
         if attempt.found == attempt.wanted:
             better.pop()
         if better and not is_tiled(attempt.text) and len(self.awaited) < MOST_AWAITED:
-            self.awaited["\0".join(better)] = None
+            self.awaited["\0".join(better[:MOST_BETTER])] = None
 
     def _name_choices(self, path: str, wanted: str) -> Iterator[str]:
         base = os.path.basename(wanted)

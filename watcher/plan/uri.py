@@ -7,6 +7,7 @@ from watcher.plan.text import decode
 
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(?:/(?=[a-z]:))?", re.IGNORECASE)
 _BEHIND_PATH = re.compile(r"[?#].*", re.DOTALL)
+_PART = re.compile("%(?=0[1-9]d)")  # of a sequence, see `tiles`: no name has the character that it would stand for
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
 
 
@@ -17,7 +18,7 @@ def named_by_uri(uri: str) -> str | None:
     elif is_elsewhere(uri):
         return None
     try:
-        return unquote(uri, errors="strict")
+        return unquote(_PART.sub("%25", uri), errors="strict")
     except UnicodeDecodeError:  # another encoding than UTF-8: no percent-encoding, or see `uri_readings`
         return uri
 
