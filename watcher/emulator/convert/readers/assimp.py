@@ -17,6 +17,8 @@ from watcher.emulator.convert.readers.assimp_files import JobFiles, base_name
 from watcher.emulator.convert.readers.assimp_materials import Materials
 from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
 from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, skeletons
+from watcher.emulator.convert.readers.fbx_old import NEWEST, OLDEST, modern
+from watcher.emulator.convert.readers.fbx_records import version_of
 from watcher.emulator.convert.readers.text import numbers
 from watcher.emulator.convert.scene_graph import Tree
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
@@ -47,13 +49,33 @@ _GENERATE_UVS, _TRANSFORM_UVS = 0x40000, 0x80000
 """Steps of the library after reading: where a material is laid around a mesh by a rule, or its texture is shifted,
 scaled or turned, that goes into the mesh. All other steps are ours."""
 _MOST_NODES = 100_000
+_FBX_HEAD = 4096
+"""Bytes in which the version stands."""
 
 
 def read(conversion: Conversion) -> Model:
     """Raises ConversionFailed when the library cannot read the file, or a file that the model needs is missing."""
     extension = extension_of(conversion.main_name)
     conversion.files.require_readable(conversion.main_name)
-    return read_as(conversion, conversion.files.path(conversion.main_name), extension)
+    main = conversion.files.path(conversion.main_name)
+    if extension == "fbx":
+        main = _readable_fbx(main, conversion)
+    return read_as(conversion, main, extension)
+
+
+def _readable_fbx(main: Path, conversion: Conversion) -> Path:
+    """The blob, or that of the same model in a version that the library reads."""
+    with main.open("rb") as file:
+        version = version_of(file.read(_FBX_HEAD))
+    if version is None or version > NEWEST:
+        return main
+    if version < OLDEST:
+        raise ConversionFailed(
+            f"this FBX model is of version {version / 1000:g}; this emulator converts versions from 6.0 (2006) on"
+        )
+    renewed = conversion.out_dir / "model.fbx"
+    renewed.write_bytes(modern(main.read_bytes(), conversion))
+    return renewed
 
 
 def read_as(conversion: Conversion, main: Path, extension: str) -> Model:

@@ -1,0 +1,156 @@
+"""FBX models of the years 2006 to 2010 (versions 6.x) written anew as ones of 2013, which the library reads.
+
+They keep a mesh within its node, know objects by name instead of by number, and hang pictures on nodes instead of
+materials.
+"""
+
+from collections import defaultdict
+from itertools import count
+
+from watcher.emulator.convert.conversion import Conversion
+from watcher.emulator.convert.readers.fbx_records import Record, parse, written
+
+OLDEST, NEWEST = 6000, 6999
+"""The versions that are understood here."""
+_HEADER = "; FBX 7.3.0 project file\nFBXHeaderExtension: {\nFBXHeaderVersion: 1003\nFBXVersion: 7300\n}\n"
+_ARRAYS = frozenset(
+    ("Vertices", "PolygonVertexIndex", "Edges", "Normals", "NormalsIndex", "Binormals", "Tangents", "UV", "UVIndex",
+     "Colors", "ColorIndex", "Smoothing", "Materials", "Indexes", "Weights", "Transform", "TransformLink")
+)  # fmt: skip
+_OF_MESH = ("Vertices", "PolygonVertexIndex", "Edges", "GeometryVersion")
+_WITHOUT_USE = ("LayerElementTexture", "Shape")
+"""Parts of a mesh that newer files do not have there."""
+_KINDS = ("Model", "Material", "Texture", "Video", "Deformer")
+_SCENE = ("Model::Scene", "Scene")
+
+
+def modern(data: bytes, conversion: Conversion) -> bytes:
+    """The model as text of version 7.3. Raises ConversionFailed when it is damaged."""
+    return _Writer(parse(data), conversion).text().encode()
+
+
+class _Writer:
+    def __init__(self, records: list[Record], conversion: Conversion) -> None:
+        self._top = {record.name: record for record in records}
+        self._conversion = conversion
+        self._numbers = count(1_000_000)
+        self._number_of = dict.fromkeys(_SCENE, 0)
+        self._geometry_of: dict[str, int] = {}
+        self._model_of: dict[str, Record] = {}
+        self._objects: list[Record] = []
+        self._links: list[Record] = []
+
+    def text(self) -> str:
+        settings = self._top.get("GlobalSettings")
+        for record in self._children("Objects"):
+            if record.name == "GlobalSettings":
+                settings = record
+            elif record.name in _KINDS and record.values:
+                self._add(record)
+        self._connect()
+        counts = [one.first() for one in _all(self._children("Takes")) if one.name == "KeyCount"]
+        if any(number.strip("01") for number in counts):
+            self._conversion.warn("the animations of this FBX model from before 2011 were left out")
+        top = [Record("Objects", [], self._objects), Record("Connections", [], self._links)]
+        if settings is not None:
+            top.insert(0, Record("GlobalSettings", [], [_renewed(one) for one in settings.children]))
+        return _HEADER + "".join(written(top, _ARRAYS))
+
+    def _children(self, name: str) -> list[Record]:
+        return self._top[name].children if name in self._top else []
+
+    def _add(self, record: Record) -> None:
+        name = record.first()
+        number = self._number_of[name] = next(self._numbers)
+        children = record.children
+        if record.name == "Model":
+            self._model_of[name] = record
+            if record.child("Vertices") is not None:
+                self._add_geometry(record, number)
+                children = [one for one in children if not _is_of_mesh(one)]
+        self._objects.append(Record(record.name, [str(number), *record.values], [_renewed(one) for one in children]))
+
+    def _add_geometry(self, model: Record, number: int) -> None:
+        geometry = self._geometry_of[model.first()] = next(self._numbers)
+        parts = [one for one in model.children if _is_of_mesh(one) and one.name not in _WITHOUT_USE]
+        self._objects.append(Record("Geometry", [str(geometry), '"Geometry::"', '"Mesh"'], parts))
+        self._link("OO", geometry, number)
+        shapes = [one for one in model.children if one.name == "Shape"]
+        if shapes:
+            deformer = self._made("Deformer", "Deformer::", "BlendShape", [], geometry)
+            for shape in shapes:
+                channel = self._made("Deformer", "SubDeformer::", "BlendShapeChannel", [], deformer)
+                self._made("Geometry", "Geometry::", "Shape", shape.children, channel)
+
+    def _made(self, kind: str, name: str, form: str, children: list[Record], of: int) -> int:
+        number = next(self._numbers)
+        version = Record("Version", ["100"])
+        self._objects.append(Record(kind, [str(number), f'"{name}"', f'"{form}"'], [version, *children]))
+        self._link("OO", number, of)
+        return number
+
+    def _connect(self) -> None:
+        materials: dict[str, list[int]] = defaultdict(list)
+        pictures: dict[str, list[int]] = defaultdict(list)
+        for link in self._children("Connections"):
+            kind, child, parent = ([value.strip('"') for value in link.values] + [""] * 3)[:3]
+            if child not in self._number_of or parent not in self._number_of:
+                continue
+            number, of = self._number_of[child], self._number_of[parent]
+            if parent in self._model_of and child.startswith("Texture::"):
+                pictures[parent].append(number)
+                continue
+            if parent in self._model_of and child.startswith("Material::"):
+                materials[parent].append(number)
+            elif child.startswith("Deformer::"):
+                of = self._geometry_of.get(parent, of)
+            self._link(kind, number, of, *link.values[3:4])
+        for name, found in pictures.items():
+            chosen = _pictures(self._model_of[name], len(materials[name]))
+            for number, picture in zip(materials[name], chosen, strict=True):
+                if 0 <= picture < len(found):
+                    self._link("OP", found[picture], number, '"DiffuseColor"')
+
+    def _link(self, kind: str, child: int, parent: int, *more: str) -> None:
+        self._links.append(Record("C", [f'"{kind}"', str(child), str(parent), *more]))
+
+
+def _is_of_mesh(record: Record) -> bool:
+    return record.name in _OF_MESH or record.name.startswith("Layer") or record.name in _WITHOUT_USE
+
+
+def _pictures(model: Record, materials: int) -> list[int]:
+    """For each material of a node the number of its picture among those of the node; -1 for none.
+
+    Both are told for each polygon: the picture of a material is that of the first polygon that has it.
+    """
+    shown = _list_of(model, "LayerElementTexture", "TextureId")
+    surfaces = _list_of(model, "LayerElementMaterial", "Materials")
+    if len(shown) < 2:
+        return [shown[0] if shown else 0] * materials
+    first = dict(reversed(list(zip(surfaces, shown, strict=False))))
+    return [first.get(material, shown[0] if materials == 1 else -1) for material in range(materials)]
+
+
+def _list_of(model: Record, layer: str, name: str) -> list[int]:
+    element = model.child(layer)
+    values = None if element is None else element.child(name)
+    words = [] if values is None else values.values
+    return [int(word) if word.lstrip("-").isdigit() and len(word) < 10 else -1 for word in words]
+
+
+def _renewed(record: Record) -> Record:
+    """A record with its properties in the newer form, which has a label for each."""
+    if record.name == "Properties60":
+        return Record("Properties70", record.values, [_renewed(one) for one in record.children])
+    if record.name == "Property":
+        return Record("P", [*record.values[:2], '""', *record.values[2:]])
+    return record
+
+
+def _all(records: list[Record]) -> list[Record]:
+    """The records and all in them."""
+    found = list(records)
+    for record in found:
+        found += record.children
+    return found
