@@ -191,6 +191,24 @@ def test_a_model_from_before_2011_is_read(form: str, convert: Convert) -> None:
     assert channels == ["index", "position", "normal", "uv"]
 
 
+def test_pictures_for_other_uses_find_their_places(convert: Convert) -> None:
+    bump = """LayerElementBumpTextures: 0 {
+            MappingInformationType: "AllSame"
+            TextureId: 1
+        }
+        LayerElementMaterial: 0 {"""
+    result = convert("a.fbx", {"a.fbx": CRATE.replace("LayerElementMaterial: 0 {", bump), **PICTURES})
+    textures = {asset.name: f"asset:{asset.key}" for asset in result.assets if asset.type == "texture"}
+    materials = [asset.description["dataJson"] for asset in result.assets if asset.type == "material"]
+    assert [data["normalMap"] for data in materials] == [textures["wood"]] * 2
+
+
+def test_objects_of_one_name_are_told(convert: Convert) -> None:
+    twice = 'Model: "Model::root", "Null" {\n}\nMaterial: "Material::wood"'
+    log = convert("a.fbx", {"a.fbx": CRATE.replace('Material: "Material::wood"', twice, 1)}).log
+    assert "several objects of this FBX model are called 'Model::root'" in log
+
+
 def test_pictures_that_are_not_there_are_told(convert: Convert) -> None:
     log = convert("a.fbx", {"a.fbx": CRATE}).log
     assert "wood.png' is not among the uploaded files" in log

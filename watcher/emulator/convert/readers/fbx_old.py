@@ -18,15 +18,22 @@ _ARRAYS = frozenset(
      "Colors", "ColorIndex", "Smoothing", "Materials", "Indexes", "Weights", "Transform", "TransformLink")
 )  # fmt: skip
 _OF_MESH = ("Vertices", "PolygonVertexIndex", "Edges", "GeometryVersion")
-_WITHOUT_USE = ("LayerElementTexture", "Shape")
-"""Parts of a mesh that newer files do not have there."""
+_PICTURE_OF = {
+    "LayerElementTexture": "DiffuseColor",
+    "LayerElementSpecularTextures": "SpecularColor",
+    "LayerElementEmissiveTextures": "EmissiveColor",
+    "LayerElementBumpTextures": "Bump",
+    "LayerElementNormalMapTextures": "NormalMap",
+    "LayerElementTransparentTextures": "TransparentColor",
+}
+"""By the part of a mesh that says where its pictures are: the property of a material that they belong to now."""
 _KINDS = ("Model", "Material", "Texture", "Video", "Deformer")
 _SCENE = ("Model::Scene", "Scene")
 
 
 def modern(data: bytes, conversion: Conversion) -> bytes:
     """The model as text of version 7.3. Raises ConversionFailed when it is damaged."""
-    return _Writer(parse(data), conversion).text().encode()
+    return _Writer(parse(data), conversion).text().encode("utf-8", "surrogateescape")
 
 
 class _Writer:
@@ -61,24 +68,27 @@ class _Writer:
 
     def _add(self, record: Record) -> None:
         name = record.first()
+        if name in self._number_of:
+            self._conversion.warn(f"several objects of this FBX model are called {name!r}: only the last has a place")
         number = self._number_of[name] = next(self._numbers)
         children = record.children
         if record.name == "Model":
             self._model_of[name] = record
             if record.child("Vertices") is not None:
                 self._add_geometry(record, number)
-                children = [one for one in children if not _is_of_mesh(one)]
+                children = [one for one in children if not _is_of_mesh(one) and one.name != "Shape"]
         self._objects.append(Record(record.name, [str(number), *record.values], [_renewed(one) for one in children]))
 
     def _add_geometry(self, model: Record, number: int) -> None:
         geometry = self._geometry_of[model.first()] = next(self._numbers)
-        parts = [one for one in model.children if _is_of_mesh(one) and one.name not in _WITHOUT_USE]
+        parts = [one for one in model.children if _is_of_mesh(one) and "Texture" not in one.name]
         self._objects.append(Record("Geometry", [str(geometry), '"Geometry::"', '"Mesh"'], parts))
         self._link("OO", geometry, number)
-        shapes = [one for one in model.children if one.name == "Shape"]
+        # Some programs write all shapes twice.
+        shapes = {one.first(): one for one in model.children if one.name == "Shape"}
         if shapes:
             deformer = self._made("Deformer", "Deformer::", "BlendShape", [], geometry)
-            for shape in shapes:
+            for shape in shapes.values():
                 channel = self._made("Deformer", "SubDeformer::", "BlendShapeChannel", [], deformer)
                 self._made("Geometry", "Geometry::", "Shape", shape.children, channel)
 
@@ -106,29 +116,29 @@ class _Writer:
                 of = self._geometry_of.get(parent, of)
             self._link(kind, number, of, *link.values[3:4])
         for name, found in pictures.items():
-            chosen = _pictures(self._model_of[name], len(materials[name]))
-            for number, picture in zip(materials[name], chosen, strict=True):
-                if 0 <= picture < len(found):
-                    self._link("OP", found[picture], number, '"DiffuseColor"')
+            for layer, use in _PICTURE_OF.items():
+                chosen = _pictures(self._model_of[name], layer, len(materials[name]))
+                for material, picture in zip(materials[name], chosen, strict=True):
+                    if 0 <= picture < len(found):
+                        self._link("OP", found[picture], material, f'"{use}"')
 
     def _link(self, kind: str, child: int, parent: int, *more: str) -> None:
         self._links.append(Record("C", [f'"{kind}"', str(child), str(parent), *more]))
 
 
 def _is_of_mesh(record: Record) -> bool:
-    return record.name in _OF_MESH or record.name.startswith("Layer") or record.name in _WITHOUT_USE
+    return record.name in _OF_MESH or record.name.startswith("Layer")
 
 
-def _pictures(model: Record, materials: int) -> list[int]:
+def _pictures(model: Record, layer: str, materials: int) -> list[int]:
     """For each material of a node the number of its picture among those of the node; -1 for none.
 
     Both are told for each polygon: the picture of a material is that of the first polygon that has it.
     """
-    shown = _list_of(model, "LayerElementTexture", "TextureId")
-    surfaces = _list_of(model, "LayerElementMaterial", "Materials")
+    shown = _list_of(model, layer, "TextureId")
     if len(shown) < 2:
-        return [shown[0] if shown else 0] * materials
-    first = dict(reversed(list(zip(surfaces, shown, strict=False))))
+        return (shown or [-1]) * materials
+    first = dict(reversed(list(zip(_list_of(model, "LayerElementMaterial", "Materials"), shown, strict=False))))
     return [first.get(material, shown[0] if materials == 1 else -1) for material in range(materials)]
 
 

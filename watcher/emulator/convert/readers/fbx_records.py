@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     r"""(?:[\s,]++|;[^\n]*+)*+(?:
         (?P<string>"[^"]*+")
       | (?P<brace>[{}])
-      | (?P<name>[A-Za-z_]\w*+)\s*+:
+      | (?P<name>[A-Za-z_][\w-]*+)\s*+:
       | (?P<word>[^\s,{}";:]++)
     )""",
     re.VERBOSE,
@@ -56,7 +56,7 @@ def parse(data: bytes) -> list[Record]:
     top = Record("", [])
     stack = [top]
     count = 0
-    for step in _binary(data) if data.startswith(_MAGIC) else _text(data.decode("utf-8", "replace")):
+    for step in _binary(data) if data.startswith(_MAGIC) else _text(data.decode("utf-8", "surrogateescape")):
         if step is None:
             if len(stack) == 1:
                 raise _damaged("it closes more records than it opens")
@@ -170,7 +170,7 @@ def _values(data: bytes, at: int, end: int, count: int) -> Iterator[str]:
 def _string(content: bytes) -> str:
     """Binary files write a name and its kind the other way round: ``Cube``, two bytes, ``Model``."""
     name, mark, kind = content.partition(b"\x00\x01")
-    return (kind + b"::" + name if mark else content).decode("utf-8", "replace").replace('"', "'")
+    return (kind + b"::" + name if mark else content).decode("utf-8", "surrogateescape").replace('"', "'")
 
 
 def _damaged(why: str) -> ConversionFailed:
