@@ -77,7 +77,9 @@ class _Writer:
             if record.child("Vertices") is not None:
                 self._add_geometry(record, number)
                 children = [one for one in children if not _is_of_mesh(one) and one.name != "Shape"]
-        self._objects.append(Record(record.name, [str(number), *record.values], [_renewed(one) for one in children]))
+        # The library passes over an object of which nothing is said.
+        parts = [_renewed(one) for one in children] or [Record("Version", ["100"])]
+        self._objects.append(Record(record.name, [str(number), *record.values], parts))
 
     def _add_geometry(self, model: Record, number: int) -> None:
         geometry = self._geometry_of[model.first()] = next(self._numbers)
