@@ -196,7 +196,7 @@ def test_a_bad_end_is_a_failure_with_the_servers_words(
     assert (report(ledger).state, report(ledger).error) == (FileState.FAILED, expected)
 
 
-def test_a_task_that_the_server_does_not_know_is_waited_for_and_then_failed(
+def test_a_task_that_the_server_does_not_know_is_waited_for_and_then_in_doubt(
     server: Scripted, ledger: Ledger, tracker: Tracker
 ) -> None:
     sent(ledger, 1)
@@ -253,7 +253,8 @@ def test_a_task_that_is_missing_does_not_make_every_look_read_the_folders_whole_
         tracker.step(now)
         assert len(server.requests) <= pages + lost + 2, "the pages, each that was not on them, and what one made"
     assert report(ledger, 3000).state is FileState.DONE
-    assert {report(ledger, number).state for number in range(2000, 2000 + lost)} == {FileState.FAILED}
+    assert {report(ledger, number).state for number in range(2000, 2000 + lost)} == {FileState.WAITING}
+    assert len(ledger.doubts.in_doubt()) == lost
 
 
 def test_looks_become_rarer_while_nothing_moves_and_frequent_when_it_does(

@@ -218,11 +218,18 @@ class Tracker:
         if self._patience(following, now) < (VANISHED_SECONDS if gone else UNSAID_SECONDS):
             return False
         if gone:
-            reason = f"the server no longer knows the upload task {following.upload_task_id}; `retry` uploads it again"
+            self._lost(following, now)
         else:
             reason = f"the server fails to tell what became of the upload: {error}; `retry` asks again"
-        self._fail(following, (), None, reason, now)
+            self._fail(following, (), None, reason, now)
         return True
+
+    def _lost(self, following: Following, now: float) -> None:
+        """Its file may be there all the same: that is for the reconciler to find out."""
+        reason = f"the server no longer knows the upload task {following.upload_task_id}"
+        self._ledger.doubts.lost(following.upload_id, reason, now)
+        self._unsaid.pop(following.upload_id, None)
+        _log.warning("an upload task is lost; the server is asked for the file", path=following.path, reason=reason)
 
     def _update(self, following: Following, task: UploadTask, assets: Sequence[Asset] | ApiError, now: float) -> bool:
         """Bring what the server says of one upload into the ledger."""

@@ -271,7 +271,9 @@ class Life(RuleBasedStateMachine):
             arrived = (s for s in self.server.values() if s.content == content and not s.forgotten)
             found = next((each for each in arrived if not self.ledger.doubts.owned(each.task)), None)
             self.ledger.doubts.decided(attempt.upload_id, self.now)
-            if found is None:
+            if found is None and attempt.upload_task_id is not None:
+                self.ledger.conversions.failed(attempt.upload_id, (), None, "the server lost it", self.now)
+            elif found is None:
                 self.ledger.uploads.void(attempt.upload_id, self.now, backoff=lambda attempts: min(attempts, 8.0))
             else:
                 self.ledger.doubts.adopted(attempt.upload_id, found.task, self.now)
@@ -294,6 +296,12 @@ class Life(RuleBasedStateMachine):
                 self.ledger.conversions.succeeded(following.upload_id, [record], task, assets, self.now)
             else:
                 self.ledger.conversions.failed(following.upload_id, [record], task, "no faces", self.now)
+
+    @precondition(lambda self: self.ledger.conversions.folders())
+    @rule()
+    def knows_a_task_no_more(self) -> None:
+        for following in self.ledger.conversions.following(FOLDER)[:1]:
+            self.ledger.doubts.lost(following.upload_id, "no such task", self.now)
 
     # -- a person, and the end of the process ------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import watcher.reconcile
 import watcher.track
 from watcher.model import FileState
 
@@ -73,23 +74,76 @@ def test_a_conversion_that_never_moves_is_given_up_and_retry_looks_at_it_before_
     assert (station.on_server(), line.uploads) == ({"a.png": 1}, 1)
 
 
-@pytest.mark.parametrize("comes_back", [True, False])
-def test_an_upload_task_that_vanishes_is_told_and_sent_again_only_if_it_stays_away(
-    station: Any, line: Any, picture: Picture, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+@pytest.fixture
+def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher.track, "VANISHED_SECONDS", 0.3)
+    monkeypatch.setattr(watcher.reconcile, "ARRIVAL_SECONDS", 0.3)
+    monkeypatch.setattr(watcher.reconcile, "LATE_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("soon_lost")
+def test_a_file_whose_upload_task_vanishes_is_found_by_its_bytes_and_not_sent_again(
+    station: Any, line: Any, picture: Picture
 ) -> None:
-    monkeypatch.setattr(watcher.track, "VANISHED_SECONDS", 0.5)
-    line.spoil = tasks = Tasks(vanished)
+    line.spoil = Tasks(vanished)
+    station.drops("a.png", picture(1))
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+    assert station.reports()["a.png"].assets
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 1)
+
+
+@pytest.mark.usefixtures("soon_lost")
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_an_upload_that_vanishes_with_its_file_is_told_and_sent_again_only_if_it_stays_away(
+    station: Any, line: Any, picture: Picture, comes_back: bool
+) -> None:
+    """What cannot be proven is not there, too."""
+    station.environ["WATCHER_UPLOAD__PROOF"] = str(not comes_back)
+
+    def lost(_task: dict[str, Any]) -> None:
+        if not comes_back:
+            there = [source.source_file_id for source in station.direct.folders.source_files(station.folder_id())]
+            station.direct.source_files.delete(there, delete_assets=True) if there else None
+
+    line.spoil = tasks = Tasks(lost)
     station.drops("a.png", picture(1))
     station.scan()
     report = station.reports()["a.png"]
     assert report.state is FileState.FAILED
-    assert f"no longer knows the upload task {report.upload_task_id}" in report.error
-    lost = report.upload_task_id
-    tasks.change = lambda task: task if comes_back or task["upload_task_id"] != lost else None
+    assert (
+        report.error == f"the server no longer knows the upload task {report.upload_task_id}; `retry` uploads it again"
+    )
+    tasks.change = lambda task: task if comes_back or task["upload_task_id"] != report.upload_task_id else None
     station.retry()
     station.scan()
     assert station.states() == {"a.png": FileState.DONE}
-    assert line.uploads == (1 if comes_back else 2)
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 1 if comes_back else 2)
+
+
+@pytest.mark.usefixtures("soon_lost")
+def test_a_file_that_is_there_without_a_task_and_assets_is_removed_before_it_is_sent_again(
+    station: Any, line: Any, picture: Picture
+) -> None:
+    tasks = Tasks(vanished)
+
+    def makes_nothing(exchange: Any) -> None:
+        if "/source-files/" in exchange.path and exchange.path.endswith("/assets"):
+            exchange.answers("200 OK", b"{}")
+        else:
+            tasks(exchange)
+
+    line.spoil = makes_nothing
+    station.drops("a.png", picture(1))
+    station.scan()
+    assert station.states() == {"a.png": FileState.FAILED}
+    assert "neither an upload task nor assets" in station.reports()["a.png"].error
+    lost = station.reports()["a.png"].upload_task_id
+    line.spoil = Tasks(lambda task: task if task["upload_task_id"] != lost else None)
+    station.retry()
+    station.scan()
+    assert station.states() == {"a.png": FileState.DONE}
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 2)
 
 
 def test_an_upload_that_the_server_cannot_tell_of_holds_up_no_other(

@@ -27,6 +27,8 @@ class OpenAttempt:
     """How long it may take to become visible; None: as long as one of its size can."""
     files: tuple[SentFile, ...]
     """The main file first."""
+    upload_task_id: str | None = None
+    """Under which the server took it, and which it does not know any more."""
 
 
 class DoubtLedger:
@@ -60,6 +62,18 @@ class DoubtLedger:
             )
             if refund:
                 refund_attempt(sql, upload_id)
+
+    def lost(self, upload_id: int, error: str, now: float) -> None:
+        """The server took an attempt, and does not know its upload task any more: what became of it?"""
+        with self._connection.transaction() as sql:
+            sql.execute(
+                "UPDATE uploads SET state = 'unknown', error = ? WHERE id = ? AND state = 'sent'", (error, upload_id)
+            )
+            sql.execute(
+                "UPDATE files SET state = 'waiting', due_at = NULL, wake_at = NULL, error = ?2, updated_at = ?3"
+                f" WHERE {DECIDED_BY} AND state = 'converting'",
+                (upload_id, error, now),
+            )
 
     def abandoned(self, job: Job, upload_id: int | None, now: float) -> None:
         """The outcome of an upload could not be recorded: it may have arrived if it had been claimed.
@@ -121,6 +135,7 @@ class DoubtLedger:
                 late_seconds=row["late_seconds"],
                 started_at=row["started_at"],
                 server_time=row["server_time"],
+                upload_task_id=row["upload_task_id"],
                 files=tuple(
                     SentFile(blob_text(member["name"]), member["digest"], member["size"], member["beginnings"] or b"")
                     for member in self._connection.rows(
@@ -158,11 +173,9 @@ class DoubtLedger:
         return self._connection.row(sql, (digest, folder_id)) is not None
 
     def owned(self, upload_task_id: str) -> bool:
-        """Whether an upload on record has this task."""
-        return (
-            self._connection.row("SELECT 1 FROM uploads WHERE upload_task_id = ? LIMIT 1", (upload_task_id,))
-            is not None
-        )
+        """Whether an upload on record has this task, and it is not in doubt."""
+        sql = "SELECT 1 FROM uploads WHERE upload_task_id = ? AND state != 'unknown' LIMIT 1"
+        return self._connection.row(sql, (upload_task_id,)) is not None
 
     def undecided(self, upload_id: int, error: str, now: float) -> None:
         """The server fails to say whether an attempt arrived: its files fail, until it says so after all."""

@@ -230,11 +230,11 @@ class UploadLedger:
         return self._connection.row(sql, (folder_id, set_digest)) is not None
 
     def owns(self, source_file_id: str) -> bool:
-        """Whether an upload on record has this source file."""
+        """Whether an upload on record has this source file, and it is not in doubt."""
         sql = (
-            "SELECT 1 FROM uploads WHERE source_file_id = ?1 AND state != 'void' UNION ALL"
+            "SELECT 1 FROM uploads WHERE source_file_id = ?1 AND state NOT IN ('void', 'unknown') UNION ALL"
             " SELECT 1 FROM conversions c JOIN uploads u ON u.id = c.upload_id"
-            " WHERE c.source_file_id = ?1 AND u.state != 'void' LIMIT 1"
+            " WHERE c.source_file_id = ?1 AND u.state NOT IN ('void', 'unknown') LIMIT 1"
         )
         return self._connection.row(sql, (source_file_id,)) is not None
 
