@@ -382,6 +382,23 @@ def test_layers_that_multiply_from_level_to_level_are_refused(refuse: Refuse) ->
     assert "more than 300000 prims" in refuse("a.usda", {"a.usda": text}).reason
 
 
+def test_instances_of_instances_that_multiply_are_refused(refuse: Refuse) -> None:
+    """They share what they bring, but not when somebody looks at each of them."""
+    head = " instanceable = true\n references = "
+    levels = "".join(
+        f'def "L{i}" {{\n' + "".join(f'def "c{j}" (\n{head}</L{i + 1}>\n) {{\n}}\n' for j in range(10)) + "}\n"
+        for i in range(12)
+    )
+    text = f'#usda 1.0\n{levels}def Cube "L12" {{\n}}\n'
+    assert "prims, counting all instances" in refuse("a.usda", {"a.usda": text}).reason
+
+
+def test_an_instancer_that_shows_itself_is_refused(refuse: Refuse) -> None:
+    places = "int[] protoIndices = [0, 0]\npoint3f[] positions = [(0, 0, 0), (1, 0, 0)]"
+    text = f'#usda 1.0\ndef PointInstancer "p" {{\nrel prototypes = [</p>]\n{places}\n}}\n'
+    assert "nested too deeply" in refuse("a.usda", {"a.usda": text}).reason
+
+
 def test_layers_that_name_each_other_end(convert: Convert) -> None:
     one = '#usda 1.0\n(\n subLayers = [@b.usda@, @a.usda@]\n)\ndef Cube "A" (\n references = @a.usda@</A>\n) {\n}\n'
     two = "#usda 1.0\n(\n subLayers = [@a.usda@]\n)\n"

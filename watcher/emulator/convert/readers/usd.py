@@ -21,6 +21,9 @@ from pxr import Tf, Usd, UsdGeom, UsdShade, UsdSkel  # isort: skip
 
 _NOT_SHOWN = (UsdGeom.Tokens.guide, UsdGeom.Tokens.proxy)
 _MOST_PRIMS = 100_000
+"""That are shown."""
+_MOST_WALKED = 300_000
+"""Instances share what they bring, and cost nothing until somebody walks through each of them."""
 _NOW = Usd.TimeCode.EarliestTime()
 
 
@@ -68,7 +71,9 @@ class _Reader:
         """From the stage's space to ours: metres, y up."""
 
     def read(self) -> tuple[Model, list[Doubles]]:
-        for prim in self._stage.Traverse(Usd.TraverseInstanceProxies()):
+        for number, prim in enumerate(self._stage.Traverse(Usd.TraverseInstanceProxies())):
+            if number > _MOST_WALKED:
+                raise ConversionFailed(f"the stage has more than {_MOST_WALKED} prims, counting all instances")
             if prim.IsA(UsdSkel.Skeleton):
                 place = UsdGeom.XformCache(_NOW).GetLocalToWorldTransform(prim)
                 self._skins.add(prim, self._upright @ np.array(place).T)
