@@ -1,6 +1,8 @@
 """A short run of the chaos harness; ``python -m tests.chaos`` is the long one."""
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +10,13 @@ import pytest
 
 from tests.chaos import contents
 from tests.chaos.campaign import Campaign
+from tests.chaos.judge import Promise, Verdict
 from tests.chaos.launcher import Kill, Plan, When
 from tests.chaos.mutations import Mutation
 from tests.chaos.proxy import Fault
 from tests.chaos.scenarios import QUICK, STORIES, Stage, sweep, told
-from tests.chaos.subject import Server, until
+from tests.chaos.subject import API_KEY, Server, until
+from watcher.api import AssetApi, FilePart
 
 KILLS = [
     Kill("uploads.claim", 1, When.AFTER),
@@ -91,3 +95,36 @@ def test_the_judge_notices_a_broken_promise(mutation: Mutation, tmp_path: Path, 
     story = STORIES[mutation]
     verdict, _ = told(story, tmp_path, server, mutation)
     assert verdict.count(story.broken) > 0
+
+
+def test_the_judge_sees_every_kind_of_wrong(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Stage(tmp_path, server) as stage, AssetApi(server.base_url, api_key=API_KEY) as api:
+        picture, half = stage.put("a.png", contents.png(stage.dice)), contents.png(stage.dice)[:40]
+        stage.start()
+        assert stage.settled().violations == []
+        folder_id = next(f.folder_id for f in api.folders.iterate() if f.name == stage.subject.drops[0].remote)
+        (source,) = api.folders.source_files(folder_id)
+
+        def uploads(content: bytes) -> None:
+            api.folders.upload(folder_id, [FilePart("a.png", len(content), lambda: iter([content]))])
+
+        os.kill(stage.subject.pid, signal.SIGKILL)
+        assert until(stage.subject.ended, 10)
+        said = stage.subject.status()  # which nothing changes any more
+        monkeypatch.setattr(stage.subject, "status", lambda: said)
+        wrongs: dict[Promise, Callable[[], object]] = {
+            Promise.ALIVE: lambda: None,  # nobody ordered that kill
+            Promise.LOST: lambda: stage.put("b.png", contents.png(stage.dice)),
+            Promise.SECRET: lambda: stage.subject.log.write_text(f"the key is {API_KEY}"),
+            Promise.TWICE: lambda: uploads(picture.read_bytes()),
+            Promise.LEFT: lambda: uploads(stage.records.made(contents.png(stage.dice))),
+            Promise.ORPHAN: lambda: uploads(half),
+            Promise.FALSE: lambda: api.source_files.delete([source.source_file_id], delete_assets=True),
+        }
+        assert set(wrongs) == set(Promise)
+        before = Verdict()
+        for promise, wrong in wrongs.items():
+            wrong()
+            after = stage.judge.judge()
+            assert after.count(promise) > before.count(promise), promise
+            before = after

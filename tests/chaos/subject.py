@@ -166,6 +166,11 @@ class Subject:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, plan: Plan | None = None) -> None:
         """Let it run; ``plan`` says how the launcher is to end it."""
         self.plan = plan or Plan()
