@@ -106,7 +106,8 @@ def test_a_model_of_the_corpus_becomes_a_scene_with_all_its_content(group: str, 
     assert all(asset.thumbnail is not None for asset in result.assets if asset.type != "skeleton")
     missing = [f"warning: the texture {WITHOUT[group]!r} is not among the uploaded files"] if group in WITHOUT else []
     if not group.startswith("obj"):
-        assert result.log.splitlines() == missing
+        lines = result.log.splitlines()
+        assert [line for line in lines if not line.startswith("what these extensions say was left out: ")] == missing
 
 
 @pytest.mark.parametrize("group", BROKEN)

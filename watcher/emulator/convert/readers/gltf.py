@@ -20,9 +20,11 @@ from watcher.emulator.convert.readers.gltf_schema import validate
 from watcher.emulator.convert.readers.text import decode_text, describe_content
 from watcher.emulator.convert.surface import face_normals, index_array, require_finite, require_in_range, unit
 
-_KNOWN = ("KHR_materials_", "KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform",
-          "EXT_texture_webp", "KHR_texture_basisu", "KHR_node_visibility", "KHR_xmp", "KHR_animation_pointer",
-          INSTANCING, DRACO, *MESHOPT)  # fmt: skip
+_READ = ("KHR_materials_clearcoat", "KHR_materials_pbrSpecularGlossiness", "KHR_materials_unlit",
+         "KHR_mesh_quantization", "KHR_texture_transform", "EXT_texture_webp", "KHR_texture_basisu",
+         INSTANCING, DRACO, *MESHOPT)  # fmt: skip
+_HARMLESS = ("KHR_materials_", "KHR_lights_punctual", "KHR_node_visibility", "KHR_xmp", "KHR_animation_pointer")
+"""Without these a model looks much the same."""
 
 _MOST_JOINT_SETS = 8
 """Of four bones for each vertex; ours have one."""
@@ -64,16 +66,12 @@ def _read(text: bytes, chunk: bytes | None, conversion: Conversion) -> Model | P
         raise ConversionFailed(f"this is not a glTF model: {error}") from None
     document = validate(document)
     for extension in document.get("extensionsRequired", ()):
-        if not extension.startswith(_KNOWN):
+        if extension not in _READ and not extension.startswith(_HARMLESS):
             raise ConversionFailed(f"the model needs the extension {extension}, which this emulator does not know")
     # Those of single vendors are hints for their own programs.
-    unknown = [
-        name
-        for name in document.get("extensionsUsed", ())
-        if name.startswith(("KHR_", "EXT_")) and not name.startswith(_KNOWN)
-    ]
-    if unknown:
-        conversion.note(f"what the extensions {', '.join(unknown)} say was left out")
+    shared = [name for name in document.get("extensionsUsed", ()) if name.startswith(("KHR_", "EXT_"))]
+    if passed_over := [name for name in shared if name not in _READ]:
+        conversion.note(f"what these extensions say was left out: {', '.join(passed_over)}")
     conversion.progress(0.3)
     return _Reader(document, Buffers(document, chunk, conversion), conversion).read()
 
