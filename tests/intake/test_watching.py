@@ -133,6 +133,22 @@ def test_overflow_upon_overflow_does_not_keep_a_scan_from_its_end(
     driven.until(overflows, "all files", seconds=10)
 
 
+def test_that_everything_is_scanned_anew_and_why_is_told_until_it_is(
+    hand_driven: Make, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        (drop_folder / str(number)).mkdir()
+    driven = hand_driven(settle_seconds=0.0)
+    driven.until_idle()
+    monkeypatch.setattr(loop, "SLICE", 0.0)  # a folder a step
+    driven.coverage._watch._listener.overflowed = True
+    told = "everything is scanned, because the queue of events overflowed"
+    driven.until(lambda: driven.trouble == told, "telling")
+    assert not driven.intake.idle
+    driven.until_idle()
+    assert driven.trouble is None
+
+
 # -- deaf and dead readers ---------------------------------------------------------------------------------------------
 
 
