@@ -82,9 +82,17 @@ def test_that_it_is_the_key_now_and_not_the_network_any_more_is_logged_once() ->
         gate.failed(AWAY, 0.0)
         while not gate.knock():
             pass
-    words = ["the server is away", "for another reason now", "there again"]
+    words = ["the server is away; all work", "for another reason now", "there again"]
     assert all(word in line["event"] for word, line in zip(words, logged, strict=True))
     assert "wrong key" in logged[1]["reason"]
+
+
+def test_of_refused_credentials_nobody_says_that_the_server_is_away() -> None:
+    gate, _ = gate_that_hears()
+    with capture_logs() as logged:
+        gate.failed(Unauthorized("listFolders", "wrong key", status=401, error_code=401), 0.0)
+    assert logged[0]["event"] == "the credentials are refused; all work with the server waits"
+    assert logged[0]["reason"] == "cannot list folders: the credentials were refused (HTTP 401): wrong key"
 
 
 def test_the_gate_stays_closed_as_long_as_the_server_asks() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,29 @@ def test_a_reload_that_is_asked_for_before_the_first_daemon_is_made_comes_after_
 
     assert Service(load).run() == 0
     assert len(loads) == 2
+
+
+def test_a_reload_asks_a_server_at_once_that_refused_the_key_before(
+    tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.gate.FIRST_PAUSE", 600.0)
+    monkeypatch.setattr("watcher.gate.LONGEST_PAUSE", 600.0)
+    (tmp_path / "drop").mkdir()
+    (tmp_path / "drop" / "a.stl").write_text("solid a\nendsolid a\n")
+    key = tmp_path / "key"
+    key.write_text("not-the-key")
+    environ = {"WATCHER_API__BASE_URL": emulator.base_url, "WATCHER_API__API_KEY_FILE": str(key)}
+    config = tmp_path / "config.toml"
+    config.write_text(f'state_dir = "{tmp_path}"\n[[drops]]\npath = "{tmp_path / "drop"}"\nfolder = "Reload"\n')
+    began = time.monotonic()
+
+    def on_tick(daemon: Daemon) -> None:
+        if daemon.gate.refused and key.read_text() == "not-the-key":
+            key.write_text(emulator.api_key)
+            os.kill(os.getpid(), signal.SIGHUP)
+        elif daemon.ledger.report.sent_anything() or time.monotonic() - began > 30:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert Service(lambda: load_settings(config, environ=environ), on_tick=on_tick).run() == 0
+    assert key.read_text() == emulator.api_key
+    assert time.monotonic() - began < 30

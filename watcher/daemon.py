@@ -268,6 +268,11 @@ class Daemon:
         self._runner.start()
         self._started = True
 
+    def ask_again(self) -> None:
+        """Ask at once a server that refused us, or was away: somebody may have mended it."""
+        self.gate.hurry()
+        self._wake("knocker")
+
     def stalled(self) -> list[str]:
         """Loops that do not come back, or died: a new process may be better off."""
 

@@ -102,7 +102,8 @@ class Gate:
             if self._reason is None:
                 self._closed_at, self._pause = now, FIRST_PAUSE
                 self._keep_closed(reason, now, refused, at_least)
-                _log.warning("the server is away; all work with it waits", reason=reason)
+                what = "the credentials are refused" if refused else "the server is away"
+                _log.warning(f"{what}; all work with the server waits", reason=reason)
             return self._next_knock
 
     def knock(self, now: Callable[[], float] = clock.now) -> bool:
@@ -117,6 +118,11 @@ class Gate:
                 _log.warning("all work with the server waits, for another reason now", reason=str(asked))
             self._keep_closed(str(asked), now(), refused, asked.retry_after or 0.0)
         return False
+
+    def hurry(self) -> None:
+        """Somebody may have mended what was wrong: the next knock is due now."""
+        with self._lock:
+            self._next_knock, self._pause = 0.0, FIRST_PAUSE
 
     def _keep_closed(self, reason: str, now: float, refused: bool, at_least: float) -> None:
         self._reason, self.refused = reason, refused

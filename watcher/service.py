@@ -101,6 +101,7 @@ class Service:
                 if self._reload_requested:
                     self._reload_requested = False
                     fresh = self._reloaded(settings)
+                    daemon.ask_again()
             if daemon.ledger.damage is not None:
                 self._notifier.status(f"the ledger is damaged: {daemon.ledger.damage}")
                 return None

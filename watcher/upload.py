@@ -343,10 +343,8 @@ class Uploader:
         attempts = job.attempts + 1
         sentence = str(error)
         _log.warning("an upload did not succeed", path=job.main.path, error=sentence, attempt=attempts)
-        if isinstance(error, Unauthorized) and error.renewed:
-            outage, due = True, now
-        elif self._gate.failed(error, now):
-            outage, due = True, now + self._gate.wait(now)
+        if (isinstance(error, Unauthorized) and error.renewed) or self._gate.failed(error, now):
+            outage, due = True, now  # as soon as the gate is open
         else:
             self._gate.open()
             outage, due = False, now + self._backoff.delay(attempts, error.retry_after)

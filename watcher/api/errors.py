@@ -42,7 +42,7 @@ class ApiError(Exception):
 
     def __str__(self) -> str:
         facts = [f"HTTP {self.status}"] if self.status is not None else []
-        if self.error_code is not None:
+        if self.error_code not in (None, self.status):
             facts.append(f"error {self.error_code}")
         if self.retry_after is not None:
             facts.append(f"try again in {self.retry_after:.0f} s")

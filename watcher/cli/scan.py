@@ -37,7 +37,9 @@ AWAY_SECONDS = 30.0
 @click.option("--emulator", is_flag=True, help="Work on an embedded Asset API server; no account is needed.")
 @click.option("--dry-run", is_flag=True, help="Show what would be uploaded together; send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds after which to stop with work left (exit 4).")
+@click.option(
+    "--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="After which to stop with work left (exit 4)."
+)
 @click.pass_obj
 def command(
     options: Options, drops: tuple[str, ...], emulator: bool, dry_run: bool, as_json: bool, timeout: float | None
