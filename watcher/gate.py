@@ -86,7 +86,7 @@ class Gate:
                 if asked is None:
                     return False
                 error = asked
-        self.close(str(error), now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0)
+        self.close(_reason(error), now, refused=isinstance(error, Unauthorized), at_least=error.retry_after or 0.0)
         return True
 
     def close(self, reason: str, now: float, *, refused: bool = False, at_least: float = 0.0) -> float:
@@ -115,8 +115,8 @@ class Gate:
         with self._lock:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             if (refused := isinstance(asked, Unauthorized)) != self.refused:  # somebody else is to act on it
-                _log.warning("all work with the server waits, for another reason now", reason=str(asked))
-            self._keep_closed(str(asked), now(), refused, asked.retry_after or 0.0)
+                _log.warning("all work with the server waits, for another reason now", reason=_reason(asked))
+            self._keep_closed(_reason(asked), now(), refused, asked.retry_after or 0.0)
         return False
 
     def hurry(self) -> None:
@@ -185,6 +185,11 @@ def no_api_here(error: NotFound) -> UnexpectedAnswer:
     """What it means that the list of folders or of tasks, which every Asset API has, is not found."""
     message = f"there is no Asset API at this address ({error.message}); is base_url right?"
     return UnexpectedAnswer(error.operation, message, status=error.status)
+
+
+def _reason(error: ApiError) -> str:
+    """Why nobody is served. Which request failed, and that it did, goes without saying where there was no answer."""
+    return error.message if error.message and isinstance(error, Unreachable | Unauthorized) else str(error)
 
 
 def _tells_of_all(error: ApiError) -> bool:

@@ -202,7 +202,7 @@ class Uploader:
             self._ledger.uploads.replan(job, clock.now())
             self._hint(Hint(job.drop, change.path, is_folder=False, companion=change.path != job.main.path))
         except Stopped:
-            self._cut_off("the program was stopped during the upload", refund=True)
+            self._cut_off("it was cut off by a stop: the server is asked whether it arrived", refund=True)
             self._ledger.uploads.put_back(job, clock.now(), None, clock.now())
         except Unreadable as error:
             self._fail(job, str(error), unreadable=error.path)

@@ -229,3 +229,20 @@ def test_a_folder_that_was_watched_before_may_be_away_and_one_that_never_was_is_
     until(lambda: person.counts()["done"] == 2, 30)
     until(lambda: trouble() == "None", 30)
     assert second.poll() is None
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["status", "--json", "--watch"], ["assets", "ls", "--help"]])
+def test_a_reader_that_has_had_enough_is_no_failure(person: Any, arguments: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "watcher", *arguments],
+        cwd=person.home,
+        env=person.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(30) == 0

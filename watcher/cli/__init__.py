@@ -1,6 +1,7 @@
 """The command line: each command in a file of its own, imported when it is called."""
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,18 @@ class Options:
     log_format: str | None
 
 
+class _NobodyReads(Exception):
+    """Whoever read our output has had enough (``| head``)."""
+
+
 class _Commands(click.Group):
     """Commands that are imported when they are needed, so that ``status`` answers at once."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # of which click would make exit code 1
+            raise _NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
@@ -100,9 +111,9 @@ def main() -> None:
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         code = 130
-    except BrokenPipeError:
-        # Whoever read our output has had enough (`| head`).
-        sys.stderr.close()
+    except _NobodyReads:
+        # What is left to be written goes nowhere, without an error at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
         code = exit_code_of(error)

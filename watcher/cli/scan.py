@@ -12,6 +12,7 @@ from rich.text import Text
 
 from watcher import clock
 from watcher.cli import Options
+from watcher.cli.answers import counted
 from watcher.cli.display import Display
 from watcher.cli.outcome import ExitCode
 from watcher.cli.owed import Remainder
@@ -64,28 +65,18 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
     """One pass with a display on stderr and the result on stdout; returns the exit code."""
     stop = threading.Event()
     drops = [drop.path for drop in settings.drops]
-    deadline = None if timeout is None else clock.now() + timeout
-    outcome: ExitCode | None = None
     with StateLock(settings.state_dir) as lock, connect(settings, stop) as server:
         server.greet(settings.api.auth)
         with Daemon(settings, server, stop, watch=False) as daemon:
-            with Display(drops, quiet=settings.log.format is LogFormat.JSON) as display:
-
-                def tick(daemon: Daemon) -> bool:
-                    nonlocal outcome
-                    display.update(daemon)
-                    lock.tell(daemon.trouble(), daemon.progress.snapshot())
-                    if daemon.at_rest():
-                        return False
-                    if deadline is not None and clock.now() > deadline:
-                        outcome = ExitCode.TIMEOUT
-                    elif daemon.gate.refused or daemon.away_for(clock.now()) > AWAY_SECONDS:
-                        errors().print(Text(daemon.trouble() or "", "red"), soft_wrap=True)
-                        outcome = ExitCode.UNREACHABLE
-                    return outcome is None
-
-                daemon.run(tick, TICK)
-                display.update(daemon, last=True)
+            try:
+                outcome = _follow(daemon, lock, Display(drops, quiet=settings.log.format is LogFormat.JSON), timeout)
+            except KeyboardInterrupt:
+                if uploads := len(daemon.progress.snapshot()):
+                    grace = f"within {settings.shutdown_grace:g} s; once more to stop at once"
+                    _say(f"stopping: {counted(uploads, 'upload')} may end {grace}")
+                raise
+            if outcome is ExitCode.UNREACHABLE:
+                _say(daemon.trouble() or "the server does not answer", "red")
             files = in_order(daemon.ledger.report.files(drops=drops))
             counts = daemon.ledger.report.counts(drops)
             if as_json:
@@ -97,6 +88,33 @@ def scan(settings: Settings, *, as_json: bool = False, timeout: float | None = N
                 print_counts(console, counts)
                 Remainder.of(daemon.ledger, drops).show(console)
     return outcome if outcome is not None else judge(files)
+
+
+def _follow(daemon: Daemon, lock: StateLock, display: Display, timeout: float | None) -> ExitCode | None:
+    """Let the daemon work until all is at rest (None), or until there is a reason to end before."""
+    deadline = None if timeout is None else clock.now() + timeout
+    outcome: ExitCode | None = None
+
+    def tick(daemon: Daemon) -> bool:
+        nonlocal outcome
+        display.update(daemon)
+        lock.tell(daemon.trouble(), daemon.progress.snapshot())
+        if daemon.at_rest():
+            return False
+        if deadline is not None and clock.now() > deadline:
+            outcome = ExitCode.TIMEOUT
+        elif daemon.gate.refused or daemon.away_for(clock.now()) > AWAY_SECONDS:
+            outcome = ExitCode.UNREACHABLE
+        return outcome is None
+
+    with display:
+        daemon.run(tick, TICK)
+        display.update(daemon, last=True)
+    return outcome
+
+
+def _say(text: str, style: str = "dim") -> None:
+    errors().print(Text(text, style), soft_wrap=True)
 
 
 def judge(files: Sequence[FileReport]) -> ExitCode:

@@ -103,7 +103,12 @@ class DoubtLedger:
         with self._connection.transaction() as sql:
             cut_off = [row["id"] for row in sql.execute("SELECT id FROM uploads WHERE state = 'sending'")]
             for upload_id in cut_off:
-                _doubt(sql, upload_id, "the program was stopped during the upload", now)
+                _doubt(
+                    sql,
+                    upload_id,
+                    "it was cut off by a stop: the server is asked whether it arrived",
+                    now,
+                )
             sql.execute(
                 "UPDATE files SET state = 'pending', updated_at = ?,"
                 " due_at = CASE role WHEN 'main' THEN coalesce(due_at, ?) END WHERE state = 'uploading'",
