@@ -784,19 +784,94 @@ def test_a_companion_that_was_not_seen_before_wakes_its_model_also_when_that_set
     assert plan.due() == [["crate.obj", "crate.mtl"]]
 
 
-def test_a_great_set_whose_files_come_one_by_one_is_looked_at_now_and_then_only(
+def test_a_model_whose_files_come_one_by_one_is_not_planned_for_each_of_them(
+    stage: Callable[..., Stage], assembled: Counter[str]
+) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.after(4)
+    plan.drop_file("crate.mtl", "".join(f"map_Kd {number}.png\n" for number in range(40)))
+    for number in range(40):
+        plan.after(5)
+        assert plan.report("crate.obj").state is FileState.WAITING, "anew with each"
+        plan.drop_file(f"{number}.png")
+    plan.after(2.5)
+    assert [len(members) for members in plan.due()] == [42], "as soon as the last has settled"
+    assert assembled.total() <= 4
+
+
+def test_a_model_goes_without_what_does_not_come_although_something_of_it_came(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.drop_file("crate.mtl", "map_Kd 1.png\nmap_Kd 2.png\nmap_Kd ../outside.png\nmap_Kd 3.png\n")
+    plan.after(8)
+    plan.drop_file("2.png")
+    plan.after(10)
+    assert plan.due() == []
+    plan.after(3)
+    assert plan.due() == [["crate.obj", "crate.mtl", "2.png"]]
+    assert set(plan.report("crate.obj").missing) == {"1.png", "3.png", "../outside.png"}
+
+
+def test_what_comes_for_a_model_and_names_more_has_the_model_planned_anew(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("crate.obj", "mtllib a.mtl\nmtllib b.mtl\n")
+    plan.drop_file("1.png")
+    plan.after(8)
+    plan.drop_file("a.mtl", "map_Kd 1.png\n")
+    plan.after(9)
+    assert plan.due() == [], "the texture was there first, and is held back no longer"
+    plan.drop_file("b.mtl")
+    plan.after(2)
+    assert plan.due() == [["crate.obj", "a.mtl", "b.mtl", "1.png"]]
+
+
+def test_slices_that_come_one_by_one_are_not_all_looked_at_with_each(
+    stage: Callable[..., Stage], assembled: Counter[str]
+) -> None:
+    plan = stage()
+    for number in range(20):
+        plan.drop_file(f"{number:02}.dcm", dicom_slice(b"1.2.3", number))
+        plan.after(5)
+        assert plan.due() == []
+    plan.after(10)
+    assert [len(members) for members in plan.due()] == [20]
+    assert max(assembled.values()) <= 3
+
+
+def test_a_set_whose_files_come_elsewhere_is_looked_at_now_and_then_only(
     stage: Callable[..., Stage], assembled: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where the one that is meant stands is found by a look at all of it."""
     monkeypatch.setattr("watcher.planner.REST_SECONDS", 0.1)
     plan = stage()
     plan.drop_file("crate.obj", "mtllib crate.mtl\n")
     plan.drop_file("crate.mtl", "".join(f"map_Kd {number}.png\n" for number in range(40)))
     for number in range(40):
-        plan.drop_file(f"{number}.png")
+        plan.drop_file(f"textures/{number}.png")
         plan.after(1)
     assert assembled.total() <= 14, "not with each that comes: at most every four seconds"
     plan.after(6)
     assert [len(members) for members in plan.due()] == [42]
+
+
+def test_a_great_set_that_is_seen_in_parts_is_not_planned_for_each_of_them(
+    stage: Callable[..., Stage], assembled: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.intake.loop.BATCH", 5)
+    monkeypatch.setattr("watcher.intake.loop.SLICE", 0.0)
+    monkeypatch.setattr("watcher.intake.scan.PART", 5)
+    plan = stage(patient=False)
+    plan.drop_file("crate.obj", "mtllib crate.mtl\n")
+    plan.settle_only(2)
+    plan.drop_file("crate.mtl", "".join(f"map_Kd {number}.png\n" for number in range(100)))
+    for number in range(100):
+        plan.drop_file(f"{number}.png")
+    plan.planner.step(plan.now)
+    plan.now += 1
+    plan.after(20)
+    assert [len(members) for members in plan.due()] == [102]
+    assert assembled.total() <= 5
 
 
 def test_planning_grows_with_the_tree_and_reads_nothing_twice(

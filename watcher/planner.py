@@ -195,12 +195,13 @@ class Planner:
             return Decision(partial(plan.becomes_companion, candidate, now, assembly.part_of or None))
         linked = self._linked(assembly, drop)
         lacking = _lacking(assembly) + [LackingFile("", expected=name) for name in assembly.awaited]
+        patience = drop.companion_wait_seconds if self._patient else 0.0
         newest = self._companions_settled(candidate, assembly, drop)
         if newest is None:
-            return Decision(partial(plan.wait, candidate, _look_again(candidate, now), now, linked, lacking))
-        patience = newest + drop.companion_wait_seconds
-        if self._patient and (assembly.missing or assembly.may_grow) and now < patience:
-            return Decision(partial(plan.wait, candidate, patience, now, linked, lacking))
+            look_again = _look_again(candidate, now, len(linked))
+            return Decision(partial(plan.wait, candidate, look_again, now, linked, lacking, patience))
+        if patience and (assembly.missing or assembly.may_grow) and now < newest + patience:
+            return Decision(partial(plan.wait, candidate, newest + patience, now, linked, lacking, patience))
         if may_be_part(candidate.path) and (until := self._held_back(candidate, oldest_unread, now)) is not None:
             return Decision(partial(plan.wait, candidate, until, now, linked, lacking))
         if refusal := empty(candidate.path):
@@ -363,9 +364,9 @@ def _lacking(assembly: Assembly) -> list[LackingFile]:
     return [LackingFile(one.text, one.named_by, one.expected, one.note) for one in assembly.lacking]
 
 
-def _look_again(candidate: Candidate, now: float) -> float:
+def _look_again(candidate: Candidate, now: float, companions: int = 0) -> float:
     """When a model is looked at again that waits for the intake, should that not wake it: ever more seldom."""
-    return now + min(LONGEST_WAIT, max(LOOK_AGAIN, now - candidate.settled_at))
+    return now + min(LONGEST_WAIT, max(LOOK_AGAIN, now - candidate.settled_at, companions * REST_SECONDS))
 
 
 def _taken(assemblies: Sequence[Assembly]) -> set[str]:

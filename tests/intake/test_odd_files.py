@@ -217,6 +217,7 @@ def test_a_tree_too_deep_for_a_path_is_a_problem_and_no_end(hand_driven: Make, d
     os.close(here)
     driven = hand_driven()
     driven.until_settled({"a.obj"})
+    driven.until_idle()
     [problem] = driven.ledger.report.counts().problems.values()
     assert "name too long" in problem
 

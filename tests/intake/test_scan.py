@@ -50,7 +50,7 @@ def test_files_that_are_neighbours_by_name_are_neighbours_in_the_ledger(
     hand_driven: Callable[..., Any], drop_folder: Path
 ) -> None:
     """A model's textures are called alike, most of the time: where they lie together, they are written together."""
-    names = ["\udcff.png", *(f"{number}.png" for number in (7, 3, 12, 9, 1, 30, 2, 11))]
+    names = ["\udcff.png", "\U0001f5bc.png", *(f"{number}.png" for number in (7, 3, 12, 9, 1, 30, 2, 11))]
     for name in names:
         (drop_folder / name).touch()
     driven = hand_driven(watch=False, settle_seconds=0.0)

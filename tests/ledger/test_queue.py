@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from watcher.ledger import Candidate, Ledger, Observation, Verdict
+from watcher.ledger import Candidate, LackingFile, Ledger, Observation, Verdict
 from watcher.model import Drop, OnDelete, Signature
 
 NOW = 1000.0
@@ -142,6 +142,33 @@ def test_what_went_away_at_once_is_counted_without_a_look_at_what_made_it(ledger
     assert not [step for step in plan if "files" in step or "uploads" in step or "TEMP B-TREE" in step]
     queue(ledger, "/held", ["one more.obj"], NOW)
     assert ledger.owed.held(["/held"]) == {}, "half of them is no more than half"
+
+
+def test_the_models_that_wait_for_a_file_are_found_by_it(ledger: Ledger) -> None:
+    """Each file that settles is asked for them."""
+    (model,) = settle(ledger, "/drop", ["a.obj"], NOW)
+    lacking = [LackingFile(name, "/drop/a.obj", f"/drop/{name}") for name in ("a.png", "b.png")]
+    ledger.plan.wait(model, NOW + 10, NOW, [], lacking, patience=10.0)
+    came = Signature(dev=1, ino=2, size=1, mtime_ns=1, ctime_ns=1)
+    ledger.intake.observed("/drop", [Observation("/drop/a.png", came)], NOW)
+    asked = recorded(
+        ledger,
+        lambda: ledger.intake.settled("/drop", [("/drop/a.png", came)], NOW + 5, name_nothing={"/drop/a.png"}),
+    )
+    (report,) = ledger.report.files(["/drop/a.obj"])
+    assert report.missing == ("b.png",)
+    assert ledger.plan.next_wake(["/drop"], NOW + 6) == NOW + 15
+    steps = [
+        row["detail"]
+        for sql in asked
+        if sql.startswith(("SELECT", "UPDATE"))
+        for row in ledger._connection.rows(f"EXPLAIN QUERY PLAN {sql}")
+    ]
+    assert "SEARCH l USING INDEX links_by_missing (missing_key=?)" in steps
+    assert {step for step in steps if step.startswith("SCAN")} <= {"SCAN k VIRTUAL TABLE INDEX 1:", ONE_BY_ONE}
+
+
+ONE_BY_ONE = "SCAN json_each VIRTUAL TABLE INDEX 1:"
 
 
 def recorded(ledger: Ledger, ask: Callable[[], object]) -> list[str]:

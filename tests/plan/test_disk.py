@@ -118,7 +118,7 @@ def test_files_of_one_extension_are_told_in_order(drop):
         (drop / name).write_text("x")
     (drop / "e.dcm").symlink_to(drop / "b.dcm")
     (drop / "f.dcm").mkdir()
-    assert DiskLook(str(drop)).alike(f"{drop}/b.dcm") == (f"{drop}/A.DCM", f"{drop}/b.dcm")
+    assert list(DiskLook(str(drop)).alike(f"{drop}/b.dcm")) == [f"{drop}/A.DCM", f"{drop}/b.dcm"]
 
 
 def test_each_folder_is_listed_once(drop, monkeypatch):

@@ -174,13 +174,10 @@ class DropIntake:
             except queue.Empty:
                 break
             hints[hint.path] = hint
-        for hint in hints.values():
-            if hint.is_folder:
-                self._folders.add(hint.path)
-            elif hint.companion:
-                self._companion(hint.path, now)
-            else:
-                self._take([self._look_at(hint.path)], now)
+        self._folders.update(hint.path for hint in hints.values() if hint.is_folder)
+        files = [hint for hint in hints.values() if not hint.is_folder]
+        self._take([self._look_at(hint.path) for hint in files if not hint.companion], now)
+        self._follow([hint.path for hint in files if hint.companion], now)
         return not self.hints.empty()
 
     def _take_events(self, now: float) -> bool:
@@ -207,16 +204,19 @@ class DropIntake:
         self._strays |= passed_over
         self._next_scan = min(self._next_scan, now + max(STRAY_SECONDS, STRAY_SHARE * self._scan_took))
 
-    def _companion(self, path: str, now: float) -> None:
-        """A model names this file: follow it even if it could not go by itself."""
-        self._changed_totals |= path in self._orphans
-        self._orphans.discard(path)
-        look = self._look_at(path, companion=True)
-        if self._scanning is None and any(
-            not seen.known and clock.now() - seen.unchanged_for < self._scan_began for seen in look.new
-        ):
-            self._changed_totals |= self._totals.followed(path)  # it was there, and passed over
-        self._take([look], now, companion=True)
+    def _follow(self, paths: Sequence[str], now: float) -> None:
+        """Models name these files: they are followed even if they could not go by themselves."""
+        looks = []
+        for path in paths:
+            self._changed_totals |= path in self._orphans
+            self._orphans.discard(path)
+            look = self._look_at(path, companion=True)
+            if self._scanning is None and any(
+                not seen.known and clock.now() - seen.unchanged_for < self._scan_began for seen in look.new
+            ):
+                self._changed_totals |= self._totals.followed(path)  # it was there, and passed over
+            looks.append(look)
+        self._take(looks, now, companion=True)
 
     # -- scans -------------------------------------------------------------------------------------------------------
 
@@ -348,7 +348,12 @@ class DropIntake:
                 settled.append((path, signature))
         self._take(changed, now)
         if settled:
-            self._ledger.intake.settled(self.drop.path, settled, now)
+            self._ledger.intake.settled(
+                self.drop.path,
+                settled,
+                now,
+                name_nothing={path for path, _ in settled if not can_refer(path)},
+            )
             self._on_settled(self.drop.path)
         return len(paths) == BATCH
 

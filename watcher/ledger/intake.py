@@ -1,13 +1,14 @@
 """What the intake tells the ledger: files seen, settled, vanished, passed over."""
 
+import json
 import os
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from watcher.ledger.connection import Connection, text_blob
+from watcher.ledger.connection import Connection, blob_text, text_blob
 from watcher.ledger.versions import left_by
 from watcher.model import FileState, Role, Signature
 
@@ -164,9 +165,22 @@ class IntakeLedger:
             ),
         )
 
-    def settled(self, drop: str, files: Iterable[tuple[str, Signature]], now: float) -> None:
-        """Files that stayed unchanged long enough. Models that use or miss one of them are planned anew."""
+    def settled(
+        self,
+        drop: str,
+        files: Iterable[tuple[str, Signature]],
+        now: float,
+        *,
+        name_nothing: Container[str] = (),
+    ) -> None:
+        """Files that stayed unchanged long enough. Models that use or miss one of them are planned anew, or wait on for
+        what else they lack.
+
+        Args:
+            name_nothing: paths of those that can name no other files.
+        """
         with self._connection.transaction() as sql:
+            settled: dict[int, str] = {}
             for path, signature in files:
                 directory, name = os.path.split(path)
                 row = sql.execute(
@@ -176,7 +190,8 @@ class IntakeLedger:
                     (now, now, self._dir_id(sql, drop, directory), os.fsencode(name), *_columns(signature)),
                 ).fetchone()
                 if row is not None:
-                    _replan_users(sql, drop, row["id"], path, now)
+                    settled[row["id"]] = path
+            _replan_users(sql, drop, settled, name_nothing, now)
 
     def vanished(self, drop: str, paths: Iterable[str], now: float) -> None:
         """Files that are no longer there. Models on their way that use them are planned anew; uploads stay."""
@@ -279,25 +294,70 @@ def _drop_id(sql: sqlite3.Connection, drop: str) -> int:
     return drop_id
 
 
-def _replan_users(sql: sqlite3.Connection, drop: str, file_id: int, path: str, now: float) -> None:
-    """Send the models that use this file, or miss one of its name, back to the plan stage. One that has found what it
-    names elsewhere awaits a file at certain places alone."""
-    keys = _missing_keys(os.path.basename(path))
+def _replan_users(
+    sql: sqlite3.Connection, drop: str, settled: Mapping[int, str], name_nothing: Container[str], now: float
+) -> None:
+    """Send the models that use these files, or miss one of such a name, back to the plan stage.
+
+    One that waits for its companions to settle waits for the last of them; and one whose file came to the very place
+    where it is missed waits on for the others that it misses: it need not be planned for each of them.
+    """
+    by_key: dict[bytes, list[int]] = {}
+    for file_id, path in settled.items():
+        for key in _missing_keys(os.path.basename(path)):
+            by_key.setdefault(key, []).append(file_id)
+    ids = json.dumps(list(settled))
+    served = {
+        row["main_id"] for row in sql.execute(f"SELECT DISTINCT main_id FROM links WHERE companion_id {_IN}", [ids])
+    }
+    stirred: set[int] = set()
+    found: list[tuple[int, bytes, int]] = []
+    for link in sql.execute(_MISSED, (json.dumps([blob_text(key) for key in by_key]), os.fsencode(drop))):
+        for file_id in by_key[link["missing_key"]]:
+            path, main_id = settled[file_id], link["main_id"]
+            if file_id in (main_id, link["companion_id"]):
+                continue
+            places = (link["expected"] or b"").split(b"\0")
+            here = os.fsencode(path) in places
+            if not link["text"] and b"/" in places[0] and not here:
+                continue  # it has found what it names elsewhere, and awaits a file at certain places alone
+            was_there = link["upload_name"] is not None
+            if here and link["companion_id"] is None and (was_there or (link["text"] and path in name_nothing)):
+                found.append((file_id, text_blob(os.path.basename(path)), link["id"]))
+                served.add(main_id)
+            else:
+                stirred.add(main_id)
+    sql.executemany("UPDATE links SET companion_id = ?, upload_name = ?, missing_key = NULL WHERE id = ?", found)
+    replan = f"UPDATE files SET {BACK_TO_PLAN} WHERE id {_IN} AND state != 'gone' AND settled_at IS NOT NULL"
+    waits = "state = 'waiting' AND wake_at IS NOT NULL"
+    sql.execute(f"{replan} AND NOT ({waits} AND {_SETTLING})", (now, json.dumps(list(stirred))))
+    waiting = json.dumps(list(served - stirred))
+    sql.execute(f"{replan} AND NOT ({waits} AND (patience > 0 AND {_LACKING} OR {_SETTLING}))", (now, waiting))
     sql.execute(
-        f"UPDATE files SET {BACK_TO_PLAN}"
-        " WHERE state != 'gone' AND settled_at IS NOT NULL AND id != ?"
-        # One that waits for its companions to settle waits for the last of them.
-        " AND NOT (state = 'waiting' AND wake_at IS NOT NULL AND EXISTS ("
-        "  SELECT 1 FROM links o JOIN files c ON c.id = o.companion_id"
-        "  WHERE o.main_id = files.id AND c.settled_at IS NULL AND c.state != 'gone'))"
-        " AND id IN ("
-        "  SELECT main_id FROM links WHERE companion_id = ?"
-        "  UNION SELECT l.main_id FROM links l JOIN files f ON f.id = l.main_id JOIN drops p ON p.id = f.drop_id"
-        f"   WHERE l.missing_key IN ({', '.join('?' * len(keys))}) AND p.path = ?"
-        "    AND NOT (length(l.text) = 0 AND instr(coalesce(l.expected, x''), x'2f')"
-        "     AND NOT instr(CAST(x'00' || l.expected || x'00' AS BLOB), ?)))",
-        (now, file_id, file_id, *keys, os.fsencode(drop), b"\0%b\0" % os.fsencode(path)),
+        f"UPDATE files SET wake_at = max(wake_at, ? + patience) WHERE id {_IN} AND {waits} AND patience > 0"
+        f" AND {_LACKING}",
+        (now, waiting),
     )
+
+
+_IN = "IN (SELECT value FROM json_each(?))"
+_MISSED = (
+    "SELECT l.id, l.main_id, l.companion_id, l.text, l.upload_name, l.missing_key, l.expected"
+    " FROM json_each(?) k CROSS JOIN links l ON l.missing_key = CAST(k.value AS BLOB)"
+    " JOIN files m ON m.id = l.main_id JOIN drops p ON p.id = m.drop_id WHERE p.path = ? AND m.state != 'gone'"
+)
+_LACKING = (
+    "EXISTS (SELECT 1 FROM links o WHERE o.main_id = files.id AND o.companion_id IS NULL"
+    " AND length(o.text) AND length(o.expected))"
+)
+"""Whether a model misses a file that can still come."""
+_SETTLING = (
+    "(EXISTS (SELECT 1 FROM links o"
+    "  WHERE o.main_id = files.id AND o.companion_id IS NULL AND o.upload_name IS NOT NULL)"
+    " OR EXISTS (SELECT 1 FROM links o JOIN files c ON c.id = o.companion_id"
+    "  WHERE o.main_id = files.id AND c.settled_at IS NULL AND c.state != 'gone'))"
+)
+"""Whether a companion of a model is still to settle, or to be seen at all."""
 
 
 def _used(sql: sqlite3.Connection, companion_id: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from watcher.ledger.connection import Connection, text_blob
 from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS
 from watcher.ledger.intake import BACK_TO_PLAN, left_by_gone, missing_key
-from watcher.model import FileState, Signature
+from watcher.model import Signature
 
 FEW = 20
 """Transitions in one transaction."""
@@ -210,13 +210,18 @@ class PlanLedger:
         now: float,
         linked: Sequence[LinkedFile] = (),
         missing: Sequence[LackingFile] = (),
+        patience: float = 0.0,
     ) -> None:
-        """A model waits for a companion; it is planned again at ``until``."""
+        """A model waits for a companion; it is planned again at ``until``.
+
+        Args:
+            patience: seconds that it waits for what it lacks after something of it came.
+        """
         with self._connection.transaction() as sql:
             changed = sql.execute(
-                "UPDATE files SET state = ?, wake_at = ?, error = NULL,"
-                " updated_at = CASE WHEN state = ? THEN updated_at ELSE ? END WHERE id = ? AND generation = ?",
-                (FileState.WAITING, until, FileState.WAITING, now, candidate.file_id, candidate.generation),
+                "UPDATE files SET updated_at = CASE state WHEN 'waiting' THEN updated_at ELSE ? END, state = 'waiting',"
+                " wake_at = ?, patience = ?, error = NULL WHERE id = ? AND generation = ?",
+                (now, until, patience, candidate.file_id, candidate.generation),
             ).rowcount
             if changed:
                 _link(sql, candidate.file_id, linked, missing, now)
@@ -251,23 +256,17 @@ class PlanLedger:
         """A file that a model uses does not go by itself; its state follows the model's.
 
         Args:
-            leader: the file that it is a part of without being named by it (a slice of a series): that one is planned
-                anew, to take it along.
+            leader: the file that it is a part of without being named by it (a slice of a series): that one takes it
+                along when it is planned.
         """
         with self._connection.transaction() as sql:
             sql.execute(
                 "UPDATE files SET role = 'companion', wake_at = NULL, updated_at = ? WHERE id = ? AND generation = ?",
                 (now, candidate.file_id, candidate.generation),
             )
-            _follow(sql, [candidate.file_id])
             if leader is not None:
-                directory, name = os.path.split(leader)
-                sql.execute(
-                    f"UPDATE files SET {BACK_TO_PLAN} WHERE name = ? AND role = 'main' AND state != 'gone'"
-                    " AND settled_at IS NOT NULL AND dir_id = (SELECT id FROM dirs WHERE path = ?)"
-                    " AND id NOT IN (SELECT main_id FROM links WHERE companion_id = ?)",
-                    (now, os.fsencode(name), os.fsencode(directory), candidate.file_id),
-                )
+                _led_by(sql, leader, candidate, now)
+            _follow(sql, [candidate.file_id])
 
     def companions(self, drop: str) -> list[str]:
         """Paths of the files of a drop that travel with models only."""
@@ -374,32 +373,72 @@ class PlanLedger:
             )
 
 
+def _led_by(sql: sqlite3.Connection, leader: str, part: Candidate, now: float) -> None:
+    """A file without a name for it takes this one along."""
+    directory, name = os.path.split(leader)
+    row = sql.execute(
+        "SELECT id, state = 'waiting' AND wake_at IS NOT NULL AS waits,"
+        " EXISTS (SELECT 1 FROM links WHERE companion_id = ? AND main_id = files.id) AS knows FROM files"
+        " WHERE name = ? AND role = 'main' AND state != 'gone' AND settled_at IS NOT NULL"
+        " AND dir_id = (SELECT id FROM dirs WHERE path = ?)",
+        (part.file_id, os.fsencode(name), os.fsencode(directory)),
+    ).fetchone()
+    if row is None or row["knows"]:
+        return
+    if row["waits"]:
+        sql.execute(
+            "INSERT INTO links (main_id, companion_id, text, upload_name) VALUES (?, ?, x'', ?)",
+            (row["id"], part.file_id, text_blob(os.path.basename(part.path))),
+        )
+        sql.execute(
+            "UPDATE files SET wake_at = max(wake_at, ? + patience) WHERE id = ? AND patience > 0",
+            (part.settled_at, row["id"]),
+        )
+    else:
+        sql.execute(f"UPDATE files SET {BACK_TO_PLAN} WHERE id = ?", (now, row["id"]))
+
+
 def _link(
     sql: sqlite3.Connection, main_id: int, linked: Sequence[LinkedFile], missing: Sequence[LackingFile], now: float
 ) -> None:
     found: list[tuple[LinkedFile, int]] = []
-    unseen: list[LackingFile] = []
-    """What is there and was not seen yet: it wakes the model when it settles."""
+    unseen: list[LinkedFile] = []
     for companion in linked:
         if (file_id := _file_id(sql, companion.path)) is not None:
             found.append((companion, file_id))
         else:
-            unseen.append(LackingFile("", expected=companion.path))
+            unseen.append(companion)
     links = [
-        (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
-        for companion, file_id in found
-    ] + [
-        (
-            main_id,
-            None,
-            text_blob(lacking.text),
-            None,
-            missing_key(lacking.expected or lacking.text.replace("\\", "/")),
-            os.fsencode(lacking.named_by),
-            os.fsencode(lacking.expected),
-            lacking.note,
-        )
-        for lacking in (*missing, *unseen)
+        *(
+            (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
+            for companion, file_id in found
+        ),
+        *(
+            (
+                main_id,
+                None,
+                text_blob(lacking.text),
+                None,
+                missing_key(lacking.expected or lacking.text.replace("\\", "/")),
+                os.fsencode(lacking.named_by),
+                os.fsencode(lacking.expected),
+                lacking.note,
+            )
+            for lacking in missing
+        ),
+        *(
+            (
+                main_id,
+                None,
+                b"",
+                text_blob(companion.upload_name),
+                missing_key(companion.path),
+                b"",
+                os.fsencode(companion.path),
+                "",
+            )
+            for companion in unseen
+        ),
     ]
     before = [tuple(row) for row in sql.execute(f"SELECT {_LINK} FROM links WHERE main_id = ? ORDER BY id", (main_id,))]
     if links != before:

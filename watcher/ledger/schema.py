@@ -48,6 +48,7 @@ CREATE TABLE files (
     refers INTEGER NOT NULL DEFAULT 0,   -- whether its format can name other files
     refs BLOB,                           -- what this version names, as JSON; NULL before its first plan
     wake_at REAL,                        -- a waiting file is planned again at this time
+    patience REAL,                       -- and waits on for what it lacks, so many seconds after some of it came
     due_at REAL,                         -- planned: an upload may start at this time; NULL while not planned
     attempts INTEGER NOT NULL DEFAULT 0,
     digest TEXT,                         -- of this version's content
@@ -83,7 +84,8 @@ CREATE TABLE tallies (
     PRIMARY KEY (drop_id, state, role)
 ) WITHOUT ROWID, STRICT;
 
--- What a model names: a companion that is there, or one that is missing.
+-- What a model names: a companion that is there, one that is there and was not seen yet (it has no companion_id, and a
+-- name to travel under), or one that is missing.
 CREATE TABLE links (
     id INTEGER PRIMARY KEY,
     main_id INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
@@ -97,7 +99,7 @@ CREATE TABLE links (
                                          -- ones, with a NUL between them
     note TEXT                            -- and why the text cannot be taken literally, if so
 ) STRICT;
-CREATE INDEX links_by_main ON links(main_id);
+CREATE INDEX links_by_main ON links(main_id, companion_id);
 CREATE INDEX links_by_companion ON links(companion_id, main_id);
 CREATE INDEX links_by_missing ON links(missing_key) WHERE missing_key IS NOT NULL;
 

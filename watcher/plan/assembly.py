@@ -35,7 +35,7 @@ class Look(Protocol):
     def references(self, path: str) -> tuple[str, ...]:
         """What the file names, as :func:`watcher.plan.read_references` tells; may be remembered from earlier."""
 
-    def alike(self, path: str) -> tuple[str, ...]:
+    def alike(self, path: str) -> Iterable[str]:
         """The regular files in the folder of the file at `path` that have its extension, itself too, in name order."""
 
     def matching(self, folder: str, pattern: re.Pattern[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from watcher.formats import extension_of
 from watcher.plan.references import read_references
@@ -37,7 +37,7 @@ class DiskLook:
         self._spelled: dict[str, str | None] = {self._root: self._root}
         self._listings: dict[str, list[str]] = {}
         self._spellings: dict[str, dict[str, str]] = {}
-        self._alike: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._alike: dict[tuple[str, str], list[str]] = {}
 
     def references(self, path: str) -> tuple[str, ...]:
         """What the file at `path` names. Raises OSError, with the path as its filename, when it cannot be read."""
@@ -69,14 +69,13 @@ class DiskLook:
         self._spelled[path] = here
         return here
 
-    def alike(self, path: str) -> tuple[str, ...]:
+    def alike(self, path: str) -> Iterator[str]:
         """See :class:`watcher.plan.Look`."""
         key = folder, extension = os.path.dirname(path), extension_of(path)
-        if (known := self._alike.get(key)) is None:
-            names = (name for name in self._listed(folder) if extension_of(name) == extension and name[0] != ".")
-            known = tuple(path for path in (os.path.join(folder, name) for name in names) if self._is_file(path))
-            self._alike[key] = known
-        return known
+        if (names := self._alike.get(key)) is None:
+            names = [name for name in self._listed(folder) if extension_of(name) == extension and name[0] != "."]
+            self._alike[key] = names
+        return (path for path in (os.path.join(folder, name) for name in names) if self._is_file(path))
 
     def matching(self, folder: str, pattern: re.Pattern[str]) -> tuple[str, ...]:
         """See :class:`watcher.plan.Look`."""
