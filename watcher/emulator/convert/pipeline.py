@@ -13,6 +13,7 @@ from watcher.emulator.convert.points import add_points
 from watcher.emulator.convert.readers.dae import read_dae
 from watcher.emulator.convert.readers.gltf import read_glb, read_gltf
 from watcher.emulator.convert.readers.library import load
+from watcher.emulator.convert.readers.m3d import read_m3d
 from watcher.emulator.convert.readers.obj import read_obj
 from watcher.emulator.convert.readers.off import read_off
 from watcher.emulator.convert.readers.ply import read_ply
@@ -37,6 +38,7 @@ READERS: dict[str, Read] = {
     "off": read_off,
     "3mf": read_3mf,
     "dae": read_dae,
+    "m3d": read_m3d,
     "ptx": read_ptx,
     "xyz": read_xyz,
 }
