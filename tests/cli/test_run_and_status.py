@@ -231,7 +231,14 @@ def test_a_folder_that_was_watched_before_may_be_away_and_one_that_never_was_is_
     assert second.poll() is None
 
 
-@pytest.mark.parametrize("arguments", [["config"], ["status", "--json", "--watch"], ["assets", "ls", "--help"]])
+def test_a_terminal_that_knows_few_letters_is_no_failure(person: Any) -> None:
+    person.env |= {"PYTHONIOENCODING": "ascii"}
+    asked = person.runs("status", "drop/模型.obj")
+    assert (asked.code, asked.err) == (0, "")
+    assert r"drop/\u6a21\u578b.obj: in none of the drop folders" in asked.out
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["status", "--json", "--watch"]])
 def test_a_reader_that_has_had_enough_is_no_failure(person: Any, arguments: list[str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "watcher", *arguments],

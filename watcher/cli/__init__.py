@@ -1,6 +1,7 @@
 """The command line: each command in a file of its own, imported when it is called."""
 
 import importlib
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -100,6 +101,9 @@ def main() -> None:
     from watcher.cli.outcome import exit_code_of, sentence
     from watcher.spelling import harmless
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or a pipe may not take every letter
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="3dverse-watcher", standalone_mode=False)
     except click.ClickException as error:

@@ -341,7 +341,7 @@ def test_a_text_that_is_no_gltf_fails(text: str, reason: str, refuse: Refuse) ->
     ("data", "reason"),
     [
         (glb(triangle())[:-3], "the file ends early"),
-        (glb(triangle())[:11], "not a binary glTF model"),
+        (glb(triangle())[:11], "cut off in its header"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "not a binary glTF model but a PNG picture"),
         (b"glTF" + struct.pack("<II", 1, 20) + b"\0" * 8, "version 1 is not supported"),
         (b"glTF" + struct.pack("<IIII", 2, 20, 999, 0x4E4F534A), "a chunk reaches beyond the end"),

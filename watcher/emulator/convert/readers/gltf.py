@@ -33,7 +33,9 @@ _MOST_JOINT_SETS = 8
 def read_glb(conversion: Conversion) -> Model | PointSet:
     """Raises ConversionFailed when the container is cut off or the model in it is not valid."""
     data = conversion.files.read(conversion.main_name)
-    if len(data) < 20 or data[:4] != b"glTF":
+    if len(data) < 20 and data[:4] == b"glTF":
+        raise ConversionFailed("this binary glTF model is cut off in its header")
+    if data[:4] != b"glTF":
         content = describe_content(data)
         raise ConversionFailed(f"this is not a binary glTF model{'' if content is None else ' but ' + content}")
     version, length = struct.unpack_from("<II", data, 4)
