@@ -206,6 +206,11 @@ def test_the_environment_is_stronger_than_the_file_and_flags_are_stronger_still(
     [
         ("[upload]\n\nworkesr = 4", "3: [upload] workesr", "is not a known key; did you mean [upload] workers?"),
         ("workers = 4", "1: workers", "is not a known key; did you mean [upload] workers?"),
+        (
+            "[[drops]]\npath = 'in'\nrescan_interval = 4",
+            "3: [[drops]] rescan_interval",
+            "is not a known key; did you mean rescan_interval at the top of the file?",
+        ),
         ("# x\n[uplaod]\nworkers = 4", "2: uplaod", "is not a known key; did you mean [upload]?"),
         ("[[drop]]\npath = 'in'", "1: drop", "is not a known key; did you mean [[drops]]?"),
         (

@@ -1,5 +1,6 @@
 """The command line: each command in a file of its own, imported when it is called."""
 
+import difflib
 import importlib
 import io
 import os
@@ -58,8 +59,10 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
+            if near := difflib.get_close_matches(cmd_name, _COMMANDS, n=1):
+                ctx.fail(f"no such command {cmd_name!r}; did you mean {near[0]!r}?")
             return None
         module = importlib.import_module(f"watcher.cli.{cmd_name}")
         command: click.Command = module.command

@@ -58,8 +58,9 @@ def explain(fault: "ErrorDetails") -> str:
 def _unknown(location: Location) -> str:
     names = tuple(str(part) for part in location if isinstance(part, str))
     here = [str(key[-1]) for key in KEYS if key[:-1] == names[:-1]]
+    if elsewhere := [key for key in KEYS if key[-1] == names[-1]]:
+        place = " at the top of the file" if len(elsewhere[0]) == 1 else ""
+        return f"is not a known key; did you mean {spelled(elsewhere[0])}{place}?"
     if near := difflib.get_close_matches(names[-1], here, n=1):
         return f"is not a known key; did you mean {spelled((*names[:-1], near[0]))}?"
-    if elsewhere := [key for key in KEYS if key[-1] == names[-1]]:
-        return f"is not a known key; did you mean {spelled(elsewhere[0])}?"
     return f"is not a known key; known are {', '.join(here)}"
