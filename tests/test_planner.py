@@ -497,6 +497,17 @@ def test_what_went_by_itself_and_turns_out_to_be_a_part_does_not_go_again(stage:
     assert {plan.report(name).role for name in ("wheel.lwo", "wood.png")} == {Role.COMPANION}
 
 
+def test_a_layer_that_has_no_plan_of_its_own_does_not_hold_back_the_one_that_loads_it(
+    stage: Callable[..., Stage],
+) -> None:
+    plan = stage(wait=4.0)
+    plan.drop_file("shot.usda", "#usda 1.0\n(subLayers = [@chair.usda@])\nasset file = @gone.png@\n")
+    plan.after(2)
+    plan.drop_file("chair.usda", "#usda 1.0\n")
+    plan.after(8)
+    assert plan.due() == [["shot.usda", "chair.usda"]]
+
+
 def test_what_a_part_takes_along_belongs_to_the_model_that_loads_the_part(stage: Callable[..., Stage]) -> None:
     plan = stage()
     plan.drop_file("chair.usda", "#usda 1.0\nasset file = @wood.png@\nasset more = @gone.png@\n")

@@ -140,7 +140,7 @@ class PlanLedger:
         """When the oldest file was first seen that can name others and has no plan yet; None without one."""
         row = self._connection.row(
             "SELECT min(observed_at) AS at FROM files INDEXED BY files_unread WHERE refers = 1 AND refs IS NULL"
-            " AND due_at IS NULL AND state IN ('pending', 'waiting')"
+            " AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting')"
             " AND drop_id = (SELECT id FROM drops WHERE path = ?)",
             (os.fsencode(drop),),
         )

@@ -63,7 +63,7 @@ CREATE TABLE files (
 CREATE INDEX files_to_plan ON files(drop_id, refers, {PLANNED_AT})
     WHERE due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_unread ON files(drop_id, observed_at)
-    WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND state IN ('pending', 'waiting');
+    WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_due ON files(drop_id, due_at) WHERE state = 'pending' AND role = 'main';
 -- Those that travel with a model, or were only looked at for one.
 CREATE INDEX files_following ON files(role) WHERE role = 'companion' AND state IN ('pending', 'waiting');

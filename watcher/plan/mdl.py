@@ -25,6 +25,8 @@ _REFERENCE, _DDS, _FILE = 1, 6, 7
 """Kinds of skins that are no pixels: another skin; a file in this one; a file beside it."""
 _PIXEL = {2: 2, 3: 2, 4: 3, 5: 4}
 """Bytes of a pixel by the kind of the skin; one for all others."""
+_FARTHEST = 1 << 40
+"""Where a file is looked at: no file is so long, and to go farther is an error."""
 _MIPS, _MATERIAL, _EFFECT = 0x08, 0x10, 0x20
 
 
@@ -62,7 +64,7 @@ def _game_studio(file: BinaryIO) -> Iterator[str]:
     bones, groups, bone_size, material_size = _HEADER_7.unpack(head)
     at = _HEADER_7.size + bones * bone_size
     for _ in range(min(groups, MOST_GROUPS)):
-        file.seek(at)
+        file.seek(min(at, _FARTHEST))
         group = file.read(_GROUP_7.size)
         if len(group) < _GROUP_7.size:
             return
@@ -94,6 +96,6 @@ def _skins(file: BinaryIO, count: int, material_size: int) -> Iterator[str]:
             pixels += sum(pixels >> shift for shift in (2, 4, 6)) if flags & _MIPS else 0
             size = pixels * _PIXEL.get(kind, 1)
         size += material_size if flags & _MATERIAL else 0
-        file.seek(min(size, 1 << 40), 1)  # farther is an error
+        file.seek(min(size, _FARTHEST), 1)
         if flags & _EFFECT:
             file.seek(int.from_bytes(file.read(4), "little"), 1)
