@@ -149,9 +149,11 @@ class Reconciler:
             self._decided(attempt, arrived=True, by=source_file_id)
             self._ledger.conversions.succeeded(attempt.upload_id, (), source_file_id, assets, clock.now())
         elif doubt.source is not None and waited < LATE_SECONDS:
-            return
-        elif doubt.source is not None or attempt.upload_task_id is not None:
-            self._fail(attempt, doubt.source)
+            return  # and what nothing is made of then may be the companion of a model
+        elif attempt.upload_task_id is not None:
+            reason = f"the server no longer knows the upload task {attempt.upload_task_id}; `retry` uploads it again"
+            self._ledger.conversions.failed(attempt.upload_id, (), None, reason, clock.now())
+            _log.error("an upload cannot be followed any more", path=attempt.path, reason=reason)
         else:
             self._decided(attempt, arrived=False)
             self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
@@ -199,16 +201,6 @@ class Reconciler:
         ahead = self._api.clock.ahead or 0.0
         began = attempt.started_at + ahead if attempt.server_time is None else attempt.server_time
         return is_newer(task, began, now + ahead, skew)
-
-    def _fail(self, attempt: OpenAttempt, source: SourceFile | None) -> None:
-        """What is there must not be sent a second time, nor is what was taken and then lost to be sent unasked."""
-        if source is None:
-            reason = f"the server no longer knows the upload task {attempt.upload_task_id}; `retry` uploads it again"
-        else:
-            reason = "the server has the file, and neither an upload task nor assets of it; `retry` uploads it again"
-        source_file_id = None if source is None else source.source_file_id
-        self._ledger.conversions.failed(attempt.upload_id, (), source_file_id, reason, clock.now())
-        _log.error("an upload cannot be followed any more", path=attempt.path, reason=reason)
 
     def _companions_may_be_there(self, attempt: OpenAttempt, *, alone: bool) -> bool:
         """Whether an attempt's companions may have arrived. While another attempt in doubt may have brought the main

@@ -122,28 +122,26 @@ def test_an_upload_that_vanishes_with_its_file_is_told_and_sent_again_only_if_it
 
 
 @pytest.mark.usefixtures("soon_lost")
-def test_a_file_that_is_there_without_a_task_and_assets_is_removed_before_it_is_sent_again(
+def test_a_texture_in_doubt_is_sent_also_when_a_model_has_brought_the_same(
     station: Any, line: Any, picture: Picture
 ) -> None:
-    tasks = Tasks(vanished)
+    """Of the model's copy nothing is made."""
 
-    def makes_nothing(exchange: Any) -> None:
-        if "/source-files/" in exchange.path and exchange.path.endswith("/assets"):
-            exchange.answers("200 OK", b"{}")
-        else:
-            tasks(exchange)
+    def does_not_arrive(exchange: Any) -> None:
+        exchange.read()
+        exchange.resets()
 
-    line.spoil = makes_nothing
-    station.drops("a.png", picture(1))
+    station.drops("car.obj", b"mtllib car.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    station.drops("car.mtl", b"newmtl a\nmap_Kd wood.png\n")
+    texture = station.drops("wood.png", picture(1))
     station.scan()
-    assert station.states() == {"a.png": FileState.FAILED}
-    assert "neither an upload task nor assets" in station.reports()["a.png"].error
-    lost = station.reports()["a.png"].upload_task_id
-    line.spoil = Tasks(lambda task: task if task["upload_task_id"] != lost else None)
-    station.retry()
+    (station.drop / "alone").mkdir()
+    (station.drop / "alone" / "wood.png").write_bytes(texture.read_bytes())
+    line.once = [does_not_arrive]
     station.scan()
-    assert station.states() == {"a.png": FileState.DONE}
-    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 2)
+    assert station.states()["alone/wood.png"] is FileState.DONE
+    assert station.reports()["alone/wood.png"].assets
+    assert station.on_server() == {"car.obj": 1, "car.mtl": 1, "wood.png": 2}
 
 
 def test_an_upload_that_the_server_cannot_tell_of_holds_up_no_other(
