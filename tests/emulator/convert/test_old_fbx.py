@@ -203,6 +203,11 @@ def test_pictures_for_other_uses_find_their_places(convert: Convert) -> None:
     assert [data["normalMap"] for data in materials] == [textures["wood"]] * 2
 
 
+def test_pictures_that_no_material_shows_are_told(convert: Convert) -> None:
+    result = convert("a.fbx", {"a.fbx": CRATE.replace("TextureId: 1,0", "TextureId: 1,1"), **PICTURES})
+    assert result.log == "warning: 1 textures of this FBX model were left out: no material shows them"
+
+
 def test_objects_of_one_name_are_told(convert: Convert) -> None:
     twice = 'Model: "Model::root", "Null" {\n}\nMaterial: "Material::wood"'
     log = convert("a.fbx", {"a.fbx": CRATE.replace('Material: "Material::wood"', twice, 1)}).log

@@ -117,12 +117,16 @@ class _Writer:
             elif child.startswith("Deformer::"):
                 of = self._geometry_of.get(parent, of)
             self._link(kind, number, of, *link.values[3:4])
+        left = {number for found in pictures.values() for number in found}
         for name, found in pictures.items():
             for layer, use in _PICTURE_OF.items():
                 chosen = _pictures(self._model_of[name], layer, len(materials[name]))
                 for material, picture in zip(materials[name], chosen, strict=True):
                     if 0 <= picture < len(found):
                         self._link("OP", found[picture], material, f'"{use}"')
+                        left.discard(found[picture])
+        if left:
+            self._conversion.warn(f"{len(left)} textures of this FBX model were left out: no material shows them")
 
     def _link(self, kind: str, child: int, parent: int, *more: str) -> None:
         self._links.append(Record("C", [f'"{kind}"', str(child), str(parent), *more]))

@@ -135,6 +135,8 @@ class _Reader:
     def _polygons(self, content: bytes) -> Iterator[tuple[int, _Polygons]]:
         """Runs of polygons of one kind, and the place of their material's name."""
         text, vertex, uv = np.dtype(_INDICES[self._bits(4)]), _INDICES[self._bits(2)], _INDICES[self._bits(8)]
+        if vertex == "V0":
+            raise _damaged("its faces have no vertices")
         at, material = 0, 0
         while at < len(content):
             magic = content[at]
