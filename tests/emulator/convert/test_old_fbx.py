@@ -289,6 +289,8 @@ BINARY = FORMS["binary"]
     [
         (CRATE.replace("6100", "5800"), "is of version 5.8; this emulator converts versions from 6.0"),
         (CRATE.replace("6100", "6100\n" + "A: {\n" * 100), "too many records, or they are nested too deeply"),
+        (CRATE + " " * 5_000_000 + '"', "a text in it has no end"),
+        (CRATE + "A: {" + " " * 5_000_000, "ends early"),
         (CRATE + "}", "closes more records than it opens"),
         (CRATE[:900], "ends early"),
         (CRATE.replace("Objects:  {", "Objects:  {}\n{"), "braces stand where no record begins"),
@@ -300,7 +302,22 @@ BINARY = FORMS["binary"]
         (BINARY.replace(b"I" + struct.pack("<i", 6100), b"Q" + struct.pack("<i", 6100)), "of an unknown kind"),
         (BINARY[:27] + b"\1", "ends early"),
     ],
-    ids=["older", "deep", "closing", "cut", "braces", "many", "vertex", "cut-binary", "no-end", "far", "kind", "stump"],
+    ids=[
+        "older",
+        "deep",
+        "quote",
+        "blank",
+        "closing",
+        "cut",
+        "braces",
+        "many",
+        "vertex",
+        "cut-binary",
+        "no-end",
+        "far",
+        "kind",
+        "stump",
+    ],
 )
 def test_a_damaged_old_model_says_why(content: str | bytes, reason: str, refuse: Refuse) -> None:
     assert reason in refuse("a.fbx", {"a.fbx": content}).reason

@@ -21,6 +21,8 @@ _TOKEN = re.compile(
       | (?P<brace>[{}])
       | (?P<name>[A-Za-z_][\w-]*+)\s*+:
       | (?P<word>[^\s,{}";:]++)
+      | (?P<stray>[":])
+      | \Z  # so that it matches everywhere, and never looks at anything twice
     )""",
     re.VERBOSE,
 )
@@ -111,9 +113,11 @@ def _text(text: str) -> Iterator[_Step]:
                         yield record, False
                     yield None
                 record = None
-            case _:
+            case "string" | "word" as kind:
                 if record is not None:
-                    record.values.append(token[token.lastgroup or 0])
+                    record.values.append(token[kind])
+            case "stray" if token["stray"] == '"':
+                raise _damaged("a text in it has no end")
     if record is not None:
         yield record, False
 
