@@ -222,7 +222,7 @@ class Reconciler:
 
         told: source files that upload tasks tell of, and that were judged by these.
         """
-        main = attempt.files[0]
+        main, found = attempt.files[0], None
         if not self._arrival.proves(main):
             return None
         try:
@@ -230,10 +230,12 @@ class Reconciler:
                 if source.source_file_id in told or self._ledger.uploads.owns(source.source_file_id):
                     continue
                 if self._arrival.is_there(source, main) and self._companions_may_be_there(attempt, alone=alone):
-                    return source
+                    if self._assets(source):
+                        return source
+                    found = found or source  # nothing is made of a companion that a model brought
         except NotFound:
             pass
-        return None
+        return found
 
     def _assets(self, source: SourceFile) -> list[Asset]:
         try:

@@ -122,10 +122,11 @@ def test_an_upload_that_vanishes_with_its_file_is_told_and_sent_again_only_if_it
 
 
 @pytest.mark.usefixtures("soon_lost")
-def test_a_texture_in_doubt_is_sent_also_when_a_model_has_brought_the_same(
-    station: Any, line: Any, picture: Picture
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_texture_is_not_taken_for_the_same_one_that_a_model_brought(
+    station: Any, line: Any, picture: Picture, arrives: bool
 ) -> None:
-    """Of the model's copy nothing is made."""
+    """Of the model's copy nothing is made. The texture itself does not arrive, or its upload task is lost."""
 
     def does_not_arrive(exchange: Any) -> None:
         exchange.read()
@@ -137,7 +138,10 @@ def test_a_texture_in_doubt_is_sent_also_when_a_model_has_brought_the_same(
     station.scan()
     (station.drop / "alone").mkdir()
     (station.drop / "alone" / "wood.png").write_bytes(texture.read_bytes())
-    line.once = [does_not_arrive]
+    if arrives:
+        line.spoil = Tasks(vanished)
+    else:
+        line.once = [does_not_arrive]
     station.scan()
     assert station.states()["alone/wood.png"] is FileState.DONE
     assert station.reports()["alone/wood.png"].assets
