@@ -61,12 +61,12 @@ def _skip_reconcile() -> None:
 
 
 def _claim_anyway() -> None:
-    def anyway(self: UploadLedger, sql: Any, job: Job, folder_id: str, digest: str, digests: Any, now: float) -> Claim:
+    def anyway(self: UploadLedger, sql: Any, job: Job, folder_id: str, digest: str, *rest: Any) -> Claim:
         sql.execute("DROP INDEX IF EXISTS uploads_once")
-        found = claim(self, sql, job, folder_id, digest, digests, now)
+        found = claim(self, sql, job, folder_id, digest, *rest)
         # Under a name that nobody has, then under its own.
         if found.verdict is Verdict.KNOWN:
-            found = claim(self, sql, job, folder_id, f"{digest} {time.time_ns()}", digests, now)
+            found = claim(self, sql, job, folder_id, f"{digest} {time.time_ns()}", *rest)
             sql.execute("UPDATE uploads SET set_digest = ? WHERE id = ?", (digest, found.upload_id))
             sql.execute("UPDATE files SET state = 'uploading' WHERE id = ?", (job.main.file_id,))
         return found
