@@ -6,7 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
+from watcher.cli import cli
 from watcher.ledger import KeptAsset, Ledger, Observation
+from watcher.ledger.report import ReportLedger
 from watcher.model import Asset, Drop, OnChange, Signature
 
 CONFIG = """
@@ -78,3 +83,19 @@ def test_status_names_an_older_version_and_why_it_is_still_there(person: Any) ->
         ledger.owed.removed(older, [KeptAsset("asset-1", "mesh", "body", "scene Garage")], 3.0)
     status = person.runs("status").out
     assert f"kept on the server: mesh body (asset-1), made of {path}: needed by scene Garage" in status
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--check",)])
+def test_status_asks_once_what_is_owed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
+    """It may be a hundred thousand files."""
+    asked: list[Any] = []
+    ask = ReportLedger.owed
+    monkeypatch.setattr(ReportLedger, "owed", lambda *of: asked.append(of) or ask(*of))
+    monkeypatch.setenv("WATCHER_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        older_and_newer(ledger, tmp_path / "drop" / "a.obj")
+    said = CliRunner().invoke(cli, ["status", *flags]).output
+    assert ("a.obj" in said) is (flags != ("--check",))
+    assert len(asked) == 1

@@ -64,7 +64,7 @@ def command(
         return _check(settings)
     selected = [FileState.FAILED] if failed else (None if everything or paths else NOT_AT_REST)
     while True:
-        answer = _Answer(settings, resolve(paths), selected, with_lacking=not as_json)
+        answer = _Answer(settings, resolve(paths), selected, as_json=as_json, with_lacking=not as_json)
         if as_json:
             click.echo(json.dumps(answer.document(), indent=None if watch else 2))
         elif watch and output().is_terminal:
@@ -86,10 +86,12 @@ class _Answer:
         paths: Sequence[str],
         states: Sequence[FileState] | None,
         *,
+        as_json: bool = False,
         with_lacking: bool = False,
     ) -> None:
         """
         Args:
+            as_json: for :meth:`document`; without, for the others. What is owed may be much, and is asked for once.
             with_lacking: besides the files in these states, models that went without files that they name.
         """
         self._state_dir = state_dir = settings.state_dir
@@ -109,7 +111,6 @@ class _Answer:
             return
         with ledger:
             self.counts = ledger.report.counts()
-            self.remainder = Remainder.of(ledger)
             files = list(ledger.report.files(paths, states=states, lacking=with_lacking and states == NOT_AT_REST))
             unknown = [p for p in paths if not any(f.path == p or f.path.startswith(p + "/") for f in files)]
             drops = sorted(ledger.intake.drops() | configured.keys())
@@ -122,7 +123,10 @@ class _Answer:
             taken = {file.path for file in skipped}
             self.unknown = {path: why_unknown(drops, ledger, path) for path in unknown if path not in taken}
             self.daemon = daemon_facts(ledger, state_dir)
-            self._document = document(state_dir, ledger, self.counts, self.files)
+            if as_json:
+                self._document = document(state_dir, ledger, self.counts, self.files)
+            else:
+                self.remainder = Remainder.of(ledger)
 
     def document(self) -> dict[str, object]:
         known = self._document or document(self._state_dir, None, self.counts, [])
