@@ -90,8 +90,8 @@ def test_mistakes_and_missing_packages_are_one_line(person: Any, tmp_path: Path)
         outcome = person.runs(*command)
         assert outcome.code == 2
         assert outcome.err == (
-            "error: The emulator needs the package 'starlette', which is not installed."
-            " Install it with: pip install '3dverse-watcher[emulator]'\n"
+            "error: the embedded server needs the package 'starlette', which is not installed: pip install"
+            " '3dverse-watcher[emulator]', or '.[emulator]' in a checkout\n"
         )
     outcome = person.runs("doctor", "--emulator", "drop")
     assert outcome.code == 1

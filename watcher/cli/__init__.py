@@ -126,6 +126,5 @@ def main() -> None:
         code = exit_code_of(error)
         if code is None:
             raise
-        for line in harmless(sentence(error)).splitlines():
-            click.echo(f"error: {line}", err=True)
+        click.echo(harmless(f"error: {sentence(error)}"), err=True)
     sys.exit(code if isinstance(code, int) else 0)

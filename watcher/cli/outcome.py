@@ -60,7 +60,11 @@ def exit_code_of(error: Exception) -> ExitCode | None:
 
 
 def sentence(error: Exception) -> str:
-    """The error as one line for a person."""
+    """The error as a line for a person; of a configuration, a line for each problem."""
+    from watcher.config import ConfigError
+
+    if isinstance(error, ConfigError):
+        return "\nerror: ".join(map(str, error.problems))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, sqlite3.Error):

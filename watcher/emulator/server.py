@@ -25,8 +25,8 @@ class MissingExtra(Exception):
 
     def __init__(self, package: str) -> None:
         super().__init__(
-            f"The emulator needs the package {package!r}, which is not installed."
-            " Install it with: pip install '3dverse-watcher[emulator]'"
+            f"the embedded server needs the package {package!r}, which is not installed: pip install"
+            " '3dverse-watcher[emulator]', or '.[emulator]' in a checkout"
         )
 
 
