@@ -85,7 +85,7 @@ def test_mistakes_and_missing_packages_are_one_line(person: Any, tmp_path: Path)
     (blocked / "starlette.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'starlette'\", name='starlette')"
     )
-    person.env["PYTHONPATH"] = str(blocked)
+    person.env["PYTHONPATH"] = f"{blocked}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     for command in (["scan", "--emulator", "drop"], ["emulator"], ["run", "--emulator", "drop"]):
         outcome = person.runs(*command)
         assert outcome.code == 2
