@@ -14,6 +14,7 @@ from watcher.arrival import Arrival, ProofStopped, base_name
 from watcher.digest import set_digest
 from watcher.dry_run import plan_drops
 from watcher.gate import Gate, why_away
+from watcher.hashing import Hashing
 from watcher.ledger import Job, Ledger, There, Verdict
 from watcher.listing import Held, Listing
 from watcher.model import Asset, Drop, SentFile
@@ -68,6 +69,7 @@ class Adoption:
         self._proof = proof
         self._on_look = on_look
         self._arrival = Arrival(api, proof=proof, stop=stop)
+        self._hashing = Hashing(ledger)
         self._folders = FolderSearch(api)
         self._listings: dict[str, Listing] = {}
         self._one_at_a_time = threading.Lock()
@@ -160,10 +162,7 @@ class Adoption:
     def _hash(self, job: Job) -> list[str]:
         try:
             with SourceFiles(job.members, self._stop.is_set) as sources:
-                for source in sources.files:
-                    if source.digest is None:
-                        self._ledger.uploads.hashed(source.member, source.hash(), source.beginnings)
-                return [source.hash() for source in sources.files]
+                return [self._hashing.digest(source) for source in sources.files]
         except Stopped:
             raise ProofStopped from None
 

@@ -10,7 +10,7 @@ from blake3 import blake3
 CHUNK = 1024 * 1024
 """Bytes hashed at once; between two chunks the work can be stopped."""
 PREFIX = "blake3:"
-MARK_BYTES = 16
+MARK_BYTES = 8
 """Of the digest of a beginning: there is one for each beginning that is a quarter longer than the one before it."""
 
 

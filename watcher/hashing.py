@@ -23,11 +23,10 @@ class Hashing:
 
         Raises what :meth:`SourceFile.hash` raises.
         """
-        if source.digest is None:
-            with self._alone(source.member.file_id):
-                source.digest = self._ledger.uploads.digest_of(source.member)
-                if source.digest is None:
-                    self._ledger.uploads.hashed(source.member, source.hash(), source.beginnings)
+        with self._alone(source.member.file_id):
+            source.digest = self._ledger.uploads.digest_of(source.member)
+            if source.digest is None:
+                self._ledger.uploads.hashed(source.member, source.hash(), source.beginnings)
         return source.hash()
 
     @contextlib.contextmanager

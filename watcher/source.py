@@ -66,7 +66,7 @@ class SourceFile:
             raise Changed(member.path) from error
         except PermissionError as error:
             raise Unreadable(member.path, error.strerror) from error
-        self.digest = member.digest
+        self.digest: str | None = None
         self.beginnings = b""
         """Known when it was hashed here."""
         try:

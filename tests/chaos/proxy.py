@@ -31,6 +31,8 @@ class Fault(StrEnum):
     RESET_AT_CONNECT = "reset at connect"
     RESET_IN_BODY = "reset in body"
     """The server got half of the request."""
+    KEPT_IN_PART = "cut body, kept"
+    """The same, of a server that keeps what it got of an upload."""
     RESET_AFTER_BODY = "reset after body"
     """The server got the request; nobody waits for its answer."""
     LOST_ANSWER = "lost answer"
@@ -204,7 +206,7 @@ class Proxy:
             return False
         if fault is not Fault.NONE:
             self.faults[fault] += 1
-        if not self._before(fault, exchange):
+        if not self._before(fault, request, exchange):
             return False
         if fault in _UNSEEN_STATUS or fault is Fault.PAGE_UNSEEN:
             exchange.drain()
@@ -228,7 +230,7 @@ class Proxy:
             answer = self._with_rejections(answer)
         return self._after(fault, exchange.client, answer)
 
-    def _before(self, fault: Fault, exchange: "_Exchange") -> bool:
+    def _before(self, fault: Fault, request: Request, exchange: "_Exchange") -> bool:
         """What happens before the server has the request; returns whether it is to go on."""
         match fault:
             case Fault.LATENCY:
@@ -241,6 +243,11 @@ class Proxy:
                 return False
             case Fault.RESET_IN_BODY:
                 exchange.forward(part=self._dice.random())
+                _reset(exchange.client)
+                return False
+            case Fault.KEPT_IN_PART if request.upload:
+                exchange.forward_cut(self._dice.random())
+                exchange.answer()
                 _reset(exchange.client)
                 return False
             case Fault.STALL_UNSEEN:
@@ -357,6 +364,17 @@ class _Exchange:
             time.sleep(pause)
         if part < 1.0:
             self._server.close()
+
+    def forward_cut(self, part: float) -> None:
+        """Hand the server so much of an upload, as if that was all."""
+        boundary = re.search(rb"(?i)boundary=(\S+)", self._head)
+        assert boundary is not None
+        self.receive_rest()
+        closing = b"\r\n--%s--\r\n" % boundary[1]
+        body = self._begun[: int((len(self._begun) - len(closing)) * part)] + closing
+        head = re.sub(rb"(?im)^(content-length: *)\d+", rb"\g<1>%d" % len(body), self._head)
+        self._server = socket.create_connection(("127.0.0.1", self._target), timeout=120)
+        self._server.sendall(head + b"Connection: close\r\n\r\n" + body)
 
     def answer(self) -> bytes:
         """All that the server says, without its wish to close the connection."""

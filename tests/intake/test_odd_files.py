@@ -94,7 +94,7 @@ def test_a_linked_file_is_read_and_sent_like_any_other(hand_driven: Make, drop_f
     driven.until_settled({"car.obj"})
     [candidate] = driven.ledger.plan.candidates([driven.drop.path], clock.now(), 10)
     signature = scan.signature_of(link.stat())
-    source = SourceFile(JobMember(candidate.file_id, 1, candidate.path, "car.obj", signature, None), lambda: False)
+    source = SourceFile(JobMember(candidate.file_id, 1, candidate.path, "car.obj", signature), lambda: False)
     assert source.hash()
     assert b"".join(source.chunks()) == b"mtllib car.mtl\n"
     link.unlink()
@@ -168,7 +168,7 @@ def test_a_fifo_in_the_place_of_a_planned_file_holds_neither_reading_nor_sending
 ) -> None:
     path = drop_folder / "car.obj"
     path.write_text("mtllib car.mtl\n")
-    member = JobMember(1, 1, str(path), "car.obj", scan.signature_of(path.stat()), None)
+    member = JobMember(1, 1, str(path), "car.obj", scan.signature_of(path.stat()))
     path.unlink()
     os.mkfifo(path)
 

@@ -116,3 +116,16 @@ def test_what_begins_like_ours_and_goes_on_otherwise_stays(
     station.drops("a.off", ours)
     station.scan()
     assert contents(station) == [theirs, ours]
+
+
+def test_half_of_a_model_that_is_sent_again_with_more_companions_is_removed(station: Any, line: Any) -> None:
+    """Its own content was hashed, and sent, long before."""
+    obj = OBJ + b"# more\n" * 300
+    station.drops("a.obj", obj)
+    station.scan()
+    sent = contents(station)
+    line.once = [cut_off(obj[:1000])]
+    station.drops("a.mtl", MTL)
+    station.scan()
+    assert station.states() == {"a.obj": FileState.DONE, "a.mtl": FileState.DONE}
+    assert (sorted(contents(station)), line.uploads) == (sorted([*sent, obj, MTL]), 3)

@@ -149,10 +149,9 @@ class IntakeLedger:
             "  role = CASE WHEN state = 'gone' OR NOT EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
             "   WHERE l.companion_id = files.id AND m.state != 'gone') THEN excluded.role ELSE role END,"
             "  state = 'pending', generation = generation + 1, settled_at = NULL, refs = NULL, wake_at = NULL,"
-            "  due_at = NULL, attempts = 0, digest = NULL, beginnings = NULL, error = NULL,"
-            "  dev = excluded.dev, ino = excluded.ino, size = excluded.size, mtime_ns = excluded.mtime_ns,"
-            "  ctime_ns = excluded.ctime_ns, folder_dev = excluded.folder_dev, root_ino = excluded.root_ino,"
-            "  updated_at = excluded.updated_at",
+            "  due_at = NULL, attempts = 0, digest = NULL, error = NULL, dev = excluded.dev, ino = excluded.ino,"
+            "  size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
+            "  folder_dev = excluded.folder_dev, root_ino = excluded.root_ino, updated_at = excluded.updated_at",
             (
                 dir_id,
                 os.fsencode(name),

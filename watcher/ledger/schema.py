@@ -52,7 +52,6 @@ CREATE TABLE files (
     due_at REAL,                         -- planned: an upload may start at this time; NULL while not planned
     attempts INTEGER NOT NULL DEFAULT 0,
     digest TEXT,                         -- of this version's content
-    beginnings BLOB,                     -- and of its beginnings, until it is sent
     upload_id INTEGER REFERENCES uploads(id),
     error TEXT,
     unreadable BLOB,                     -- failed: the path that could not be read; once it can, it is tried again
@@ -74,6 +73,13 @@ CREATE INDEX files_by_state ON files(state, drop_id);
 CREATE INDEX files_gone ON files(state) WHERE state = 'gone';
 CREATE INDEX files_by_upload ON files(upload_id);
 CREATE INDEX files_by_update ON files(updated_at);
+
+-- What shows that half of a file is its beginning. Of files that come in one set only, until they are sent.
+CREATE TABLE beginnings (
+    file_id INTEGER PRIMARY KEY REFERENCES files(id) ON DELETE CASCADE,
+    digest TEXT NOT NULL,                -- of all of it
+    marks BLOB NOT NULL
+) STRICT;
 
 -- How many files there are: to count millions takes a moment. Kept by triggers.
 CREATE TABLE tallies (
@@ -249,9 +255,9 @@ _OWED_FOLLOW = (
 
 # What shows that half a file is ours is long, and wanted only while a file may arrive in half.
 _NO_HALVES = (
-    "CREATE TRIGGER no_half_file AFTER UPDATE OF state ON files WHEN NEW.beginnings IS NOT NULL AND"
-    " NEW.state IN ('converting', 'done', 'duplicate', 'gone')"
-    " BEGIN UPDATE files SET beginnings = NULL WHERE id = NEW.id; END",
+    "CREATE TRIGGER no_half_file AFTER UPDATE OF state ON files WHEN NEW.state = 'gone'"
+    " OR (NEW.role = 'main' AND NEW.refers = 0 AND NEW.state IN ('converting', 'done', 'duplicate'))"
+    " BEGIN DELETE FROM beginnings WHERE file_id = NEW.id; END",
     "CREATE TRIGGER no_half_upload AFTER UPDATE OF state ON uploads WHEN NEW.state NOT IN ('sending', 'unknown')"
     " BEGIN UPDATE members SET beginnings = NULL WHERE upload_id = NEW.id AND beginnings IS NOT NULL; END",
 )

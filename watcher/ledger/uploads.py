@@ -43,8 +43,6 @@ class JobMember:
     name: str
     """The name it travels under, relative to the main file's folder."""
     signature: Signature
-    digest: str | None
-    """Of this version's content, when it was computed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +127,18 @@ class UploadLedger:
         """The content digest of one version of a file, and what shows that half of it is its beginning."""
         seen = member.signature
         with self._connection.transaction() as sql:
-            sql.execute(
-                "UPDATE files SET digest = ?, beginnings = ?"
-                " WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
-                (digest, beginnings, member.file_id, member.generation, seen.size, seen.mtime_ns),
-            )
+            current = sql.execute(
+                "UPDATE files SET digest = ? WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
+                (digest, member.file_id, member.generation, seen.size, seen.mtime_ns),
+            ).rowcount
+            if current:
+                sql.execute("INSERT OR REPLACE INTO beginnings VALUES (?, ?, ?)", (member.file_id, digest, beginnings))
 
     def digest_of(self, member: JobMember) -> str | None:
-        """The content digest of this version of a file, when it is known."""
+        """The content digest of this version of a file, when it is known, and its beginnings are."""
         row = self._connection.row(
-            "SELECT digest FROM files WHERE id = ? AND generation = ? AND size = ? AND mtime_ns = ?",
+            "SELECT f.digest FROM files f JOIN beginnings b ON b.file_id = f.id AND b.digest = f.digest"
+            " WHERE f.id = ? AND f.generation = ? AND f.size = ? AND f.mtime_ns = ?",
             (member.file_id, member.generation, member.signature.size, member.signature.mtime_ns),
         )
         return None if row is None else row["digest"]
@@ -210,7 +210,8 @@ class UploadLedger:
             (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now, server_time),
         ).fetchone()["id"]
         sql.executemany(
-            "INSERT INTO members VALUES (?, ?, ?, ?, ?, (SELECT beginnings FROM files WHERE id = ? AND digest = ?))",
+            "INSERT INTO members VALUES (?, ?, ?, ?, ?,"
+            " (SELECT marks FROM beginnings WHERE file_id = ? AND digest = ?))",
             [
                 (upload_id, position, text_blob(member.name), digest, member.signature.size, member.file_id, digest)
                 for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
@@ -399,7 +400,7 @@ def _job(sql: sqlite3.Connection, main: sqlite3.Row) -> Job:
 
 def _member(row: sqlite3.Row, path: str, name: str) -> JobMember:
     signature = Signature(row["dev"] % (1 << 64), row["ino"] % (1 << 64), row["size"], row["mtime_ns"], row["ctime_ns"])
-    return JobMember(row["id"], row["generation"], path, name, signature, row["digest"])
+    return JobMember(row["id"], row["generation"], path, name, signature)
 
 
 def join(sql: sqlite3.Connection, job: Job, upload: sqlite3.Row, now: float) -> Claim:
