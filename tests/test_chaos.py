@@ -12,8 +12,10 @@ from tests.chaos import contents
 from tests.chaos.campaign import Campaign
 from tests.chaos.judge import Promise, Verdict
 from tests.chaos.launcher import Kill, Plan, When
+from tests.chaos.mischief import Mischief, Mischievous
 from tests.chaos.mutations import Mutation
 from tests.chaos.proxy import Fault
+from tests.chaos.records import Records, digest_of
 from tests.chaos.scenarios import QUICK, STORIES, Stage, sweep, told
 from tests.chaos.subject import API_KEY, Server, until
 from watcher.api import AssetApi, FilePart
@@ -128,3 +130,32 @@ def test_the_judge_sees_every_kind_of_wrong(tmp_path: Path, server: Server, monk
             after = stage.judge.judge()
             assert after.count(promise) > before.count(promise), promise
             before = after
+
+
+@pytest.mark.parametrize("kind", [Mischief.SLOW_WRITE, Mischief.PIECEWISE, Mischief.SLOW_REWRITE])
+def test_what_a_writer_leaves_under_another_name_is_known_to_be_whole(tmp_path: Path, kind: Mischief) -> None:
+    """The name by which it was opened is gone when the writer ends."""
+    records, drop, other = Records(), tmp_path / "drop", tmp_path / "drop/other"
+    other.mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    mischief = Mischievous([str(drop)], str(tmp_path / "outside"), records, 1, settle=0.01)
+    mischief.begin(Mischief.CREATE if kind is Mischief.SLOW_REWRITE else kind)
+    if kind is Mischief.SLOW_REWRITE:
+        mischief.begin(kind)
+    path = next(path for path in drop.rglob("*") if path.is_file())
+    os.link(path, other / path.name)
+    path.unlink()
+    mischief.run_for(0, every=1)
+    digest = digest_of((other / path.name).read_bytes())
+    assert digest in records.complete
+    assert str(other) in records.places[digest]
+
+
+def test_a_content_lies_wherever_its_file_has_a_name(tmp_path: Path) -> None:
+    records, drop, other = Records(), tmp_path / "drop", tmp_path / "drop/other"
+    other.mkdir(parents=True)
+    mischief = Mischievous([str(drop)], str(tmp_path / "outside"), records, 1, settle=0.01)
+    (drop / "a.png").write_bytes(b"first")
+    os.link(drop / "a.png", other / "b.png")
+    mischief.begin(Mischief.APPEND)
+    assert records.places[digest_of((drop / "a.png").read_bytes())] == {str(drop), str(other)}

@@ -107,13 +107,14 @@ class Arrival:
 
     def beginning(self, source: SourceFile, file: SentFile) -> str | None:
         """The digest of a source file that is shown to be a part of this file that was cut off: its first bytes, and
-        not all of them. None for any other. Raises like :meth:`is_there`."""
-        if not self._proof or source.size is None or not 0 < source.size < file.size or source.size > PROOF_BYTES:
+        not all of them. An empty one is the beginning of any: nothing is lost with it. None for any other. Raises like
+        :meth:`is_there`."""
+        if not self._proof or source.size is None or source.size >= min(file.size, PROOF_BYTES):
             return None
         content = self._content(source.source_file_id, None)
-        if content is None or not content.beginnings or not file.beginnings.startswith(content.beginnings):
+        if content is None or (source.size and not content.beginnings):
             return None
-        return content.text
+        return content.text if file.beginnings.startswith(content.beginnings) else None
 
     def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
         """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once,

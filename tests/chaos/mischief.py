@@ -150,8 +150,21 @@ class Mischievous:
         """Something happened at this path, and the file is whole unless somebody still writes it."""
         self._records.tell(path, event)
         with contextlib.suppress(OSError):
-            if not self._writing[os.lstat(path).st_ino]:
-                self._records.at_rest(path)
+            status = os.lstat(path)
+            if not self._writing[status.st_ino]:
+                for name in self._names(status.st_ino) if status.st_nlink > 1 else [path]:
+                    self._records.at_rest(name)
+
+    def _ended(self, inode: int, event: str) -> None:
+        """Nobody writes this file any more; it may have been renamed, or bear other names only."""
+        for name in self._names(inode):
+            self._whole(name, event)
+
+    def _names(self, inode: int) -> list[str]:
+        """All paths of a file."""
+        places = itertools.chain(self._walk(), os.walk(self._outside))
+        paths = (os.path.join(folder, name) for folder, _, names in places for name in names)
+        return [path for path in paths if os.path.lexists(path) and os.lstat(path).st_ino == inode]
 
     def _slowly(self, path: str, content: bytes, event: str) -> Steps:
         """Write with pauses, the file open all the time."""
@@ -168,8 +181,7 @@ class Mischievous:
                     yield self._settle * self._dice.uniform(0.2, 2.5)
             finally:
                 self._writing[inode] -= 1
-                now_at = os.readlink(f"/proc/self/fd/{file.fileno()}")  # it may have been renamed meanwhile
-        self._whole(now_at, f"{event}: closed")
+        self._ended(inode, f"{event}: closed")
 
     def _pieces(self, content: bytes) -> list[bytes]:
         cuts = sorted(self._dice.randrange(1, len(content)) for _ in range(self._dice.randint(1, 4)))
@@ -201,16 +213,21 @@ class Mischievous:
         """A writer that opens the file for each piece; a piece that lies for long enough counts as a whole."""
         extension, content = self._content()
         path = self._new(extension)
-        for piece in self._pieces(content):
-            with open(path, "ab") as file:
-                file.write(piece)
-            self._records.tell(path, f"one opening: {len(piece)} bytes")
-            before = time.monotonic()
-            yield self._settle * 0.3
-            if time.monotonic() - before > self._settle * 0.6:
-                self._whole(path, "the next piece is late")
-        self._whole(path, "all pieces are there")
-        yield 0
+        inode = 0
+        try:
+            for piece in self._pieces(content):
+                with open(path, "ab") as file:
+                    if (now := os.fstat(file.fileno()).st_ino) != inode:
+                        self._ended(inode, "no piece comes any more")  # it lives on under another name
+                    inode = now
+                    file.write(piece)
+                self._records.tell(path, f"one opening: {len(piece)} bytes")
+                before = time.monotonic()
+                yield self._settle * 0.3
+                if time.monotonic() - before > self._settle * 0.6:
+                    self._whole(path, "the next piece is late")
+        finally:
+            self._ended(inode, "all pieces are there")
 
     def _rewrite(self) -> Steps:
         path = self._existing(*contents.SINGLE)

@@ -371,7 +371,10 @@ class _Exchange:
         assert boundary is not None
         self.receive_rest()
         closing = b"\r\n--%s--\r\n" % boundary[1]
-        body = self._begun[: int((len(self._begun) - len(closing)) * part)] + closing
+        body = self._begun[: int((len(self._begun) - len(closing)) * part)]
+        # No server takes the beginning of a boundary for content.
+        begun = next(n for n in range(len(closing), -1, -1) if body.endswith(closing[:n]))
+        body = body[: len(body) - begun] + closing
         head = re.sub(rb"(?im)^(content-length: *)\d+", rb"\g<1>%d" % len(body), self._head)
         self._server = socket.create_connection(("127.0.0.1", self._target), timeout=120)
         self._server.sendall(head + b"Connection: close\r\n\r\n" + body)

@@ -50,12 +50,12 @@ def off(number: int, size: int = 3000) -> bytes:
     return OFF.replace(b"1 0 0", b"%d 0 0" % number) + b"# %d\n" % number * (size // 4)
 
 
-@pytest.mark.parametrize("size", [3000, LARGE])
+@pytest.mark.parametrize(("size", "kept"), [(3000, 1000), (3000, 1), (3000, 0), (LARGE, 1000)])
 def test_half_of_a_file_that_stays_as_it_is_is_removed_and_the_file_sent_again(
-    station: Any, line: Any, size: int
+    station: Any, line: Any, size: int, kept: int
 ) -> None:
     content = off(1, size)
-    line.once = [cut_off(content[:1000])]
+    line.once = [cut_off(b"octet-stream\r\n\r\n" + content[:kept])]
     station.drops("a.off", content)
     station.scan()
     assert station.states() == {"a.off": FileState.DONE}
