@@ -218,7 +218,7 @@ class Daemon:
             on_change=lambda: wake("caretaker"),
         )
         exits.callback(tracker.close)
-        reconciler = Reconciler(
+        self._reconciler = Reconciler(
             self.ledger,
             api,
             self.gate,
@@ -250,7 +250,7 @@ class Daemon:
             Sentry(self.intake.why_silent),
             *self._uploaders,
             tracker,
-            reconciler,
+            self._reconciler,
             caretaker,
             self.access,
             knocker,
@@ -318,12 +318,14 @@ class Daemon:
         return max(self.gate.closed_for(now), self.access.closed_for(now))
 
     def at_rest(self) -> bool:
-        """Whether every drop was scanned, every file of them came to rest, and what they owe the server is done."""
+        """Whether every drop was scanned, every file of them came to rest, what they owe the server is done, and it has
+        said of every upload that was cut off what became of it."""
         drops = [drop.path for drop in self._settings.drops]
         return (
             self.intake.idle
             and not self.ledger.report.at_work(drops)
             and not self.ledger.owed.at_work(drops, clock.now())
+            and not self._reconciler.at_work()
         )
 
     def run(self, tick: Callable[["Daemon"], bool], interval: float = 1.0) -> None:

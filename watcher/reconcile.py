@@ -46,6 +46,8 @@ class _Doubt:
     pause: float = 0.0
     next_look: float = 0.0
     undecided_since: float | None = None
+    undecided: bool = False
+    """Whether the server failed to say for so long that nobody waits for it any more."""
     others: set[str] = field(default_factory=set)
     """Upload tasks that are not this attempt's."""
     source: SourceFile | None = None
@@ -79,6 +81,11 @@ class Reconciler:
         self._backoff = backoff
         self._on_change = on_change
         self._doubts: dict[int, _Doubt] = {}
+
+    def at_work(self) -> bool:
+        """Whether there are attempts in doubt of which the server may soon say what became of them."""
+        doubts = [self._doubts.get(attempt.upload_id) for attempt in self._ledger.doubts.in_doubt()]
+        return any(doubt is None or not doubt.undecided for doubt in doubts)
 
     def step(self, now: float) -> float:
         """Ask about every attempt in doubt whose time has come."""
@@ -129,15 +136,16 @@ class Reconciler:
         # Those of other uploads, too: what they tell of is not free to be taken, also before it is converted.
         told = {conversion.source_file_id for task in named for conversion in task.conversion_tasks}
         named = [task for task in named if not self._ledger.doubts.owned(task.upload_task_id)]
-        task = self._found(attempt, named, now, alone=not rivals)
+        waited = now - doubt.first_asked
+        late = storing_seconds(attempt.size) if attempt.late_seconds is None else attempt.late_seconds
+        complete = waited >= ARRIVAL_SECONDS + late
+        task = self._found(attempt, named, now, alone=not rivals, complete=complete)
         if task is not None:
             self._decided(attempt, arrived=True, by=task.upload_task_id)
             self._ledger.doubts.adopted(attempt.upload_id, task.upload_task_id, clock.now())
             self._on_change()
             return
-        waited = now - doubt.first_asked
-        late = storing_seconds(attempt.size) if attempt.late_seconds is None else attempt.late_seconds
-        if waited < ARRIVAL_SECONDS + late:
+        if not complete:
             return
         if silent := [t for t in named if t.upload_task_id not in doubt.others and self._may_be(t, attempt, now)]:
             message = f"the upload task {silent[0].upload_task_id} has no source file yet"
@@ -160,13 +168,14 @@ class Reconciler:
         self._on_change()
 
     def _found(
-        self, attempt: OpenAttempt, named: Sequence[UploadTask], now: float, *, alone: bool
+        self, attempt: OpenAttempt, named: Sequence[UploadTask], now: float, *, alone: bool, complete: bool
     ) -> UploadTask | None:
         """The upload task that holds exactly what an attempt sent; one that holds a part of it is removed.
 
         Args:
             named: those with a file of the main file's name.
             alone: whether no other attempt in doubt may have left what is half there.
+            complete: whether all is there by now that will be.
         """
         doubt = self._doubts[attempt.upload_id]
         main = attempt.files[0]
@@ -175,13 +184,16 @@ class Reconciler:
                 continue
             if self._may_be(task, attempt, now):
                 removable = self._is_newer(task, attempt, now, STRICT_SKEW_SECONDS) is True
-                if self._arrival.in_task(task, main) is None:
-                    if removable:
-                        self._remove_beginning(task, attempt)
-                elif self._companions_may_be_there(attempt, alone=alone):
-                    return task
-                elif removable and alone and self._arrival.proves(main):
-                    self._remove(task, attempt)
+                if self._arrival.in_task(task, main) is not None:
+                    removable = removable and alone and self._arrival.proves(main)
+                    if self._companions_may_be_there(attempt, alone=alone, removable=removable):
+                        return task
+                    if removable and complete:
+                        self._remove(task, attempt)
+                elif removable and complete:
+                    self._remove_beginning(task, attempt)
+                if not complete:
+                    continue
             if all(c.source_file_id for c in task.conversion_tasks) or task.ended:
                 doubt.others.add(task.upload_task_id)
         return None
@@ -202,19 +214,20 @@ class Reconciler:
         began = attempt.started_at + ahead if attempt.server_time is None else attempt.server_time
         return is_newer(task, began, now + ahead, skew)
 
-    def _companions_may_be_there(self, attempt: OpenAttempt, *, alone: bool) -> bool:
+    def _companions_may_be_there(self, attempt: OpenAttempt, *, alone: bool, removable: bool = False) -> bool:
         """Whether an attempt's companions may have arrived. While another attempt in doubt may have brought the main
-        file, each must be there once more than the uploads on record account for."""
+        file, each must be there once more than the uploads on record account for. So they must when the main file can
+        be removed and sent again: then a server that lists no companions costs a second way, and no second copy."""
 
         def on_record(file: SentFile) -> int:
             names = self._ledger.doubts.names_on_record(attempt.folder_id, file.digest)
             return sum(same_name(name, file.name) for name in names)
 
         folder_id, companions = attempt.folder_id, attempt.files[1:]
-        if alone:
+        if alone and not removable:
             return self._arrival.may_hold(folder_id, companions)
         return self._arrival.may_hold(
-            folder_id, companions, on_record, lambda: Listing(self._api, folder_id).lists_companions
+            folder_id, companions, on_record, lambda: removable or Listing(self._api, folder_id).lists_companions
         )
 
     def _without_task(self, attempt: OpenAttempt, told: set[str | None], *, alone: bool) -> SourceFile | None:
@@ -301,6 +314,7 @@ class Reconciler:
         if doubt.undecided_since is None:
             doubt.undecided_since = now
         if now - doubt.undecided_since >= UNDECIDED_SECONDS:
+            doubt.undecided = True
             reason = f"the server fails to say whether the upload arrived: {error}; it is asked again now and then"
             self._ledger.doubts.undecided(attempt.upload_id, reason, now)
 

@@ -89,7 +89,7 @@ def test_halves_of_two_versions_are_both_removed(station: Any, line: Any) -> Non
     station.drops("a.off", first)
     with station.daemon(watch=True):
         station.until(lambda: line.uploads == 3 and station.states() == {"a.off": FileState.DONE})
-    station.scan()
+    station.scan()  # which does not end before the attempts in doubt are settled
     assert contents(station) == [third]
 
 
@@ -100,6 +100,35 @@ def test_half_a_companion_is_removed_with_all_that_came_before_it(station: Any, 
     station.scan()
     assert station.states() == {"a.obj": FileState.DONE, "a.mtl": FileState.DONE}
     assert (sorted(contents(station)), line.uploads) == (sorted([OBJ, MTL]), 2)
+
+
+@pytest.mark.parametrize("others", ["none", "with the same companion"])
+def test_a_set_of_which_nothing_but_the_main_file_came_is_removed(station: Any, line: Any, others: str) -> None:
+    """It would convert, without its material."""
+    other = OBJ + b"# another\n"
+    if others != "none":
+        station.drops("b.obj", other)
+        station.drops("a.mtl", MTL)
+        station.scan()
+    line.once = [cut_off(OBJ)]
+    station.drops("a.obj", OBJ)
+    station.drops("a.mtl", MTL)
+    station.scan()
+    assert set(station.states().values()) == {FileState.DONE}
+    assert line.uploads == (2 if others == "none" else 3)
+    assert sorted(contents(station)) == sorted([OBJ, MTL] if others == "none" else [OBJ, MTL, other, MTL])
+
+
+def test_half_a_companion_is_seen_where_another_model_brought_it_whole(station: Any, line: Any) -> None:
+    other = OBJ + b"# another\n"
+    station.drops("b.obj", other)
+    station.drops("a.mtl", MTL)
+    station.scan()
+    line.once = [cut_off(MTL[:100])]
+    station.drops("a.obj", OBJ)
+    station.scan()
+    assert set(station.states().values()) == {FileState.DONE}
+    assert (sorted(contents(station)), line.uploads) == (sorted([OBJ, MTL, other, MTL]), 3)
 
 
 def test_what_begins_like_ours_and_goes_on_otherwise_stays(
