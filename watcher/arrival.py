@@ -109,12 +109,24 @@ class Arrival:
         """The digest of a source file that is shown to be a part of this file that was cut off: its first bytes, and
         not all of them. An empty one is the beginning of any: nothing is lost with it. None for any other. Raises like
         :meth:`is_there`."""
-        if not self._proof or source.size is None or source.size >= min(file.size, PROOF_BYTES):
+        if not self._is_shorter(source, file) or not self._can_show(source, file):
             return None
         content = self._content(source.source_file_id, None)
         if content is None or (source.size and not content.beginnings):
             return None
         return content.text if file.beginnings.startswith(content.beginnings) else None
+
+    def may_begin(self, source: SourceFile, file: SentFile) -> bool:
+        """Whether a source file may be a part of this file that was cut off, and nothing can show whether it is."""
+        return self._is_shorter(source, file) and not self._can_show(source, file)
+
+    @staticmethod
+    def _is_shorter(source: SourceFile, file: SentFile) -> bool:
+        return source.size is not None and source.size < file.size
+
+    def _can_show(self, source: SourceFile, file: SentFile) -> bool:
+        size = source.size or 0
+        return self._proof and size <= PROOF_BYTES and (size == 0 or file.beginnings != b"")
 
     def digest(self, source_file_id: str, *, seconds: float | None = None) -> str | None:
         """The digest of what the server holds; None when that takes longer than ``seconds``. A file is asked for once,

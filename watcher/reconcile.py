@@ -1,7 +1,6 @@
 """The reconciler: an upload that was cut off is settled before it is repeated. Only the server knows if it arrived."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,6 +15,7 @@ from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
 from watcher.listing import Listing
 from watcher.model import Asset, SentFile
+from watcher.remains import Remains
 from watcher.upload import Backoff, storing_seconds
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +78,7 @@ class Reconciler:
         self._api = api
         self._gate = gate
         self._arrival = arrival
+        self._remains = Remains(ledger, api, arrival)
         self._backoff = backoff
         self._on_change = on_change
         self._doubts: dict[int, _Doubt] = {}
@@ -189,9 +190,9 @@ class Reconciler:
                     if self._companions_may_be_there(attempt, alone=alone, removable=removable):
                         return task
                     if removable and complete:
-                        self._remove(task, attempt)
+                        self._remains.remove(task, attempt)
                 elif removable and complete:
-                    self._remove_beginning(task, attempt)
+                    self._remains.remove_beginning(task, attempt)
                 if not complete:
                     continue
             if all(c.source_file_id for c in task.conversion_tasks) or task.ended:
@@ -256,52 +257,6 @@ class Reconciler:
         except NotFound:
             return []
         return [Asset(asset_id, kind, name) for kind, asset_id, name in refs]
-
-    # -- what is half there ------------------------------------------------------------------------------------------
-
-    def _remove_beginning(self, task: UploadTask, attempt: OpenAttempt) -> None:
-        """Remove a newer upload task's files if their bytes show that they are what is left of this attempt: the
-        beginning of its main file, cut off. Anything else of that name may be somebody's, and stays."""
-        main = attempt.files[0]
-        for conversion in task.conversion_tasks:
-            if conversion.source_file_id is None or not same_name(conversion.source_file_name, main.name):
-                continue
-            try:
-                source = self._api.source_files.details(conversion.source_file_id)
-                digest = self._arrival.beginning(source, main)
-                if digest is not None and not self._ledger.doubts.is_whole(attempt.folder_id, digest):
-                    self._remove(task, attempt)
-                    return
-            except NotFound:
-                continue
-            _log.warning("a newer file of that name is there, and not ours", path=attempt.path, known_as=source.name)
-
-    def _remove(self, task: UploadTask, attempt: OpenAttempt) -> None:
-        """Remove what an upload task of ours brought, and what was made of it."""
-        ids = [c.source_file_id for c in task.conversion_tasks if c.source_file_id is not None]
-        ids += self._came_along(ids, attempt)
-        _log.warning("an upload that was cut off had arrived in part; that is removed", path=attempt.path, files=ids)
-        if ids:
-            with suppress(NotFound):
-                self._api.source_files.delete(ids, delete_assets=True)
-
-    def _came_along(self, main_ids: Sequence[str], attempt: OpenAttempt) -> list[str]:
-        """The attempt's companions, whole or cut off, that came with these files."""
-        companions = attempt.files[1:]
-        if not companions:
-            return []
-        listing = Listing(self._api, attempt.folder_id)
-        mains = [held for held in listing.named(attempt.files[0].name) if held.source.source_file_id in main_ids]
-        return [
-            held.source.source_file_id
-            for main in mains
-            for held in listing.came_with(main)
-            if any(held in listing.named(file.name) and self._is_part(held.source, file) for file in companions)
-        ]
-
-    def _is_part(self, source: SourceFile, file: SentFile) -> bool:
-        whole = self._arrival.proves(file) and self._arrival.is_there(source, file)
-        return whole or self._arrival.beginning(source, file) is not None
 
     # -- what cannot be decided --------------------------------------------------------------------------------------
 

@@ -131,9 +131,7 @@ def test_half_a_companion_is_seen_where_another_model_brought_it_whole(station: 
     assert (sorted(contents(station)), line.uploads) == (sorted([OBJ, MTL, other, MTL]), 3)
 
 
-def test_what_begins_like_ours_and_goes_on_otherwise_stays(
-    station: Any, line: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_begins_like_ours_and_goes_on_otherwise_stays(station: Any, line: Any) -> None:
     """Somebody else's file of the same name, which comes while ours is cut off."""
     ours = off(1)
     theirs = ours[:600] + off(2)[600:1200]
@@ -158,3 +156,19 @@ def test_half_of_a_model_that_is_sent_again_with_more_companions_is_removed(stat
     station.scan()
     assert station.states() == {"a.obj": FileState.DONE, "a.mtl": FileState.DONE}
     assert (sorted(contents(station)), line.uploads) == (sorted([*sent, obj, MTL]), 3)
+
+
+def test_half_a_file_that_cannot_be_shown_to_be_ours_is_told_with_what_to_do(
+    station: Any, line: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    station.environ["WATCHER_UPLOAD__PROOF"] = "false"
+    content = off(1)
+    line.once = [cut_off(content[:1000])]
+    station.drops("a.off", content)
+    station.scan()
+    assert contents(station) == [content[:1000], content]
+    half = next(station.direct.folders.source_files(station.folder_id())).source_file_id
+    assert (
+        f"cannot be shown to be ours; if nobody needs it: `3dverse-watcher sources rm {half}`"
+        in capsys.readouterr().out
+    )
