@@ -243,7 +243,7 @@ def test_media_inside_a_binary_model_are_its_pictures(convert: Convert) -> None:
 
 
 def test_bones_shapes_and_motion(convert: Convert) -> None:
-    """A skin and a shape come along; what moves them is told."""
+    """A skin and a shape come along, and what moves the bone; what moves the shape is told."""
     shape = 'Shape: "tall" {\n Indexes: 2,3\n Vertices: 0,50,0,0,50,0\n Normals: 0,0,0,0,0,0\n }\n GeometryVersion: 124'
     bones = """Model: "Model::bone", "Limb" {
         Version: 232
@@ -264,11 +264,42 @@ def test_bones_shapes_and_motion(convert: Convert) -> None:
     Connect: "OO", "SubDeformer::Cluster bone", "Deformer::Skin crate"
     Connect: "OO", "Model::bone", "SubDeformer::Cluster bone"
     Connect: "OO", "Model::nobody", "Model::crate\""""
-    take = 'Take: "walk" {\n Model: "Model::bone" {\n Channel: "X" {\n KeyCount: 2\n Key: 0,1,L,9,2,L\n }\n }\n }'
+    second = 46_186_158_000
+    take = f"""Take: "walk" {{
+        Model: "Model::bone" {{
+            Channel: "Transform" {{
+                Channel: "T" {{
+                    Channel: "X" {{
+                        KeyVer: 4005
+                        KeyCount: 3
+                        Key: 0,1,L
+                            ,{second},3,U,s,2000000,-2000000,n
+                            ,{2 * second},5,C,s
+                    }}
+                    Channel: "Y" {{
+                        Default: 7
+                        KeyCount: 0
+                    }}
+                }}
+            }}
+            Channel: "tall" {{
+                KeyCount: 2
+                Key: 0,0,L,{second},100,L
+            }}
+        }}
+    }}"""
     text = CRATE.replace("GeometryVersion: 124", shape).replace('Material: "Material::wood", "" {', bones)
     text = text.replace('Connect: "OO", "Model::nobody", "Model::crate"', links).replace('Current: ""', take)
     result = convert("a.fbx", {"a.fbx": text, **PICTURES})
-    assert result.log == "warning: the animations of this FBX model from before 2011 were left out"
+    assert result.log == "warning: 1 channels of the take 'walk' move no place of a node: left out"
+    [animation] = [asset for asset in result.assets if asset.type == "animation"]
+    assert (animation.name, animation.description["durationInMs"]) == ("walk", 2000)
+    [track] = [one for one in animation.description["tracks"] if one["property"] == "position"]
+    assert (track["target"], track["keyCount"]) == ("bone", 3)
+    assert animation.payload is not None
+    course = np.frombuffer(animation.payload.read_bytes(), "<f4", 12, track["dataOffset"])
+    assert course[:3].tolist() == [0, 1, 2]
+    assert course[3::3].tolist() == pytest.approx([0.01, 0.03, 0.05])
     [skeleton] = [asset for asset in result.assets if asset.type == "skeleton"]
     assert [bone["name"] for bone in skeleton.description["bones"]] == ["bone"]
     [mesh] = [asset for asset in result.assets if asset.type == "mesh"]

@@ -9,13 +9,15 @@ from itertools import count
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.readers.fbx_records import Record, parse, written
+from watcher.emulator.convert.readers.fbx_takes import courses, moving_channels
 
 OLDEST, NEWEST = 6000, 6999
 """The versions that are understood here."""
 _HEADER = "; FBX 7.3.0 project file\nFBXHeaderExtension: {\nFBXHeaderVersion: 1003\nFBXVersion: 7300\n}\n"
 _ARRAYS = frozenset(
     ("Vertices", "PolygonVertexIndex", "Edges", "Normals", "NormalsIndex", "Binormals", "Tangents", "UV", "UVIndex",
-     "Colors", "ColorIndex", "Smoothing", "Materials", "Indexes", "Weights", "Transform", "TransformLink")
+     "Colors", "ColorIndex", "Smoothing", "Materials", "Indexes", "Weights", "Transform", "TransformLink",
+     "KeyTime", "KeyValueFloat")
 )  # fmt: skip
 _OF_MESH = ("Vertices", "PolygonVertexIndex", "Edges", "GeometryVersion")
 _PICTURE_OF = {
@@ -55,9 +57,9 @@ class _Writer:
             elif record.name in _KINDS and record.values:
                 self._add(record)
         self._connect()
-        counts = [one.first() for one in _all(self._children("Takes")) if one.name == "KeyCount"]
-        if any(number.strip("01") for number in counts):
-            self._conversion.warn("the animations of this FBX model from before 2011 were left out")
+        for record in self._children("Takes"):
+            if record.name == "Take":
+                self._animate(record)
         top = [Record("Objects", [], self._objects), Record("Connections", [], self._links)]
         if settings is not None:
             top.insert(0, Record("GlobalSettings", [], [_renewed(one) for one in settings.children]))
@@ -94,11 +96,11 @@ class _Writer:
                 channel = self._made("Deformer", "SubDeformer::", "BlendShapeChannel", [], deformer)
                 self._made("Geometry", "Geometry::", "Shape", shape.children, channel)
 
-    def _made(self, kind: str, name: str, form: str, children: list[Record], of: int) -> int:
+    def _made(self, kind: str, name: str, form: str, children: list[Record], of: int, *use: str) -> int:
         number = next(self._numbers)
         version = Record("Version", ["100"])
         self._objects.append(Record(kind, [str(number), f'"{name}"', f'"{form}"'], [version, *children]))
-        self._link("OO", number, of)
+        self._link("OP" if use else "OO", number, of, *use)
         return number
 
     def _connect(self) -> None:
@@ -127,6 +129,28 @@ class _Writer:
                         left.discard(found[picture])
         if left:
             self._conversion.warn(f"{len(left)} textures of this FBX model were left out: no material shows them")
+
+    def _animate(self, take: Record) -> None:
+        """Add a take: a stack of one layer, for each moved property of a node a node of its own, and the curves."""
+        nodes: dict[tuple[str, str], int] = {}
+        layer = 0
+        left = moving_channels(take)
+        for course in courses(take):
+            if course.node not in self._number_of:
+                continue
+            left -= 1
+            if not layer:
+                stack = self._made("AnimationStack", f"AnimStack::{take.first()}", "", [], 0)
+                layer = self._made("AnimationLayer", "AnimLayer::", "", [], stack)
+            if (course.node, course.property) not in nodes:
+                node = self._made("AnimationCurveNode", "AnimCurveNode::", "", [], layer)
+                nodes[course.node, course.property] = node
+                self._link("OP", node, self._number_of[course.node], f'"{course.property}"')
+            keys = [Record("KeyTime", course.times), Record("KeyValueFloat", course.values)]
+            node = nodes[course.node, course.property]
+            self._made("AnimationCurve", "AnimCurve::", "", keys, node, f'"d|{course.axis}"')
+        if left:
+            self._conversion.warn(f"{left} channels of the take {take.first()!r} move no place of a node: left out")
 
     def _link(self, kind: str, child: int, parent: int, *more: str) -> None:
         self._links.append(Record("C", [f'"{kind}"', str(child), str(parent), *more]))
@@ -162,11 +186,3 @@ def _renewed(record: Record) -> Record:
     if record.name == "Property":
         return Record("P", [*record.values[:2], '""', *record.values[2:]])
     return record
-
-
-def _all(records: list[Record]) -> list[Record]:
-    """The records and all in them."""
-    found = list(records)
-    for record in found:
-        found += record.children
-    return found
