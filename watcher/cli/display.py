@@ -1,12 +1,14 @@
 """What a person sees while files are on their way: a live display on a terminal, a line a file elsewhere."""
 
 import os
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.table import Column
 from rich.text import Text
 
 from watcher import clock
@@ -16,6 +18,8 @@ from watcher.model import AT_REST, FileState, Role, Sending
 from watcher.spelling import shown
 
 SHOWN_UPLOADS = 8
+_whole = partial(Column, no_wrap=True)
+"""A column whose cells stay on their line; a long name gives way to the rest."""
 LOOK_INTERVAL = 0.2
 """Seconds between two looks at the ledger."""
 
@@ -37,11 +41,12 @@ class Display:
         self._next_look = 0.0
         self._live: Live | None = None
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            TextColumn("{task.description}", markup=False, table_column=_whole(ratio=1, overflow="ellipsis")),
+            BarColumn(bar_width=24, table_column=_whole(min_width=24)),
+            DownloadColumn(table_column=_whole(min_width=14, justify="right")),
+            TransferSpeedColumn(table_column=_whole(min_width=10, justify="right")),
             console=self._console,
+            expand=True,
         )
         self._uploads: dict[str, TaskID] = {}
 
