@@ -18,8 +18,6 @@ FIRST_MIGRATION = "tables"
 BUSY_SECONDS = 30.0
 BUSY_AT_WORK = 1.0
 """Seconds that another program which holds the ledger is waited for: at the beginning, and by those that try again."""
-CACHE_KIB = 65_536
-"""Of the ledger's pages, those that are kept in memory take up to this."""
 CHECK_SECONDS = 10.0
 """So long a check of the whole file may take. A million files with their uploads (1 GB) were measured to take 3."""
 CHECK_STEPS = 100_000
@@ -107,8 +105,6 @@ class Connection:
             self.path.chmod(0o600)
             self._sqlite.execute("PRAGMA journal_mode = WAL")
             self._sqlite.execute("PRAGMA synchronous = NORMAL")
-            # With the 2 MB of SQLite's own, pages of a great ledger go to the disk and back in one transaction.
-            self._sqlite.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._sqlite.execute("PRAGMA foreign_keys = ON")
         if self.schema < VERSION:
             if read_only:
