@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_a_storm_of_faults_kills_and_mischief_leaves_nothing_lost_nothing_twice(tmp_path: Path, server: Server) -> None:
-    summary = Campaign(tmp_path / "storm", server, 1, say=print).run(0.15, round_seconds=9, every=0.12)
+    summary = Campaign(tmp_path / "storm", server, 5, say=print).run(0.15, round_seconds=9, every=0.12)
     assert summary.good, "\n".join([*summary.explained, *summary.lines()])
     assert summary.starts > 1
     assert summary.faults.total() > 3
