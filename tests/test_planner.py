@@ -850,6 +850,24 @@ def test_slices_that_come_one_by_one_are_not_all_looked_at_with_each(
     assert max(assembled.values()) <= 3
 
 
+def test_a_texture_is_held_back_until_all_models_were_asked_that_are_to_be_planned(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.planner.MODELS", 1)
+    plan = stage(wait=0.25)
+    for number in range(6):
+        plan.drop_file(f"{number}.ac", f'texture "D:\\art\\{number}.png"\n')
+    plan.after(8)
+    assert len(plan.due()) == 6
+    for number in range(6):
+        plan.drop_file(f"textures/{number}.png")
+    sets = []
+    for _ in range(32):
+        plan.after(0.25)
+        sets += plan.due()
+    assert sorted(sets) == [[f"{number}.ac", f"textures/{number}.png"] for number in range(6)]
+
+
 def test_a_set_whose_files_come_elsewhere_is_looked_at_now_and_then_only(
     stage: Callable[..., Stage], assembled: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ _log = structlog.get_logger(__name__)
 
 BATCH = 500
 """Files planned in one step."""
+MODELS = 100
+"""And those that can name others: each may have very many companions."""
 LOOK_AGAIN = 0.3
 """Seconds until a file is looked at again that is held back, at first."""
 LONGEST_WAIT = 10.0
@@ -93,6 +95,8 @@ class Planner:
         self._resting: dict[str, float] = {}
         """Until when models of great sets are not looked at again."""
         self._unreadable_since: dict[str, float] = {}
+        self._models_left = False
+        """Whether there may be more models to plan than those of this step."""
         self._next_release = 0.0
         self._released = 0
         self._began = math.inf
@@ -109,7 +113,8 @@ class Planner:
             self._released = self._ledger.plan.release_unlinked(now - ORPHAN_SECONDS, now, self._released, BATCH)
             if not self._released:
                 self._next_release = now + ORPHAN_SECONDS / 3
-        models = self._ledger.plan.candidates(self._drops, now, BATCH, refer=True)
+        models = self._ledger.plan.candidates(self._drops, now, MODELS, refer=True)
+        self._models_left = len(models) == MODELS
         ready = self._plan_models(models, now)
         unread = self._unread()
         singles = self._ledger.plan.candidates(self._drops, now, BATCH, refer=False)
@@ -126,7 +131,7 @@ class Planner:
             self._ledger.plan.wait_all(waits, now)
         if ready:
             self._on_ready()
-        if BATCH in (len(models), len(singles)):
+        if self._models_left or len(singles) == BATCH:
             return 0.0
         wake = self._ledger.plan.next_wake(self._drops, now)
         return 1.0 if wake is None else min(1.0, max(0.02, wake - now))
@@ -351,7 +356,9 @@ class Planner:
             return patience
         # A model that was there before the patience ended may still be on its way: it is waited for, within limits.
         arrived_in_time = oldest_unread is not None and (oldest_unread <= patience or not self._patient)
-        if arrived_in_time and now < candidate.settled_at + max(drop.writer_wait_seconds, LOOK_AGAIN):
+        if (arrived_in_time or self._models_left) and now < candidate.settled_at + max(
+            drop.writer_wait_seconds, LOOK_AGAIN
+        ):
             return look_again
         return None
 
