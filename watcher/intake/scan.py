@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from watcher import clock
@@ -253,24 +253,25 @@ class Scanner:
                 yield result
 
     def _parts(
-        self, directory: str, entries: Sequence[os.DirEntry[str]]
-    ) -> Iterator[tuple[Sequence[os.DirEntry[str]], dict[str, Known]]]:
+        self, directory: str, entries: list[os.DirEntry[str]]
+    ) -> Iterator[tuple[list[os.DirEntry[str]], dict[str, Known]]]:
         """What is in a folder, in the order of the names, a part at a time, and what the ledger knows under the names
-        of that part; asked for just then, as events tell of files meanwhile."""
-        at, after = 0, b""
+        of that part; asked for just then, as events tell of files meanwhile. The entries are taken from the list: each
+        keeps its status from the look at it on."""
+        after = b""
         while True:
-            part, known = entries[at : at + PART], self._ledger.known(directory, after, PART)
-            ends = [_bytes_of(part[-1])] if at + PART < len(entries) else []
+            part, known = entries[:PART], self._ledger.known(directory, after, PART)
+            ends = [_bytes_of(part[-1])] if len(entries) > PART else []
             if len(known) == PART:
                 ends.append(os.fsencode(next(reversed(known))))
             if ends:
                 after = min(ends)
                 part = [entry for entry in part if _bytes_of(entry) <= after]
                 known = {name: before for name, before in known.items() if os.fsencode(name) <= after}
+            del entries[: len(part)]
             yield part, known
             if not ends:
                 return
-            at += len(part)
 
     def _absent(self, result: FolderScan, directory: str, known: Mapping[str, Known], device: int) -> None:
         """Files that the ledger knows in a folder, and that it does not list."""
@@ -369,7 +370,7 @@ class Scanner:
             ):
                 continue
             device = device_at(directory)
-            for _, known in self._parts(directory, ()):
+            for _, known in self._parts(directory, []):
                 result = FolderScan()
                 self._absent(result, directory, known, device)
                 yield result
