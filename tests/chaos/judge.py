@@ -13,6 +13,7 @@ from tests.chaos.proxy import MARKS, REJECTED_MARK
 from tests.chaos.records import Records, digest_of, read_regular
 from tests.chaos.subject import API_KEY, DropSpec, Subject
 from watcher.api import AssetApi, NotFound
+from watcher.arrival import same_name
 
 GOOD = {"done", "duplicate"}
 MAINS = {*contents.SINGLE, "gltf"}
@@ -352,7 +353,7 @@ class Judge:
 
     def _path_of(self, name: str) -> str | None:
         """A local file that bears the name of one on the server."""
-        return next((path for path in self._records.story if os.path.basename(path) == name), None)
+        return next((path for path in self._records.story if same_name(name, os.path.basename(path))), None)
 
     def _secrets(self) -> Iterator[Violation]:
         places = [self._subject.log, *(p for p in self._subject.state.rglob("*") if p.is_file())]
