@@ -15,6 +15,7 @@ from watcher.api.folders import Folders
 from watcher.config import Settings, load_settings
 from watcher.daemon import Daemon
 from watcher.model import Drop, FileState
+from watcher.reconcile import Reconciler
 from watcher.server import Server
 
 PIXEL = bytes.fromhex(
@@ -90,6 +91,7 @@ def test_a_clock_may_be_set_between_two_runs(
     monkeypatch.setattr(clock, "_ORIGIN", origin + before)
     with monkeypatch.context() as first, workplace.daemon() as daemon:
         first.setattr(Folders, "upload", breaks_off)
+        first.setattr(Reconciler, "step", lambda *_: 1.0)
         daemon.start()
         workplace.drops()
         workplace.until(daemon.ledger.doubts.in_doubt, 10, "doubt")
