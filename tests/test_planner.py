@@ -543,6 +543,32 @@ def test_a_model_that_no_other_would_load_is_not_held_back(stage: Callable[..., 
     assert plan.due() == [["crate.glb"], ["crate.obj"]]
 
 
+@pytest.mark.parametrize(
+    ("scene", "content"),
+    [
+        ("a.x3d", "<X3D><Inline url='\"parts/wheel.glb\"'/></X3D>"),
+        ("a.irr", '<irr_scene><string name="Mesh" value="parts/wheel.glb"/></irr_scene>'),
+        ("a.dae", '<COLLADA><instance_node url="parts/wheel.glb#n"/></COLLADA>'),
+    ],
+)
+def test_a_model_does_not_go_before_a_scene_is_read_that_came_with_it(
+    stage: Callable[..., Stage], scene: str, content: str
+) -> None:
+    plan = stage()
+    plan.drop_file("parts/wheel.glb", b"glTF")
+    plan.after(0.5)
+    plan.drop_file(scene, content)
+    plan.after(1)
+    assert plan.report("parts/wheel.glb").state is FileState.WAITING
+    assert plan.due() == []
+    plan.drop_file("late.glb", b"glTF")
+    plan.after(1.75)
+    assert ["late.glb"] in plan.due(), "the scene is read"
+    plan.after(12)
+    assert plan.due() == ([[scene, "parts/wheel.glb"]] if scene == "a.x3d" else [])
+    assert plan.report("parts/wheel.glb").role is Role.COMPANION
+
+
 def test_the_tiles_of_a_texture_are_waited_for_and_a_late_one_sends_the_set_anew(stage: Callable[..., Stage]) -> None:
     plan = stage(wait=4.0)
     plan.drop_file("a.obj", "mtllib a.mtl\n")

@@ -15,7 +15,7 @@ from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
 from watcher.model import Drop, Textures
-from watcher.plan import READERS, Assembly, DiskLook, assemble, may_be_part
+from watcher.plan import READERS, SCENES, Assembly, DiskLook, assemble, may_be_part
 from watcher.plan.remembered import RememberedReferences
 from watcher.source import PATIENT_ERRORS
 
@@ -156,10 +156,15 @@ class Planner:
                 assemblies[candidate.path] = assembly
         self._let_rest(candidates, sum(len(one.members) + len(one.lacking) for one in assemblies.values()), now)
         taken = _taken(list(assemblies.values()))
-        unread = self._unread()
+        unread, scenes = self._unread(), self._unread(SCENES)
         return self._record(
             [
-                self._plan_model(candidate, assemblies[candidate.path], unread[candidate.drop], now)
+                self._plan_model(
+                    candidate,
+                    assemblies[candidate.path],
+                    (unread if may_be_part(candidate.path) else scenes)[candidate.drop],
+                    now,
+                )
                 for candidate in candidates
                 if candidate.path in assemblies and candidate.path not in taken
             ]
@@ -207,7 +212,10 @@ class Planner:
             return Decision(partial(plan.wait, candidate, look_again, now, linked, lacking, patience))
         if patience and (assembly.missing or assembly.may_grow) and now < newest + patience:
             return Decision(partial(plan.wait, candidate, newest + patience, now, linked, lacking, patience))
-        if may_be_part(candidate.path) and (until := self._held_back(candidate, oldest_unread, now)) is not None:
+        is_part = may_be_part(candidate.path)
+        if (is_part or oldest_unread is not None) and (
+            until := self._held_back(candidate, oldest_unread, now, patiently=is_part)
+        ) is not None:
             return Decision(partial(plan.wait, candidate, until, now, linked, lacking))
         if refusal := empty(candidate.path):
             return Decision(partial(plan.failed, candidate, refusal, now))
@@ -342,8 +350,14 @@ class Planner:
             return None
         return self._held_back(candidate, oldest_unread, now)
 
-    def _held_back(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
-        """Until when a file is held back for one that may take it along; None when it may go."""
+    def _held_back(
+        self, candidate: Candidate, oldest_unread: float | None, now: float, *, patiently: bool = True
+    ) -> float | None:
+        """Until when a file is held back for one that may take it along; None when it may go.
+
+        Args:
+            patiently: also for one that may still come; without, for those that are there only.
+        """
         drop = self._drops[candidate.drop]
         # Ever more seldom, so that a great number of files that wait costs little; but what settled long before a stop
         # or a suspension does not wait for long on its account.
@@ -351,7 +365,7 @@ class Planner:
         look_again = now + min(LONGEST_HOLD, max(LOOK_AGAIN, waits / 4))
         if not self._scanned(drop.path):
             return look_again
-        patience = candidate.settled_at + (drop.companion_wait_seconds if self._patient else 0.0)
+        patience = candidate.settled_at + (drop.companion_wait_seconds if self._patient and patiently else 0.0)
         if now < patience:
             return patience
         # A model that was there before the patience ended may still be on its way: it is waited for, within limits.
@@ -362,9 +376,9 @@ class Planner:
             return look_again
         return None
 
-    def _unread(self) -> dict[str, float | None]:
-        """By drop: when the oldest of its models was first seen that has no plan yet."""
-        return {path: self._ledger.plan.oldest_unread(path) for path in self._drops}
+    def _unread(self, extensions: Sequence[str] = ()) -> dict[str, float | None]:
+        """By drop: when the oldest of its models (with these extensions) was first seen that has no plan yet."""
+        return {path: self._ledger.plan.oldest_unread(path, extensions) for path in self._drops}
 
 
 def _lacking(assembly: Assembly) -> list[LackingFile]:

@@ -90,6 +90,9 @@ FRAGMENTS_OF_FORMATS = {
         b"\5\0",
     ],
     "usda": [
+        b"expressionVariables = {",
+        b'string A = "b"',
+        b'@`"${A}/a.png"`@',
         b"@",
         b"@@@",
         b'"',
@@ -174,6 +177,8 @@ FRAGMENTS_OF_FORMATS = {
         b"BLENDER_V279",
         b"BLENDER17-01v0500",
         b"IM\0\0\x10\0\0\0" + bytes(16),
+        b"VO\0\0\x10\0\0\0" + bytes(16),
+        b"is_sequence\0source\0filepath[9]\0",
         b"DNA1\xff\0\0\0" + bytes(16),
         b"SDNANAME\1\0\0\0",
         b"*name[2]\0",

@@ -136,13 +136,18 @@ class PlanLedger:
         )
         return None if row is None else row["at"]
 
-    def oldest_unread(self, drop: str) -> float | None:
-        """When the oldest file was first seen that can name others and has no plan yet; None without one."""
+    def oldest_unread(self, drop: str, extensions: Sequence[str] = ()) -> float | None:
+        """When the oldest file was first seen that can name others and has no plan yet; None without one.
+
+        Args:
+            extensions: of those that count; all without.
+        """
+        called = " OR ".join("CAST(name AS TEXT) LIKE ?" for _ in extensions) or "1"
         row = self._connection.row(
             "SELECT min(observed_at) AS at FROM files INDEXED BY files_unread WHERE refers = 1 AND refs IS NULL"
             " AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting')"
-            " AND drop_id = (SELECT id FROM drops WHERE path = ?)",
-            (os.fsencode(drop),),
+            f" AND drop_id = (SELECT id FROM drops WHERE path = ?) AND ({called})",
+            (os.fsencode(drop), *(f"%.{extension}" for extension in extensions)),
         )
         return None if row is None else row["at"]
 

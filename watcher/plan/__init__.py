@@ -5,11 +5,12 @@ Nothing here knows a clock, the network or the ledger; the disk is behind :class
 
 from watcher.plan.assembly import Assembly, Look, Member, Missing, assemble
 from watcher.plan.disk import DiskLook
-from watcher.plan.readers import READERS
+from watcher.plan.readers import READERS, SCENES
 from watcher.plan.references import can_refer, may_be_part, read_references
 
 __all__ = [
     "READERS",
+    "SCENES",
     "Assembly",
     "DiskLook",
     "Look",

@@ -51,6 +51,8 @@ class Format:
     parts: re.Pattern[str] | None = None
     """Which files of this format, by their names, are often parts that a file of the same format (or of another that
     is uploaded) loads: they are held back for it as textures are. None: none of them."""
+    is_scene: bool = False
+    """Whether names are often those of models that are uploaded for themselves otherwise."""
     from_above: bool = False
     """Whether names are relative to a folder somewhere above: that of a game, or of all that a studio makes."""
     short_names: bool = False
@@ -87,7 +89,7 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", *(["Scene.material"] if stem.endswith(".mesh") else []))
 
 
-READERS = 11
+READERS = 12
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 
@@ -98,10 +100,10 @@ FORMATS: dict[str, Format] = {
     "mtl": Format(obj.read_mtl),
     "gltf": Format(gltf.read_gltf, uri_readings),
     "fbx": Format(fbx.read_fbx, first_that_exists),
-    "dae": Format(collada.read_dae, uri_readings),
+    "dae": Format(collada.read_dae, uri_readings, is_scene=True),
     "3ds": Format(max3ds.read_3ds, short_names=True),
     "x": Format(directx.read_x),
-    "x3d": Format(web3d.read_scene, web3d.url_readings, parts=_ANY),
+    "x3d": Format(web3d.read_scene, web3d.url_readings, parts=_ANY, is_scene=True),
     "ply": Format(statements.read_ply),
     "ac": Format(statements.read_ac),
     "ase": Format(statements.read_ase),
@@ -118,7 +120,7 @@ FORMATS: dict[str, Format] = {
         parts=re.compile(r"(?:t|\d\d)\.mdl$", re.IGNORECASE),
     ),
     "smd": Format(statements.read_smd, image_readings, from_above=True),
-    "irr": Format(engine_xml.read_irr, engine_xml.engine_readings),
+    "irr": Format(engine_xml.read_irr, engine_xml.engine_readings, is_scene=True),
     "material": Format(statements.read_ogre_material),
     "mtlx": Format(engine_xml.read_mtlx),
     "ms3d": Format(game_models.read_ms3d),
@@ -154,6 +156,8 @@ FORMATS["xml"] = Format(
     parts=re.compile(r"\.skeleton\.xml$", re.IGNORECASE),
 )
 
+SCENES = tuple(extension for extension, known in FORMATS.items() if known.is_scene)
+"""The extensions of scenes; see :class:`Format`."""
 
 _COMPLETE = (
     # Images, sounds, point clouds, and models that are complete in one file, some of them archives: XGL and Quick3D
