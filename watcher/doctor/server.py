@@ -7,13 +7,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import httpx
 
 from watcher.api import ApiError, AssetApi, RetryPolicy, Unauthorized, UnexpectedAnswer, Unreachable
 from watcher.api.connections import Connections, proxy_for
+from watcher.api.server_clock import date_of
 from watcher.config import Auth, ConfigError, Credential, CredentialKind, Settings
 from watcher.doctor.finding import Finding, failure, ok, warning
 from watcher.doctor.rights import check_own_user, check_rights
@@ -133,12 +133,9 @@ class _Listener(Connections):
         response = super().handle_request(request)
         now = time.time()
         self.seconds = now - began
-        try:
-            told = parsedate_to_datetime(response.headers["date"]).timestamp()
-        except (KeyError, ValueError, OverflowError):
-            return response
-        # The header counts whole seconds: its moment lies in [told, told + 1).
-        self.ahead = 0.0 if began - 1 <= told <= now else told + 0.5 - (began + now) / 2
+        if (told := date_of(response.headers)) is not None:
+            # The header counts whole seconds: its moment lies in [told, told + 1).
+            self.ahead = 0.0 if began - 1 <= told <= now else told + 0.5 - (began + now) / 2
         return response
 
 
