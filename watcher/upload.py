@@ -31,6 +31,7 @@ from watcher.gate import Gate
 from watcher.hashing import Hashing
 from watcher.intake.observe import Hint
 from watcher.ledger import Claim, Job, Ledger, Verdict
+from watcher.ledger.doubts import CUT_OFF_BY_STOP
 from watcher.model import Drop, OnMove, Sending
 from watcher.remote import RemoteFolders
 from watcher.removal import look, source_files_of
@@ -198,11 +199,11 @@ class Uploader:
             else:
                 self._upload(job)
         except Changed as change:
-            self._cut_off("a file changed while it was sent", refund=True)
+            self._cut_off("a file changed while it was sent")
             self._ledger.uploads.replan(job, clock.now())
             self._hint(Hint(job.drop, change.path, is_folder=False, companion=change.path != job.main.path))
         except Stopped:
-            self._cut_off("it was cut off by a stop: the server is asked whether it arrived", refund=True)
+            self._cut_off(CUT_OFF_BY_STOP)
             self._ledger.uploads.put_back(job, clock.now(), None, clock.now())
         except Unreadable as error:
             self._fail(job, str(error), unreadable=error.path)
@@ -391,10 +392,10 @@ class Uploader:
         now = clock.now()
         self._ledger.uploads.put_back(job, now + self._backoff.delay(attempts), sentence, now, counts=not claimed)
 
-    def _cut_off(self, reason: str, *, refund: bool = False) -> None:
-        """Sending was given up on this side."""
-        if not self._in_doubt(reason, refund=refund, late_seconds=0.0):
-            self._void(refund=refund)
+    def _cut_off(self, reason: str) -> None:
+        """Sending was given up on this side, for no fault of the set."""
+        if not self._in_doubt(reason, refund=True, late_seconds=0.0):
+            self._void(refund=True)
 
     def _in_doubt(
         self, reason: str, *, refund: bool = False, late_seconds: float | None = None, not_before: float = 0.0

@@ -9,6 +9,8 @@ from watcher.ledger.uploads import Job, UploadState, refund_attempt
 from watcher.ledger.versions import AWAITS, DECIDED_BY
 from watcher.model import SentFile
 
+CUT_OFF_BY_STOP = "it was cut off by a stop: the server is asked whether it arrived"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
@@ -103,12 +105,7 @@ class DoubtLedger:
         with self._connection.transaction() as sql:
             cut_off = [row["id"] for row in sql.execute("SELECT id FROM uploads WHERE state = 'sending'")]
             for upload_id in cut_off:
-                _doubt(
-                    sql,
-                    upload_id,
-                    "it was cut off by a stop: the server is asked whether it arrived",
-                    now,
-                )
+                _doubt(sql, upload_id, CUT_OFF_BY_STOP, now)
             sql.execute(
                 "UPDATE files SET state = 'pending', updated_at = ?,"
                 " due_at = CASE role WHEN 'main' THEN coalesce(due_at, ?) END WHERE state = 'uploading'",
