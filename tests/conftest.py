@@ -7,13 +7,16 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from watcher.api import AssetApi, RetryPolicy
+from watcher.config import Settings, load_settings
 from watcher.emulator import Emulator
+from watcher.model import Drop
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -77,6 +80,18 @@ def drop_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "drop"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def settings(drop_folder: Path, tmp_path: Path) -> Settings:
+    """Of a hasty daemon that watches it, with a remote folder of its own."""
+    environ = {
+        "WATCHER_STATE_DIR": str(tmp_path / "state"),
+        "WATCHER_UPLOAD__BACKOFF_BASE": "0.05",
+        "WATCHER_TRACK__INTERVAL_MIN": "0.05",
+    }
+    drop = Drop(str(drop_folder.resolve()), f"Drop {uuid.uuid4()}", settle_seconds=0.1, companion_wait_seconds=0.1)
+    return load_settings(None, environ=environ).model_copy(update={"drops": (drop,)})
 
 
 @pytest.fixture

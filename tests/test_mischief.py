@@ -2,7 +2,6 @@
 
 import os
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +14,10 @@ import watcher.reconcile
 from watcher import source
 from watcher.api import AssetApi
 from watcher.api.folders import Folders
-from watcher.config import Settings, load_settings
+from watcher.config import Settings
 from watcher.daemon import Daemon
 from watcher.ledger import ConversionLedger, FileReport
-from watcher.model import Drop, FileState
+from watcher.model import FileState
 from watcher.server import Server
 from watcher.source import SourceFile, SourceFiles
 from watcher.upload import Uploader
@@ -160,17 +159,6 @@ def when_its_conversion_ends(moment: Moment, patch: pytest.MonkeyPatch) -> None:
         real(self, upload_id, *more)
 
     patch.setattr(ConversionLedger, "succeeded", succeeded)
-
-
-@pytest.fixture
-def settings(drop_folder: Path, tmp_path: Path) -> Settings:
-    environ = {
-        "WATCHER_STATE_DIR": str(tmp_path / "state"),
-        "WATCHER_UPLOAD__BACKOFF_BASE": "0.05",
-        "WATCHER_TRACK__INTERVAL_MIN": "0.05",
-    }
-    drop = Drop(str(drop_folder.resolve()), f"Mischief {uuid.uuid4()}", settle_seconds=0.1, companion_wait_seconds=0.1)
-    return load_settings(None, environ=environ).model_copy(update={"drops": (drop,)})
 
 
 @pytest.mark.parametrize(

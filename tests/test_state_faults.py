@@ -5,7 +5,6 @@ import os
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,27 +12,16 @@ from typing import Any
 import pytest
 
 from watcher.api import AssetApi
-from watcher.config import Settings, load_settings
+from watcher.config import Settings
 from watcher.daemon import Daemon
 from watcher.ledger import DamagedLedger, IntakeLedger
 from watcher.ledger.conversions import ConversionLedger
 from watcher.ledger.damage import were_set_aside
 from watcher.ledger.plan import PlanLedger
 from watcher.ledger.uploads import UploadLedger
-from watcher.model import Drop, FileState
+from watcher.model import FileState
 from watcher.server import Server
 from watcher.state import LEDGER
-
-
-@pytest.fixture
-def settings(drop_folder: Path, tmp_path: Path) -> Settings:
-    environ = {
-        "WATCHER_STATE_DIR": str(tmp_path / "state"),
-        "WATCHER_UPLOAD__BACKOFF_BASE": "0.05",
-        "WATCHER_TRACK__INTERVAL_MIN": "0.05",
-    }
-    drop = Drop(str(drop_folder.resolve()), f"Faults {uuid.uuid4()}", settle_seconds=0.1, companion_wait_seconds=0.1)
-    return load_settings(None, environ=environ).model_copy(update={"drops": (drop,)})
 
 
 def test_a_ledger_that_is_damaged_while_it_is_at_work_ends_the_daemon_and_is_set_aside(

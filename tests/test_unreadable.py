@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import pytest
 
 from watcher.api import AssetApi
-from watcher.config import Settings, load_settings
+from watcher.config import Settings
 from watcher.daemon import Daemon
 from watcher.dry_run import plan_drops
 from watcher.ledger import FileReport, Ledger
-from watcher.model import Drop, FileState
+from watcher.model import FileState
 from watcher.server import Server
 from watcher.state import LEDGER
 
@@ -41,13 +40,6 @@ def permissions() -> Iterator[None]:
     yield
     data[0] = effective
     assert libc.capset(header, data) == 0
-
-
-@pytest.fixture
-def settings(drop_folder: Path, tmp_path: Path) -> Settings:
-    environ = {"WATCHER_STATE_DIR": str(tmp_path / "state"), "WATCHER_TRACK__INTERVAL_MIN": "0.05"}
-    drop = Drop(str(drop_folder.resolve()), f"Closed {uuid.uuid4()}", settle_seconds=0.1, companion_wait_seconds=0.1)
-    return load_settings(None, environ=environ).model_copy(update={"drops": (drop,)})
 
 
 def scan(settings: Settings, api: AssetApi, until: Callable[..., None]) -> dict[str, FileReport]:
