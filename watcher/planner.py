@@ -15,7 +15,7 @@ from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
 from watcher.model import Drop, Textures
-from watcher.plan import READERS, SCENES, Assembly, DiskLook, assemble, may_be_part
+from watcher.plan import READERS, Assembly, DiskLook, assemble, may_be_part
 from watcher.plan.remembered import RememberedReferences
 from watcher.source import PATIENT_ERRORS
 
@@ -156,14 +156,11 @@ class Planner:
                 assemblies[candidate.path] = assembly
         self._let_rest(candidates, sum(len(one.members) + len(one.lacking) for one in assemblies.values()), now)
         taken = _taken(list(assemblies.values()))
-        unread, scenes = self._unread(), self._unread(SCENES)
+        unread, scenes = self._unread(), self._unread(scenes=True)
         return self._record(
             [
                 self._plan_model(
-                    candidate,
-                    assemblies[candidate.path],
-                    (unread if may_be_part(candidate.path) else scenes)[candidate.drop],
-                    now,
+                    candidate, assemblies[candidate.path], unread[candidate.drop], scenes[candidate.drop], now
                 )
                 for candidate in candidates
                 if candidate.path in assemblies and candidate.path not in taken
@@ -197,7 +194,12 @@ class Planner:
         return any(decision.ready for decision in decisions)
 
     def _plan_model(
-        self, candidate: Candidate, assembly: Assembly, oldest_unread: float | None, now: float
+        self,
+        candidate: Candidate,
+        assembly: Assembly,
+        oldest_unread: float | None,
+        oldest_scene: float | None,
+        now: float,
     ) -> Decision:
         drop = self._drops[candidate.drop]
         plan = self._ledger.plan
@@ -213,8 +215,9 @@ class Planner:
         if patience and (assembly.missing or assembly.may_grow) and now < newest + patience:
             return Decision(partial(plan.wait, candidate, newest + patience, now, linked, lacking, patience))
         is_part = may_be_part(candidate.path)
-        if (is_part or oldest_unread is not None) and (
-            until := self._held_back(candidate, oldest_unread, now, patiently=is_part)
+        oldest = oldest_unread if is_part else oldest_scene
+        if (is_part or oldest is not None) and (
+            until := self._held_back(candidate, oldest, now, patiently=is_part)
         ) is not None:
             return Decision(partial(plan.wait, candidate, until, now, linked, lacking))
         if refusal := empty(candidate.path):
@@ -376,9 +379,9 @@ class Planner:
             return look_again
         return None
 
-    def _unread(self, extensions: Sequence[str] = ()) -> dict[str, float | None]:
-        """By drop: when the oldest of its models (with these extensions) was first seen that has no plan yet."""
-        return {path: self._ledger.plan.oldest_unread(path, extensions) for path in self._drops}
+    def _unread(self, *, scenes: bool = False) -> dict[str, float | None]:
+        """By drop: when the oldest of its models (its scenes alone) was first seen that has no plan yet."""
+        return {path: self._ledger.plan.oldest_unread(path, scenes=scenes) for path in self._drops}
 
 
 def _lacking(assembly: Assembly) -> list[LackingFile]:

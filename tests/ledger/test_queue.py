@@ -84,6 +84,7 @@ def test_no_question_of_a_loop_looks_at_every_file(ledger: Ledger) -> None:
     def steps() -> dict[str, int]:
         questions: dict[str, Callable[[], object]] = {
             "the oldest unread": lambda: ledger.plan.oldest_unread("/drop"),
+            "the oldest scene": lambda: ledger.plan.oldest_unread("/unplanned", scenes=True),
             "the next to be planned": lambda: ledger.plan.next_wake(["/drop"], NOW + 10),
             "those without a model": lambda: ledger.plan.release_unlinked(NOW, NOW, 0, 500),
             "the next upload": lambda: ledger.uploads.next_due(drops=["/drop"]),

@@ -19,7 +19,7 @@ from watcher.intake.silence import SILENT_AFTER, Pulse, Witness
 from watcher.intake.writer import has_writer
 from watcher.ledger import Ledger, Observation
 from watcher.model import Drop, Signature
-from watcher.plan import can_refer
+from watcher.plan import can_refer, is_scene
 
 _log = structlog.get_logger(__name__)
 
@@ -368,7 +368,9 @@ class DropIntake:
 
 
 def _observation(seen: Seen, companion: bool) -> Observation:
-    return Observation(seen.path, seen.signature, _is_model(seen.path), companion, seen.seen_in)
+    return Observation(
+        seen.path, seen.signature, _is_model(seen.path), is_scene(seen.path), companion=companion, seen_in=seen.seen_in
+    )
 
 
 def _is_model(path: str) -> bool:

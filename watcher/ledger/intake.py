@@ -31,6 +31,8 @@ class Observation:
     signature: Signature
     refers: bool = False
     """Whether its format can name other files."""
+    scene: bool = False
+    """Whether these are often models."""
     companion: bool = False
     """Whether it was looked at because a model names it."""
     seen_in: SeenIn | None = None
@@ -141,8 +143,8 @@ class IntakeLedger:
         sql.execute(
             "INSERT INTO files"
             " (dir_id, drop_id, name, state, role, dev, ino, size, mtime_ns, ctime_ns, folder_dev, root_ino, refers,"
-            " observed_at, updated_at)"
-            " VALUES (?1, (SELECT drop_id FROM dirs WHERE id = ?1), ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " scene, observed_at, updated_at)"
+            " VALUES (?1, (SELECT drop_id FROM dirs WHERE id = ?1), ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (dir_id, name) DO UPDATE SET"
             "  observed_at = CASE WHEN settled_at IS NULL AND state != 'gone' THEN observed_at"
             "                     ELSE excluded.observed_at END,"
@@ -159,6 +161,7 @@ class IntakeLedger:
                 *_columns(file.signature),
                 *((None, None) if file.seen_in is None else map(_signed, file.seen_in)),
                 int(file.refers),
+                int(file.scene),
                 now,
                 now,
             ),

@@ -136,18 +136,18 @@ class PlanLedger:
         )
         return None if row is None else row["at"]
 
-    def oldest_unread(self, drop: str, extensions: Sequence[str] = ()) -> float | None:
+    def oldest_unread(self, drop: str, *, scenes: bool = False) -> float | None:
         """When the oldest file was first seen that can name others and has no plan yet; None without one.
 
         Args:
-            extensions: of those that count; all without.
+            scenes: of those alone that often load models.
         """
-        called = " OR ".join("CAST(name AS TEXT) LIKE ?" for _ in extensions) or "1"
+        index, kind = ("files_unread_scenes", "scene = 1") if scenes else ("files_unread", "refers = 1")
         row = self._connection.row(
-            "SELECT min(observed_at) AS at FROM files INDEXED BY files_unread WHERE refers = 1 AND refs IS NULL"
+            f"SELECT min(observed_at) AS at FROM files INDEXED BY {index} WHERE {kind} AND refs IS NULL"
             " AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting')"
-            f" AND drop_id = (SELECT id FROM drops WHERE path = ?) AND ({called})",
-            (os.fsencode(drop), *(f"%.{extension}" for extension in extensions)),
+            " AND drop_id = (SELECT id FROM drops WHERE path = ?)",
+            (os.fsencode(drop),),
         )
         return None if row is None else row["at"]
 
@@ -413,37 +413,25 @@ def _link(
             found.append((companion, file_id))
         else:
             unseen.append(companion)
+    absent = [
+        *((lacking, None) for lacking in missing),
+        *((LackingFile("", expected=companion.path), text_blob(companion.upload_name)) for companion in unseen),
+    ]
     links = [
-        *(
-            (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
-            for companion, file_id in found
-        ),
-        *(
-            (
-                main_id,
-                None,
-                text_blob(lacking.text),
-                None,
-                missing_key(lacking.expected or lacking.text.replace("\\", "/")),
-                os.fsencode(lacking.named_by),
-                os.fsencode(lacking.expected),
-                lacking.note,
-            )
-            for lacking in missing
-        ),
-        *(
-            (
-                main_id,
-                None,
-                b"",
-                text_blob(companion.upload_name),
-                missing_key(companion.path),
-                b"",
-                os.fsencode(companion.path),
-                "",
-            )
-            for companion in unseen
-        ),
+        (main_id, file_id, text_blob(companion.text), text_blob(companion.upload_name), None, None, None, None)
+        for companion, file_id in found
+    ] + [
+        (
+            main_id,
+            None,
+            text_blob(lacking.text),
+            upload_name,
+            missing_key(lacking.expected or lacking.text.replace("\\", "/")),
+            os.fsencode(lacking.named_by),
+            os.fsencode(lacking.expected),
+            lacking.note,
+        )
+        for lacking, upload_name in absent
     ]
     before = [tuple(row) for row in sql.execute(f"SELECT {_LINK} FROM links WHERE main_id = ? ORDER BY id", (main_id,))]
     if links != before:

@@ -46,6 +46,7 @@ CREATE TABLE files (
     observed_at REAL NOT NULL,           -- when this version was first seen
     settled_at REAL,                     -- NULL while it may still be written
     refers INTEGER NOT NULL DEFAULT 0,   -- whether its format can name other files
+    scene INTEGER NOT NULL DEFAULT 0,    -- whether these are often models
     refs BLOB,                           -- what this version names, as JSON; NULL before its first plan
     wake_at REAL,                        -- a waiting file is planned again at this time
     patience REAL,                       -- and waits on for what it lacks, so many seconds after some of it came
@@ -63,6 +64,8 @@ CREATE INDEX files_to_plan ON files(drop_id, refers, {PLANNED_AT})
     WHERE due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_unread ON files(drop_id, observed_at)
     WHERE refers = 1 AND refs IS NULL AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
+CREATE INDEX files_unread_scenes ON files(drop_id, observed_at)
+    WHERE scene = 1 AND refs IS NULL AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_due ON files(drop_id, due_at) WHERE state = 'pending' AND role = 'main';
 -- Those that travel with a model, or were only looked at for one.
 CREATE INDEX files_following ON files(role) WHERE role = 'companion' AND state IN ('pending', 'waiting');

@@ -156,9 +156,6 @@ FORMATS["xml"] = Format(
     parts=re.compile(r"\.skeleton\.xml$", re.IGNORECASE),
 )
 
-SCENES = tuple(extension for extension, known in FORMATS.items() if known.is_scene)
-"""The extensions of scenes; see :class:`Format`."""
-
 _COMPLETE = (
     # Images, sounds, point clouds, and models that are complete in one file, some of them archives: XGL and Quick3D
     # hold the pixels of their textures themselves.

@@ -38,6 +38,12 @@ def may_be_part(path: str) -> bool:
     return known is not None and known.parts is not None and known.parts.search(path) is not None
 
 
+def is_scene(path: str) -> bool:
+    """Whether a file of this name often names models that otherwise go by themselves; see :class:`Format`."""
+    known = format_of(path)
+    return known is not None and known.is_scene
+
+
 def can_refer(path: str) -> bool:
     """Whether a file of this name is of a format that can name other files."""
     return extension_of(path) in FORMATS

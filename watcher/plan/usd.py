@@ -18,7 +18,6 @@ MOST_PATHS = 1_000_000
 LONGEST_TOKEN = 64 * 1024
 """Bytes of a comment, a string or an asset path; what is longer holds no name and is skipped."""
 
-MOST_VARIABLES = 1_000
 LONGEST_PLACE = 256
 """Bytes before an asset path that are looked at to know what it is."""
 
@@ -108,7 +107,7 @@ def _in_text(file: BinaryIO, variables: dict[str, str]) -> Iterator[str]:
                 if is_string and _IS_TEMPLATE.search(before):
                     yield decode(token[0][1:-1])
                 elif is_string and in_variables and (variable := _VARIABLE.search(before)):
-                    if len(variables) < MOST_VARIABLES:
+                    if len(variables) < crate.MOST_VARIABLES:
                         variables[variable[1].decode()] = decode(token[0][1:-1])
                 elif not is_string:
                     in_variables = bool(_BEGIN_OF_VARIABLES.search(token[0])) or (in_variables and b"}" not in token[0])
