@@ -269,6 +269,23 @@ def test_a_companion_that_comes_late_sends_its_model_back_to_the_plan(ledger: Le
     assert f"{DROP}/a.obj" in [candidate.path for candidate in ledger.plan.candidates([DROP], 31.0, 10)]
 
 
+@pytest.mark.parametrize("after", ["it was planned", "its upload was cut off by a kill"])
+def test_a_model_is_not_taken_while_a_companion_is_being_written(ledger: Ledger, after: str) -> None:
+    settle(ledger, "a.obj", 1, refers=True)
+    texture = settle(ledger, "wood.png", 2)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.refers]
+    ledger.plan.ready(model, 10.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    if after == "its upload was cut off by a kill":
+        take(ledger)
+    ledger.intake.observed(DROP, [Observation(texture, signature(3))], 11.0)
+    ledger.doubts.recover(12.0)
+    assert ledger.uploads.take(12.0) is None
+    ledger.intake.settled(DROP, [(texture, signature(3))], 13.0)
+    (model,) = [c for c in ledger.plan.candidates([DROP], 14.0, 10) if c.refers]
+    ledger.plan.ready(model, 14.0, [LinkedFile(texture, "wood.png", "wood.png")])
+    assert [member.signature for member in take(ledger, 14.0).members] == [signature(1), signature(3)]
+
+
 def test_a_deleted_companion_does_not_disturb_a_model_that_is_done(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
     texture = settle(ledger, "wood.png", 2)

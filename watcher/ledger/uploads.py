@@ -105,18 +105,23 @@ class UploadLedger:
     def take(self, now: float, *, drops: Collection[str] | None = None) -> Job | None:
         """The next upload set that is due, now marked as being uploaded; None when there is none.
 
+        A set of which a companion changed since it was planned, and may still be written, is planned anew instead.
+
         Args:
             drops: those that are at work now; the files of others wait.
         """
         first, parameters = _first_due("f.id", drops)
         with self._connection.transaction() as sql:
-            row = sql.execute(
-                # An answer to an older version's upload must not land on this one.
-                "UPDATE files SET state = 'uploading', upload_id = NULL, unreadable = NULL, updated_at = ?"
-                f" WHERE due_at <= ? AND id = ({first}) RETURNING *",
-                (now, now, *parameters),
-            ).fetchone()
-            return None if row is None else _job(sql, row)
+            while True:
+                row = sql.execute(
+                    # An answer to an older version's upload must not land on this one.
+                    "UPDATE files SET state = 'uploading', upload_id = NULL, unreadable = NULL, updated_at = ?"
+                    f" WHERE due_at <= ? AND id = ({first}) RETURNING *",
+                    (now, now, *parameters),
+                ).fetchone()
+                if row is None or not sql.execute(_UNSETTLED, (row["id"],)).fetchone():
+                    return None if row is None else _job(sql, row)
+                sql.execute("UPDATE files SET state = 'pending', due_at = NULL WHERE id = ?", (row["id"],))
 
     def next_due(self, *, drops: Collection[str] | None = None) -> float | None:
         """When the next upload is due, or None when none is planned; see :meth:`take`."""
@@ -359,6 +364,12 @@ def _sent(
         f" WHERE {DECIDED_BY} AND state = 'uploading'",
         (upload_id, now),
     )
+
+
+_UNSETTLED = (
+    "SELECT 1 FROM links l JOIN files c ON c.id = l.companion_id"
+    " WHERE l.main_id = ? AND c.settled_at IS NULL AND c.state != 'gone' LIMIT 1"
+)
 
 
 def _first_due(column: str, drops: Collection[str] | None) -> tuple[str, list[bytes]]:
