@@ -352,8 +352,8 @@ class Judge:
                 yield Violation(Promise.LEFT, f"upload {upload.row['id']} in {where} is of no file that is there", path)
 
     def _path_of(self, name: str) -> str | None:
-        """A local file that bears the name of one on the server."""
-        return next((path for path in self._records.story if same_name(name, os.path.basename(path))), None)
+        """The local file, seen last, that bears the name of one on the server."""
+        return next((p for p in reversed(self._records.story) if same_name(name, os.path.basename(p))), None)
 
     def _secrets(self) -> Iterator[Violation]:
         places = [self._subject.log, *(p for p in self._subject.state.rglob("*") if p.is_file())]
