@@ -1,6 +1,7 @@
 """Fixtures that all rooms share: a real emulator on a real socket, drop folders, and a daemon to step by hand."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from watcher.emulator import Emulator
 from watcher.model import Drop
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+DAC = 1 << 1 | 1 << 2
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h): without them root meets permissions as others do."""
 
 
 def pytest_configure() -> None:
@@ -160,3 +163,17 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
         pytest.skip("a disk that can be filled needs the right to mount one")
     yield SmallDisk(path)
     subprocess.run(["umount", "-l", path], check=True)
+
+
+@pytest.fixture
+def permissions() -> Iterator[None]:
+    """This thread, and those that it starts, obey permissions, also as root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # capget(2), version 3
+    assert libc.capget(header, data) == 0
+    effective = data[0]
+    data[0] = effective & ~DAC
+    assert libc.capset(header, data) == 0
+    yield
+    data[0] = effective
+    assert libc.capset(header, data) == 0

@@ -487,6 +487,18 @@ def test_the_room_on_the_disk_is_judged(
     assert found.result is result
 
 
+@pytest.mark.parametrize("place", ["file", "file/state", "link"])
+def test_a_state_directory_that_is_none_is_a_failure(patient: Patient, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    settings = patient.load().model_copy(update={"state_dir": tmp_path / place})
+    found = by_check(check_state(settings, [Mount("/", "ext4")]))["state"]
+    assert (found.result, found.message) == (
+        Result.FAILURE,
+        f"{tmp_path / place.removesuffix('/state')} is not a folder",
+    )
+
+
 def test_a_state_on_the_network_is_a_warning(patient: Patient) -> None:
     found = by_check(check_state(patient.load(), [Mount("/", "nfs4")]))["state"]
     assert (found.result, found.advice) == (Result.WARNING, "set state_dir to a place on a local disk")

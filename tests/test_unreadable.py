@@ -1,10 +1,9 @@
 """Files that may not be read for a while: they fail with the reason, and come back by themselves."""
 
-import ctypes
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,6 @@ PIXEL = bytes.fromhex(
     "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
 TRIANGLE = "mtllib {0}.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nusemtl paint\nf 1 2 3\n"
-DAC = 1 << 1 | 1 << 2
-"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h): without them root meets permissions as others do."""
-
-
-@pytest.fixture
-def permissions() -> Iterator[None]:
-    """This thread, and those that it starts, obey permissions, also as root."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # capget(2), version 3
-    assert libc.capget(header, data) == 0
-    effective = data[0]
-    data[0] = effective & ~DAC
-    assert libc.capset(header, data) == 0
-    yield
-    data[0] = effective
-    assert libc.capset(header, data) == 0
 
 
 def scan(settings: Settings, api: AssetApi, until: Callable[..., None]) -> dict[str, FileReport]:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import structlog
 
 from watcher import clock
-from watcher.ledger import DamagedLedger, Ledger, LedgerError, create
+from watcher.ledger import DamagedLedger, Ledger, LedgerError, create, is_there
 from watcher.ledger.damage import set_aside
 from watcher.model import Sending
 from watcher.spelling import shown
@@ -168,7 +168,7 @@ def open_ledger_to_adopt(state_dir: Path) -> Ledger:
         LedgerError: it cannot be used.
     """
     path = state_dir / LEDGER
-    if path.exists():
+    if is_there(path):
         try:
             return _sound(path)
         except DamagedLedger as damage:

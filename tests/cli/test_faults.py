@@ -100,3 +100,12 @@ def test_a_state_directory_that_cannot_be_written_is_said_so_with_what_to_do(per
         assert answer.code == 2
         assert f"the state directory {state} cannot be written: Not a directory" in answer.err
         assert "state_dir" in answer.err
+
+
+def test_a_state_directory_that_is_a_file_is_not_taken_for_an_empty_one(person: Any) -> None:
+    person.env["WATCHER_STATE_DIR"] = str(person.home / "file")
+    (person.home / "file").touch()
+    asked, checked = person.runs("status"), person.runs("status", "--check")
+    assert (asked.code, asked.out) == (2, "")
+    assert f"{person.home}/file/ledger.db cannot be reached: Not a directory" in asked.err
+    assert (checked.code, checked.out.startswith("CRITICAL: the ledger")) == (2, True)

@@ -19,7 +19,7 @@ from watcher.cli.settings import load
 from watcher.cli.table import errors, in_order, output, print_counts, print_files
 from watcher.config import Settings
 from watcher.dry_run import scratch_copy
-from watcher.ledger import Ledger
+from watcher.ledger import Ledger, is_there
 from watcher.model import FileState
 from watcher.server import connect
 from watcher.spelling import shown
@@ -82,7 +82,7 @@ def command(
 def _ledger(settings: Settings, dry_run: bool) -> Iterator[Ledger]:
     if dry_run:
         path = settings.state_dir / LEDGER
-        with scratch_copy(path if path.exists() else None) as ledger:
+        with scratch_copy(path if is_there(path) else None) as ledger:
             yield ledger
     else:
         with StateLock(settings.state_dir), open_ledger_to_adopt(settings.state_dir) as ledger:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from watcher.config import Settings
 from watcher.config.folders import answered, real_path
-from watcher.ledger import Ledger, NoLedger
+from watcher.ledger import Ledger, NoLedger, is_there
 from watcher.state import LEDGER
 
 
@@ -24,8 +24,8 @@ def _resolved(path: Path) -> str:
 
 
 def ledger_for_writing(settings: Settings) -> Ledger:
-    """The ledger that is there. Raises NoLedger when there is none: nothing is created by a question."""
+    """The ledger that is there. Raises LedgerError; NoLedger when there is none: nothing is created by a question."""
     path = settings.state_dir / LEDGER
-    if not path.exists():
+    if not is_there(path):
         raise NoLedger(path)
     return Ledger(path)

@@ -68,6 +68,9 @@ def check_state(settings: Settings, mounts: Sequence[Mount]) -> Iterator[Finding
     state_dir = settings.state_dir
     place = _existing(state_dir)
     where = shown(str(state_dir))
+    if not place.is_dir():
+        yield failure("state", f"{shown(str(place))} is not a folder", "set state_dir to one")
+        return
     if not os.access(place, os.W_OK | os.X_OK):
         yield failure(
             "state",
@@ -113,8 +116,8 @@ def check_daemon(settings: Settings) -> Finding:
 
 
 def _existing(path: Path) -> Path:
-    """The path itself, or the nearest folder above it that is there."""
-    return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
+    """The path itself, or the nearest above it that is there."""
+    return next((each for each in (path, *path.parents) if os.path.lexists(each)), Path("/"))
 
 
 def _name(uid: int) -> str:

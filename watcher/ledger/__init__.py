@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watcher.ledger.connection import Connection, DamagedLedger, LedgerError, NoLedger, create
+from watcher.ledger.connection import Connection, DamagedLedger, LedgerError, NoLedger, create, is_there
 from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Following
 from watcher.ledger.doubts import DoubtLedger, OpenAttempt
 from watcher.ledger.intake import IntakeLedger, Known, Observation, SeenIn
@@ -107,4 +107,5 @@ __all__ = [
     "Use",
     "Verdict",
     "create",
+    "is_there",
 ]

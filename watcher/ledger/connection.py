@@ -22,6 +22,7 @@ CHECK_SECONDS = 10.0
 """So long a check of the whole file may take. A million files with their uploads (1 GB) were measured to take 3."""
 CHECK_STEPS = 100_000
 """Steps of SQLite between two looks at the clock."""
+_WHO_MAY = "state_dir has to be a folder in which this user may write"
 
 
 class LedgerError(Exception):
@@ -66,13 +67,13 @@ class Connection:
         self.damage: str | None = None
         """What SQLite said when it found the file damaged, if it did."""
         self._lock = threading.RLock()
-        if not path.exists():
+        if not is_there(path):
             if aside := were_set_aside(path):
                 raise DamagedLedger(path, "no other has taken its place", aside[-1])
             if read_only:
                 raise NoLedger(path)
         try:
-            if not read_only and not path.exists():
+            if not read_only and not is_there(path):
                 create(path)
             self._sqlite = _connect(path)
             try:
@@ -83,7 +84,10 @@ class Connection:
         except (OSError, sqlite3.Error) as error:
             if is_damage(error):
                 raise DamagedLedger(path, str(error)) from error
-            raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
+            code = getattr(error, "sqlite_errorcode", None) or 0
+            closed = isinstance(error, OSError) or code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+            advice = f"; {_WHO_MAY}" if closed else ""
+            raise LedgerError(f"the ledger {path} cannot be opened: {error}{advice}") from error
 
     def _prepare(self, read_only: bool) -> None:
         self.schema = _applied(self._sqlite)
@@ -226,6 +230,28 @@ class Connection:
     def _notice(self, error: BaseException) -> None:
         if is_damage(error):
             self.damage = str(error)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a ledger.
+
+    Raises:
+        LedgerError: nobody can tell: its folder is none, or closed to this user, or a link leads to what is away.
+    """
+    place = path
+    try:
+        for place in (path.parent, path):
+            try:
+                os.lstat(place)
+            except FileNotFoundError:
+                return False
+            os.stat(place)
+    except FileNotFoundError as error:
+        raise LedgerError(f"the ledger {path} cannot be reached: {place} is a symbolic link to nothing") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise LedgerError(f"the ledger {path} cannot be reached: {reason}; {_WHO_MAY}") from error
+    return True
 
 
 def create(path: Path, facts: Mapping[str, str] | None = None) -> None:

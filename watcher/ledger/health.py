@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from watcher.ledger.connection import VERSION, LedgerError, NoLedger
+from watcher.ledger.connection import VERSION, LedgerError, NoLedger, is_there
 
 SHOWN = 5
 """Faults that are told of one file."""
@@ -37,7 +37,7 @@ def examine(path: Path) -> Health:
         NoLedger: there is none.
         LedgerError: it cannot be read at all.
     """
-    if not path.exists():
+    if not is_there(path):
         raise NoLedger(path)
     # Without a write-ahead log nobody has it open for writing; then SQLite need not make one to read it.
     mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
