@@ -66,6 +66,13 @@ def companions_of(tmp_path: Path) -> Sets:
         ('map_Kd -s 1 1 1 "my wood.png" # the floor', ["my wood.png"]),
         ("map_Kd wood.png # was old.png", ["wood.png"]),
         ("map_Kd wood.tga // the floor", ["wood.tga"]),
+        (
+            "bump wood.png 0.5\ndisp 2 metal.png\nmap_Ks -filter 3 my gloss.png",
+            ["metal.png", "my gloss.png", "wood.png"],
+        ),
+        ("map_Kd skin_u<u>_v<v>.png", ["skin_u0_v0.png", "skin_u1_v10.png"]),
+        ("map_Kd skin.<f>.png", ["skin.7.png", "skin.1001.png"]),
+        ("map_Kd skin.$F4.png\nmap_Ks fire$F.png", ["fire7.png", "skin.0001.png", "skin.0002.png"]),
         ("map_Kd none\nmap_Ks (null)\nmap_d NULL\nrefl 0.5\ndisp 1", []),
     ],
 )
@@ -274,6 +281,16 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
             "</ProtoInstance></X3D>",
             ["a.png", "b.png"],
         ),
+        ("a.obj", "mtllib before_it_was_renamed.mtl\n", ["a.mtl"]),
+        ("a.material", "pass { texture_unit { texture wood.png 2d } }\n", ["wood.png"]),
+        ("a.ogex", 'Texture { string { "tex/" \n "caf\\u00E9.png" } }', ["tex/café.png"]),
+        (
+            "a.ifc",
+            "/* #1=IFCIMAGETEXTURE(.T.,.T.,$,$,'no.png'); */ #2=IFCIMAGETEXTURE(.T.,.T.,$,$,'a.png');",
+            ["a.png"],
+        ),
+        ("a.lwo", b"FORM\0\0\0\x1eLWO2CLIP\0\0\0\x12\0\0\0\1STIL\0\x08(none)\0\0", []),
+        ("a.3ds", b"MM\x1a\0\0\0==\x14\0\0\0\0\x11\x0e\0\0\0sky.bmp\0", ["sky.bmp"]),
         ("a.irr", '<irr_scene><string name="Heightmap" value="hills.bmp"/></irr_scene>', ["hills.bmp"]),
         (
             "a.ogex",

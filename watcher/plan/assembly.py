@@ -271,7 +271,9 @@ def _with_conventions(
 
     if not any(attempt.found for attempt in attempts):
         stand_in = next(existing(known.instead(stem)), None)
-        attempts = attempts if stand_in is None else [stand_in]
+        if stand_in is not None:
+            into.await_names(attempt.text for attempt in attempts)
+            attempts = [stand_in]
     return [*attempts, *existing(known.beside(stem))]
 
 

@@ -19,6 +19,7 @@ _CLIP_NAMES = {b"STIL", b"ANIM"}
 """In a clip: a still image; an animation."""
 _SURFACE_NAMES = {b"TIMG", b"RIMG"}
 """In a surface of LWOB: a texture; a reflected image."""
+_NO_IMAGE = "(none)"
 
 
 def read_lwo(file: BinaryIO) -> Iterator[str]:
@@ -42,6 +43,9 @@ class _Object:
 
     def names(self) -> Iterator[str]:
         """All names of images."""
+        return (name for name in self._names() if name.lower() != _NO_IMAGE)
+
+    def _names(self) -> Iterator[str]:
         end = self._file.seek(0, 2)
         for chunk, begin, size in self._chunks(12, end, 4):
             if chunk == b"CLIP":
@@ -69,9 +73,7 @@ class _Object:
         own_name = self._bytes(at, min(end - at, LONGEST_NAME)).partition(b"\0")[0]
         for chunk, begin, size in self._chunks(at + _even(len(own_name) + 1), end, 2):
             if chunk in _SURFACE_NAMES:
-                image = self._name(begin, size)
-                if image.lower() != "(none)":
-                    yield image
+                yield self._name(begin, size)
 
     def _in_item(self, at: int, end: int) -> Iterator[str]:
         """The `filename` of an item of a Modo scene: a channel with a text."""

@@ -1,4 +1,4 @@
-"""Names in 3D Studio files (3DS, PRJ): the images of the maps of each material.
+"""Names in 3D Studio files (3DS, PRJ): the images of the maps of each material, and that behind the scene.
 
 Source: the chunk list of 3D Studio as M. van Velsen and J. Pitts wrote it down.
 """
@@ -15,11 +15,12 @@ LONGEST_NAME = 4 * 1024
 _MATERIAL = 0xAFFF
 _CONTAINERS = {0x4D4D, 0xC23D, 0x3DAA, 0x3D3D, _MATERIAL}
 """The file (also as a project or material library), its editor data, a material."""
-_MAP_NAME = 0xA300
+_NAMES = {0xA300, 0x1100}
+"""The image of a map, and that of the background."""
 
 
 def read_3ds(file: BinaryIO) -> Iterator[str]:
-    """The file names of all maps, in the order of the materials."""
+    """The file names of all images, in the order of the file."""
     left = MOST_CHUNKS
     ends = [(0, file.seek(0, 2))]
     at = 0
@@ -38,7 +39,7 @@ def read_3ds(file: BinaryIO) -> Iterator[str]:
         stop = min(at + size, end)
         if size < 6:
             return
-        if chunk == _MAP_NAME:
+        if chunk in _NAMES:
             raw = file.read(min(stop - at - 6, LONGEST_NAME))
             yield decode(raw.partition(b"\0")[0])
             at = stop

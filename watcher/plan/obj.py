@@ -40,6 +40,9 @@ _OPTION = (
 )
 _LEADING_OPTIONS = re.compile(rf"(?:{_OPTION}\s*+)++", re.IGNORECASE)
 _TRAILING_OPTIONS = re.compile(rf"(?:\s+{_OPTION})+$", re.IGNORECASE)
+_UNKNOWN = rf"(?:-[a-z]\w*|{_NUMBER})"
+_BEFORE = re.compile(rf"(?:{_UNKNOWN}\s+)++", re.IGNORECASE)
+_BEHIND = re.compile(rf"(?:\s+{_UNKNOWN})+$", re.IGNORECASE)
 _TAIL = 256  # characters in which options behind the name are looked for: they are no part of the format, but seen
 _QUOTED = re.compile(r'"([^"]*)"')
 _COMMENT = re.compile(r"(?:(?<=\.[a-z]\w\w)|(?<=\.[a-z]\w\w\w))\s+(?:#|//).*", re.IGNORECASE | re.DOTALL)
@@ -94,12 +97,23 @@ def read_mtl(file: BinaryIO) -> Iterator[str]:
                 text = quoted[1]
             else:
                 text = _COMMENT.sub("", text)
-                text = (text[:-_TAIL] + _TRAILING_OPTIONS.sub("", text[-_TAIL:])).strip()
+                text = _without_end(_TRAILING_OPTIONS, text)
             if not _NO_IMAGE.fullmatch(text):
                 yield text
         size += len(piece)
         if size > LARGEST_MTL:
             return
+
+
+def mtl_readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """Those of any name; else without numbers and options of no known meaning before and behind it."""
+    before = _BEFORE.match(text)
+    bare = _without_end(_BEHIND, text[before.end() :] if before else text)
+    return tuple(dict.fromkeys((*plain_readings(text), *plain_readings(bare))))
+
+
+def _without_end(end: re.Pattern[str], text: str) -> str:
+    return (text[:-_TAIL] + end.sub("", text[-_TAIL:])).strip()
 
 
 def _begins_line(piece: bytes, at: int) -> bool:

@@ -66,6 +66,11 @@ def _images(stem: str) -> Iterator[str]:
     return (f"{stem}.{extension}" for extension in IMAGES)
 
 
+def _library(stem: str) -> tuple[str, ...]:
+    """Of a model that was renamed after its export; Blender and assimp look for it too."""
+    return (f"{stem}.mtl",)
+
+
 def _skins(stem: str) -> tuple[str, ...]:
     """Less detailed forms, with a number behind the name, share a skin."""
     return (f"{stem}_default.skin", re.sub(r"_\d$", "", stem) + "_default.skin")
@@ -89,15 +94,15 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", *(["Scene.material"] if stem.endswith(".mesh") else []))
 
 
-READERS = 12
+READERS = 13
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 
 _ANY = re.compile("")
 
 FORMATS: dict[str, Format] = {
-    "obj": Format(obj.read_obj, obj.obj_readings),
-    "mtl": Format(obj.read_mtl),
+    "obj": Format(obj.read_obj, obj.obj_readings, instead=_library),
+    "mtl": Format(obj.read_mtl, obj.mtl_readings),
     "gltf": Format(gltf.read_gltf, uri_readings),
     "fbx": Format(fbx.read_fbx, first_that_exists),
     "dae": Format(collada.read_dae, uri_readings, is_scene=True),

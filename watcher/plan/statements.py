@@ -60,11 +60,10 @@ read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")
 """Quake 3 skins: the texture behind the name of each surface."""
 
 _OGRE_TEXTURE = re.compile(
-    _LINE
-    + rb"(?:import\s[^\r\n]*?\sfrom[ \t]*+\"?([^\"\s]++)|set(?:_texture_alias[ \t]++\S++|[ \t]++\$\S++)[ \t]*+\"?"
-    + rb"([^\"\r\n]*\.[a-z]\w{1,3})\b|(?P<kind>(?:cubic_|anim_)?texture)(?![ \t]++\$)"
-    + _VALUE
-    + rb")",
+    # A line, or what is in brackets on one.
+    rb"(?:^|(?<=[\r\n{]))[ \t]*+"
+    rb"(?:import\s[^\r\n]*?\sfrom[ \t]*+\"?([^\"\s]++)|set(?:_texture_alias[ \t]++\S++|[ \t]++\$\S++)[ \t]*+\"?"
+    rb"([^\"\r\n]*\.[a-z]\w{1,3})\b|(?P<kind>(?:cubic_|anim_)?texture)(?![ \t]++\$)" + _VALUE + rb")",
     re.IGNORECASE,
 )
 _OGRE_WORD = re.compile(r'"([^"]*+)"|([^ \t]++)')
@@ -152,15 +151,18 @@ _COMMENT = rb"//[^\r\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
 _BLANK = rb"(?:\s|" + _COMMENT + rb")*+"
 _NAMED = _BLANK + rb"(?:[%$]\w++" + _BLANK + rb")?"
 _CHARACTERS = rb'[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+'
+_PIECE = rb'"' + _CHARACTERS + rb'"'
 _OGEX_TOKEN = re.compile(
     # The first letter stands for itself: so it is looked for at the speed of the regular expression.
     rb'[/"Ts](?:'
     + BEHIND_SLASH +
     rb"|(?<=T)(?<!\w.)(?P<texture>exture)(?!\w)" + _NAMED + rb"(?:\([^)]*+\)" + _BLANK + rb")?\{"
-    rb"|(?<=s)(?<!\w.)tring(?!\w)" + _NAMED + rb"\{" + _BLANK + rb'"(?P<text>' + _CHARACTERS + rb')"'
+    rb"|(?<=s)(?<!\w.)tring(?!\w)" + _NAMED + rb"\{" + _BLANK + rb"(?P<text>" + _PIECE + rb"(?:\s*+" + _PIECE + rb")*+)"
     rb'|(?<=")' + _CHARACTERS + rb'")'
 )  # fmt: skip
-_OGEX_ESCAPE = re.compile(r'\\(["\\])')
+_OGEX_BETWEEN = re.compile(rb'"\s*+"')
+"""Pieces of one text."""
+_OGEX_ESCAPE = re.compile(r'\\(?:(["\\])|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{6}))', re.IGNORECASE)
 
 
 def read_ogex(file: BinaryIO) -> Iterator[str]:
@@ -170,12 +172,18 @@ def read_ogex(file: BinaryIO) -> Iterator[str]:
         if token["texture"]:
             in_texture = True
         elif token["text"] is not None and in_texture:
-            name = _OGEX_ESCAPE.sub(r"\1", decode(token["text"]))
+            name = _OGEX_ESCAPE.sub(_ogex_character, decode(_OGEX_BETWEEN.sub(b"", token["text"][1:-1])))
             yield name[1:] if name.startswith("//") else name  # ``//C/art/x.png`` is how it writes C:\art\x.png
             in_texture = False
 
 
-_IFC_TEXTURE = re.compile(rb"IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)
+def _ogex_character(escape: re.Match[str]) -> str:
+    character, *numbers = escape.groups()
+    number = int(next(filter(None, numbers), "0"), 16)
+    return character or (chr(number) if number < 0x110000 else "")
+
+
+_IFC_TEXTURE = re.compile(rb"/\*(?:[^*]|\*(?!/))*+\*/|IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)
 _IFC_STRING = re.compile(rb"'((?:[^']|'')*+)'")
 
 
@@ -183,7 +191,7 @@ def read_ifc(file: BinaryIO) -> Iterator[str]:
     """IFC: the image of each `IfcImageTexture`, its last argument that is a text."""
     for piece in whole_lines(blocks(file)):
         for texture in _IFC_TEXTURE.finditer(piece):
-            if strings := _IFC_STRING.findall(texture[1]):
+            if strings := _IFC_STRING.findall(texture[1] or b""):
                 yield _STEP_ESCAPE.sub(_step_text, decode(strings[-1].replace(b"''", b"'")))
 
 

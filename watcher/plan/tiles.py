@@ -1,14 +1,16 @@
 """Names that stand for others: of a texture in tiles, for the image of each tile; of a sequence, for each of its files;
 of old, for a longer one.
 
-Source: the tokens as MaterialX and Blender (`<UDIM>`, `<UVTILE>`), Mari (`%(UDIM)d`), Arnold (`<tile>`), USD (`###`)
-and C (`%04d`) write them.
+Source: the tokens as MaterialX and Blender (`<UDIM>`, `<UVTILE>`), Mari (`%(UDIM)d`), Arnold (`<tile>`), Maya
+(`<u>`, `<v>`, `<f>`), Houdini (`$F4`), USD (`###`) and C (`%04d`) write them.
 """
 
 import re
 
 _TOKEN = re.compile(
-    r"<UDIM>|%\(UDIM\)d|(?P<pair><UVTILE>|<TILE>)|(?P<signs>#{2,}|(?<=\.)#(?=\.))|%0(?P<width>[1-9])d", re.IGNORECASE
+    r"<UDIM>|%\(UDIM\)d|(?P<pair><UVTILE>|<TILE>)|(?P<any><[UVF]>)|(?P<signs>#{2,}|(?<=\.)#(?=\.))"
+    r"|%0(?P<width>[1-9])d|\$F(?P<padding>[1-9]?)(?![a-z0-9])",
+    re.IGNORECASE,
 )
 
 
@@ -30,8 +32,10 @@ def tile_pattern(name: str) -> re.Pattern[str]:
 def _number(token: re.Match[str]) -> str:
     if token["pair"]:
         return "u[0-9]{1,3}_v[0-9]{1,3}"
-    if width := len(token["signs"] or "") or int(token["width"] or 0):
+    if width := len(token["signs"] or "") or int(token["width"] or token["padding"] or 0):
         return f"[0-9]{{{width},}}"
+    if token["any"] or token["padding"] is not None:
+        return "[0-9]{1,9}"
     return "1[0-9]{3}"
 
 
