@@ -299,6 +299,7 @@ def test_collada_transformations_apply_in_their_order_and_z_up_is_turned(convert
         ("a.off", "OFF\n1000000000000 1 0\n0 0 0\n", "ends early"),
         ("a.off", "OFF\n1 1 0\n0 0 0\n3 0 0 5\n", "names the vertex 5"),
         ("a.off", "OFF BINARY\n", "not supported"),
+        ("a.off", "OFF\n1 0 0\n0 0 0\n", "no surface"),
         ("a.off", "v 0 0 0\n", "does not begin with OFF"),
         ("a.3mf", b"PK\x03\x04 and nothing else", "not a 3MF model, or it is damaged"),
         ("a.3mf", png(), "it is a PNG picture"),

@@ -316,6 +316,10 @@ def test_motion_without_a_mesh_is_an_animation_with_its_skeleton(convert: Conver
     assert turns[1] == pytest.approx([0, 0, 0.5**0.5, 0.5**0.5], abs=1e-5), "x, y, z, w"
 
 
+def test_a_bone_beyond_all_measure_is_refused(refuse: Refuse) -> None:
+    assert "absurdly large" in refuse("dance.bvh", {"dance.bvh": BVH.replace("OFFSET 0 5 0", "OFFSET 0 1e37 0")}).reason
+
+
 def test_a_companion_brings_the_animation_of_a_model(convert: Convert) -> None:
     alone = convert("a.md5mesh", {"a.md5mesh": MD5_MESH})
     assert of_type(alone, "animation") == []
@@ -406,7 +410,7 @@ def test_an_animation_of_collada_moves_one_number_of_a_transformation(
 def test_a_channel_of_collada_that_moves_nothing_known_is_in_the_log(convert: Convert) -> None:
     result = convert("a.dae", {"a.dae": dae(channel="hand/move.Q")})
     assert of_type(result, "animation") == []
-    assert "1 channels of animations move no place of a node and were left out" in result.log
+    assert "channels of animations that move no place of a node, left out: 1" in result.log
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_pictures_for_other_uses_find_their_places(convert: Convert) -> None:
 
 def test_pictures_that_no_material_shows_are_told(convert: Convert) -> None:
     result = convert("a.fbx", {"a.fbx": CRATE.replace("TextureId: 1,0", "TextureId: 1,1"), **PICTURES})
-    assert result.log == "warning: 1 textures of this FBX model were left out: no material shows them"
+    assert result.log == "warning: textures of this FBX model that no material shows, left out: 1"
 
 
 def test_objects_of_one_name_are_told(convert: Convert) -> None:
@@ -291,7 +291,7 @@ def test_bones_shapes_and_motion(convert: Convert) -> None:
     text = CRATE.replace("GeometryVersion: 124", shape).replace('Material: "Material::wood", "" {', bones)
     text = text.replace('Connect: "OO", "Model::nobody", "Model::crate"', links).replace('Current: ""', take)
     result = convert("a.fbx", {"a.fbx": text, **PICTURES})
-    assert result.log == "warning: 1 channels of the take 'walk' move no place of a node: left out"
+    assert result.log == "warning: channels of the take 'walk' that move no place of a node, left out: 1"
     [animation] = [asset for asset in result.assets if asset.type == "animation"]
     assert (animation.name, animation.description["durationInMs"]) == ("walk", 2000)
     [track] = [one for one in animation.description["tracks"] if one["property"] == "position"]

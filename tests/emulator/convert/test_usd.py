@@ -238,7 +238,7 @@ def BasisCurves "hair" {
     assert triangles(result) == 12 * 3 + 2
     assert result.assets[0].description["aabb"]["max"] == pytest.approx([31, 1, 8])
     assert sorted(mesh.name for mesh in by_type(result, "mesh")) == ["ball", "box", "shown"], "each once"
-    assert "warning: 1 prims of the type BasisCurves are left out" in result.log
+    assert "warning: prims of the type BasisCurves, left out: 1" in result.log
 
 
 def test_points_alone_are_a_point_cloud(convert: Convert) -> None:
@@ -405,6 +405,20 @@ def test_layers_that_name_each_other_end(convert: Convert) -> None:
     assert triangles(convert("a.usda", {"a.usda": one, "b.usda": two})) == 12
 
 
+def test_a_damaged_layer_among_others_costs_only_what_is_in_it(convert: Convert) -> None:
+    arms = "(\n references = [@bad.usda@, @worse.usda@, @good.usda@</A>]\n)"
+    files = {
+        "a.usda": f'#usda 1.0\ndef "M" {arms} {{\n}}\n',
+        "bad.usda": "#usda 1.0\n{",
+        "worse.usda": "#usda 1.0\n}",
+        "good.usda": '#usda 1.0\ndef Cube "A" {\n}\n',
+    }
+    result = convert("a.usda", files)
+    assert triangles(result) == 12
+    assert "the USD layer bad.usda is damaged" in result.log
+    assert "the USD layer worse.usda is damaged" in result.log
+
+
 def test_a_package_that_unpacks_without_end_is_refused(refuse: Refuse) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -415,6 +429,8 @@ def test_a_package_that_unpacks_without_end_is_refused(refuse: Refuse) -> None:
     shrunk = out.getvalue().replace(size, (100).to_bytes(4, "little"))
     assert "is not a USD package, or it is damaged" in refuse("a.usdz", {"a.usdz": shrunk}).reason
     assert "not a USD package" in refuse("a.usdz", {"a.usdz": b"PK\x03\x04" + bytes(500)}).reason
+    misplaced = out.getvalue()[:-6] + b"\xff\xff\x00" + out.getvalue()[-3:]
+    assert refuse("a.usdz", {"a.usdz": misplaced}).reason == "a.usdz is not a USD package, or it is damaged"
     empty = io.BytesIO()
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("readme.txt", "no layer")

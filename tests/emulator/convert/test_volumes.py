@@ -128,7 +128,7 @@ def test_slices_without_a_place_are_taken_by_their_numbers_with_a_warning(conver
 
 def test_a_missing_slice_is_a_warning(convert: Convert) -> None:
     files = {f"{i}.dcm": image(slices()[0], i * 2.0) for i in (0, 1, 2, 3, 5)}
-    assert "about 1 slices are missing" in convert("0.dcm", files).log
+    assert "slices that are missing: about 1" in convert("0.dcm", files).log
 
 
 def test_the_window_says_which_values_are_seen(convert: Convert) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.model import Animation, AnyFloats, Doubles, Model, Moved, Skeleton, Track
+from watcher.emulator.convert.surface import require_finite
 from watcher.emulator.convert.transform import decompose
 
 
@@ -30,6 +31,7 @@ def add_motion(conversion: Conversion, model: Model) -> None:
 def _add_skeleton(conversion: Conversion, key: str, skeleton: Skeleton) -> None:
     bones = []
     for bone in skeleton.bones:
+        require_finite(bone.rest)
         rest = decompose(bone.rest)
         bones.append(
             {

@@ -139,7 +139,9 @@ def _add_scene(
     """Add the scene; returns its thumbnail."""
     made, sheared = entities(model)
     if sheared:
-        conversion.warn(f"{sheared} transformations shear, which an entity cannot; they are the nearest ones without")
+        conversion.warn(
+            f"transformations that shear, which an entity cannot, became the nearest ones without: {sheared}"
+        )
     triangles = [sum(len(p.triangles) for p in mesh.primitives) for mesh in model.meshes]
     surfaces: list[Surface] = []
     drawn = 0
@@ -190,7 +192,9 @@ def _add_meshes(
         conversion.add(key, "mesh", mesh.name, description, payload=payload, thumbnail=thumbnail)
         conversion.progress((done + 1) / len(descriptions))
     if without:
-        conversion.note(f"{without} of the {len(descriptions)} meshes have no thumbnail: drawing them takes too long")
+        conversion.note(
+            f"without a thumbnail, since drawing takes too long: {without} of the {len(descriptions)} meshes"
+        )
 
 
 def _surfaces(mesh: Mesh, looks: dict[int, Look], matrix: Doubles) -> list[Surface]:

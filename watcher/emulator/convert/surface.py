@@ -106,6 +106,8 @@ def weld(*columns: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], npt.
     Returns (first, inverse): the rows to keep, in order of first appearance, and for each row its place among them.
     """
     count = len(columns[0])
+    if not count:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     flat = [np.ascontiguousarray(column).reshape(count, -1) for column in columns]
     row = np.concatenate([part.view(np.uint8).reshape(count, -1) for part in flat], axis=1)
     padding = -row.shape[1] % 8
@@ -124,7 +126,7 @@ def weld(*columns: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], npt.
     differs[:1] = True
     np.any(rows[1:] != rows[:-1], axis=1, out=differs[1:])
     group = np.cumsum(differs) - 1
-    first = np.minimum.reduceat(order, np.flatnonzero(differs)) if count else order
+    first = np.minimum.reduceat(order, np.flatnonzero(differs))
     rank = np.empty(len(first), np.int64)
     appearance = np.argsort(first, kind="stable")
     rank[appearance] = np.arange(len(first))

@@ -38,7 +38,7 @@ def add_volume(conversion: Conversion, volume: Volume) -> None:
                 middle = values
             conversion.progress((number + 1) / depth)
     if middle is None or levels.missing:
-        raise ConversionFailed(f"the volume ends early: {levels.missing} of its {depth} slices are missing")
+        raise ConversionFailed(f"the volume ends early: {levels.missing} of its {depth} slices missing")
     if not np.isfinite([low, high]).all():
         raise ConversionFailed("a value of the volume is not a finite number")
     least, most = volume.window or (low, high)

@@ -168,7 +168,7 @@ class _Reader:
             for clip in library.items(scene.animations, scene.animation_count)
         )
         if morphing:
-            self._conversion.warn(f"{morphing} channels of animations move morph targets and were left out")
+            self._conversion.warn(f"channels of animations that move morph targets, left out: {morphing}")
         materials = Materials(scene, self._conversion)
         model.materials, model.images = materials.materials, materials.images
         self._read_meshes(model, shown, materials.uv_sets)
@@ -252,7 +252,7 @@ class _Reader:
             model.nodes[node].mesh = made[parts]
             self._conversion.progress(0.5 + 0.5 * (done + 1) / len(shown))
         if without:
-            self._conversion.note(f"{without} meshes of points or lines were left out")
+            self._conversion.note(f"meshes of points or lines, left out: {without}")
 
     def _primitive(self, source: library.Mesh, bones: dict[str, int], uv_set: int) -> Primitive | None:
         primitive = read_primitive(

@@ -83,7 +83,7 @@ def channels_by_node(document: Document, conversion: Conversion) -> dict[str, li
         else:
             found.setdefault(target["node"], []).append(channel)
     if passed_over:
-        conversion.note(f"{passed_over} channels of animations move no place of a node and were left out")
+        conversion.note(f"channels of animations that move no place of a node, left out: {passed_over}")
     return found
 
 

@@ -211,7 +211,7 @@ def _distance(positions: Sequence[Doubles | None], axes: Doubles | None, convers
         conversion.warn("several slices lie at the same place")
     elif gaps.max() > usual * 1.5:
         missing = round(float((gaps / usual).sum())) - len(gaps)
-        conversion.warn(f"the distances between the slices differ: about {missing} slices are missing")
+        conversion.warn(f"the distances between the slices differ; slices that are missing: about {missing}")
     return usual
 
 

@@ -88,7 +88,7 @@ class _Reader:
             if self._points:
                 self._conversion.warn("the points of the drawing are left out: it holds surfaces, too")
             for kind, count in sorted(self._left_out.items()):
-                self._conversion.note(f"{count} entities of the type {kind} have no surface")
+                self._conversion.note(f"entities of the type {kind}, which have no surface: {count}")
             return self._model
         if self._points:
             return PointSet(np.array(self._points))
@@ -100,7 +100,10 @@ class _Reader:
             self._conversion.files.require_readable(name)
             path = self._conversion.files.path(name)
             _require_end(name, path)
-            self._drawings[name] = readfile(path, errors="ignore")
+            try:
+                self._drawings[name] = readfile(path, errors="ignore")
+            except OSError:  # ezdxf names the file as it lies here
+                raise ConversionFailed(f"the drawing {name} is damaged, or no DXF") from None
         return self._drawings[name]
 
     def _name_missing_images(self, drawing: Any) -> None:

@@ -128,7 +128,7 @@ class _Writer:
                         self._link("OP", found[picture], material, f'"{use}"')
                         left.discard(found[picture])
         if left:
-            self._conversion.warn(f"{len(left)} textures of this FBX model were left out: no material shows them")
+            self._conversion.warn(f"textures of this FBX model that no material shows, left out: {len(left)}")
 
     def _animate(self, take: Record) -> None:
         """Add a take: a stack of one layer, for each moved property of a node a node of its own, and the curves."""
@@ -150,7 +150,9 @@ class _Writer:
             node = nodes[course.node, course.property]
             self._made("AnimationCurve", "AnimCurve::", "", keys, node, f'"d|{course.axis}"')
         if left:
-            self._conversion.warn(f"{left} channels of the take {take.first()!r} move no place of a node: left out")
+            self._conversion.warn(
+                f"channels of the take {take.first()!r} that move no place of a node, left out: {left}"
+            )
 
     def _link(self, kind: str, child: int, parent: int, *more: str) -> None:
         self._links.append(Record("C", [f'"{kind}"', str(child), str(parent), *more]))

@@ -114,7 +114,7 @@ class _Reader:
             model.materials.append(read_material(material, at, document, images))
         unused = len(document.get("meshes", ())) - len(used)
         if unused:
-            self._conversion.note(f"{unused} meshes that the scene does not show were left out")
+            self._conversion.note(f"meshes that the scene does not show, left out: {unused}")
         motion.read_animations()
         return model
 

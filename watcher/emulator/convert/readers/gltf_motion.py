@@ -60,8 +60,8 @@ class Motion:
                 parts.setdefault(self._skeleton_of_node.get(node), []).append(track)
             if left_out:
                 self._conversion.warn(
-                    f"{left_out} channels of animations[{at}] move something else than a node of the scene, such as"
-                    " morph targets, and were left out"
+                    f"channels of animations[{at}] that move something else than a node of the scene, such as"
+                    f" morph targets, left out: {left_out}"
                 )
             for skeleton, tracks in parts.items():
                 duration = max(float(track.times[-1]) for track in tracks)

@@ -72,12 +72,10 @@ def read_obj(conversion: Conversion) -> Model:
     del text
     conversion.progress(0.5)
     if not statements.faces:
-        found = (
-            f"it has {len(statements.positions)} vertices but no face" if statements.positions else "no vertex, no face"
-        )
+        found = "it has vertices but no face" if statements.positions else "no vertex, no face"
         raise ConversionFailed(f"this OBJ file holds no surface: {found}")
     for keyword, count in statements.passed_over.items():
-        conversion.note(f"{count} statements {keyword!r} were passed over")
+        conversion.note(f"statements {keyword!r}, passed over: {count}")
 
     library = _read_libraries(statements, conversion)
     positions, colors = _positions(statements.positions)

@@ -51,7 +51,7 @@ def _binary_corners(data: bytes, conversion: Conversion) -> Doubles | None:
             f"this file has {len(data)}"
         )
     if len(data) > size:
-        conversion.warn(f"{len(data) - size} bytes after the last facet were passed over")
+        conversion.warn(f"bytes after the last facet, passed over: {len(data) - size}")
     facets = np.frombuffer(data, _FACET, count, _HEAD)
     with np.errstate(invalid="ignore"):
         return facets["corners"].reshape(-1, 3).astype(np.float64)

@@ -81,9 +81,9 @@ class _Reader:
         model = self._model
         model.roots = [child for child in children if child is not None]
         for kind, count in sorted(self._left_out.items()):
-            self._conversion.warn(f"{count} prims of the type {kind} are left out")
+            self._conversion.warn(f"prims of the type {kind}, left out: {count}")
         if self._moving:
-            self._conversion.warn(f"{self._moving} prims move; they stand where they are at the first moment")
+            self._conversion.warn(f"prims that move stand where they are at the first moment: {self._moving}")
         model.skeletons, model.animations = self._skins.skeletons, self._skins.animations
         model.materials, model.images = self._materials.materials, self._materials.images
         return model, self._points

@@ -5,6 +5,7 @@ every asset path in it is replaced before anything is composed: by the path of t
 job, or, when there is none, by nothing. A package (usdz) is unpacked as if it were a folder that bears its name.
 """
 
+import itertools
 import os
 import re
 import zipfile
@@ -44,6 +45,7 @@ class Layers:
         """The first layer of each package, by the package's name."""
         self._unpacked = 0
         self._files = self._gather()
+        self._numbers = itertools.count()
         self._layers: dict[str, Sdf.Layer] = {}
         """The opened ones, by name; a layer that nobody holds is opened anew, from the disk."""
         self._by_path: dict[str, str] = {}
@@ -100,7 +102,8 @@ class Layers:
         except (ConversionFailed, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - a damaged archive makes zipfile raise all kinds of errors
-            raise ConversionFailed(f"{package} is not a USD package, or it is damaged: {error}") from None
+            why = f": {error}" if isinstance(error, zipfile.BadZipFile) else ""
+            raise ConversionFailed(f"{package} is not a USD package, or it is damaged{why}") from None
         root = next((name for name in parts if extension_of(name) in _LAYERS), None)
         if root is None:
             raise ConversionFailed(f"the package {package} holds no USD layer")
@@ -115,7 +118,7 @@ class Layers:
         if not is_binary and not head.startswith(b"#usda"):
             content = describe_content(head)
             raise ConversionFailed(f"{name} is not a USD layer" + (f" but {content}" if content else ""))
-        link = self._folder / f"{len(self._layers)}.{'usdc' if is_binary else 'usda'}"
+        link = self._folder / f"{next(self._numbers)}.{'usdc' if is_binary else 'usda'}"
         link.symlink_to(self._files.path(name))
         try:
             layer = Sdf.Layer.FindOrOpen(str(link))
@@ -178,4 +181,4 @@ def fault(error: Exception) -> str:
         return f"line {place[1]}: {place[2]}"
     said = re.search(r" : '(.*)'\s*\Z", words, re.DOTALL)
     first = (said[1] if said is not None else words).strip().split("\n")[0]
-    return re.sub(r"[<@]?/\S*/stage/\S*", "", first)[:200]  # where it lies here means nothing elsewhere
+    return re.sub(r" ?[<@]?/\S*/stage/\S*", "", first)[:200]  # where it lies here means nothing elsewhere
