@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from watcher import logs
 from watcher.api import AssetApi
+from watcher.cli import local_files, main
 from watcher.cli.places import resolve
 from watcher.config import folders, load_settings
 from watcher.config.arguments import read_arguments
@@ -261,6 +263,53 @@ def test_whoever_asks_about_a_disk_that_does_not_answer_is_told_so(
         assert f"the disk of {point}, or one below it, does not answer" in found[0].message
     finally:
         disk.answer()
+
+
+@pytest.mark.parametrize(("name", "hangs"), [("a.obj", True), ("stop-here.obj", False), ("stop-here.png", False)])
+def test_a_command_says_that_its_file_does_not_come_and_ctrl_c_ends_it(
+    disk: Disk,
+    name: str,
+    hangs: bool,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before it is looked at, while what it names is read, and while it is sent."""
+    (disk.folder / name).write_text("v 0 0 0")
+    monkeypatch.setenv("WATCHER_API__BASE_URL", emulator.base_url)
+    monkeypatch.setenv("WATCHER_API__API_KEY", emulator.api_key)
+    monkeypatch.setattr(folders, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(logs, "configure", lambda *_: None)  # the log is the test process's own
+    monkeypatch.setattr(
+        sys, "argv", ["3dverse-watcher", "sources", "upload", str(disk.point / name), "--to", "X", "-p"]
+    )
+    terminate = signal.getsignal(signal.SIGTERM)
+    if hangs:
+        disk.hang()
+    ctrl_c = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    ctrl_c.start()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        ctrl_c.cancel()
+        disk.answer()
+        signal.signal(signal.SIGTERM, terminate)
+    assert ended.value.code == 130
+    assert f"reading {disk.point / name} takes long: is its disk there?" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_command_gives_up_sending_a_file_that_does_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)  # there is one, and it writes nothing
+    monkeypatch.setattr(folders, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(local_files, "GIVE_UP_SECONDS", 0.05)
+    with pytest.raises(TimeoutError, match=r"its disk does not answer: '.*/pipe'"):
+        next(local_files.chunks(tmp_path / "pipe"))
+    assert "takes long" in capsys.readouterr().err
+    os.close(writer)
 
 
 def told_by(state: Path) -> str:

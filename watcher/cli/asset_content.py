@@ -8,6 +8,7 @@ from watcher.amounts import size_text
 from watcher.api.models import ExportFormat, ThumbnailSize
 from watcher.cli.asset_files import write_files
 from watcher.cli.by_hand import Hand, by_hand, one_of
+from watcher.cli.local_files import LocalPath, from_disk
 from watcher.cli.names import container_of
 from watcher.cli.transfer import Saved, all_or_none, fetch, tell
 
@@ -136,12 +137,12 @@ def get_thumbnail(hand: Hand, asset: str, size: str, default_url: str | None, to
 
 @thumbnail.command("set")
 @click.argument("asset")
-@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("image", type=LocalPath(exists=True, dir_okay=False, path_type=Path))
 @by_hand
 def set_thumbnail(hand: Hand, asset: str, image: Path) -> None:
     """Give ASSET the picture in the file IMAGE, which is a PNG or a JPEG."""
     entry = hand.names.asset(asset)
-    content = image.read_bytes()
+    content = from_disk(image, image.read_bytes)
     hand.api.assets.set_thumbnail(
         container_of(entry.asset_type), entry.asset_id, content, content_type=_picture_type(content, image)
     )

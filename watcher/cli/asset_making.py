@@ -1,6 +1,5 @@
 """``assets``: new ones, copies, and packages that come in."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,12 +9,11 @@ from watcher.api.models import AssetType, NewAsset, Overwrite
 from watcher.cli.answers import counted
 from watcher.cli.by_hand import Hand, by_hand, one_of
 from watcher.cli.json_input import object_argument
+from watcher.cli.local_files import LocalPath, chunks, from_disk
 from watcher.cli.names import is_id
 from watcher.cli.outcome import Refused
 from watcher.cli.transfer import bar
 from watcher.spelling import shown
-
-_CHUNK = 512 * 1024
 
 _into = click.option("--to", metavar="FOLDER", required=True, help="The folder to put it into.")
 
@@ -94,7 +92,7 @@ def duplicate(hand: Hand, asset: str, to: str, name: str | None, types: tuple[st
 
 
 @click.command("import")
-@click.argument("archive", metavar="ZIP", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("archive", metavar="ZIP", type=LocalPath(exists=True, dir_okay=False, path_type=Path))
 @_into
 @click.option(
     "--overwrite",
@@ -109,7 +107,7 @@ def import_package(hand: Hand, archive: Path, to: str, overwrite: str) -> None:
     """Import the assets of a zip archive that `assets package` made. They keep their ids."""
     folder = hand.names.folder(to)
     try:
-        part = FilePart(archive.name, archive.stat().st_size, lambda: _chunks(archive))
+        part = FilePart(archive.name, from_disk(archive, archive.stat).st_size, lambda: chunks(archive))
         with bar(shown(archive.name), part.size) as progress:
             answer = hand.api.assets.import_package(folder.folder_id, part, overwrite=overwrite, on_progress=progress)
     except SizeMismatch as error:
@@ -120,12 +118,6 @@ def import_package(hand: Hand, archive: Path, to: str, overwrite: str) -> None:
     hand.answers.done(line, answer)
     if answer.skipped_files:
         hand.answers.warn(f"passed over in the archive: {', '.join(answer.skipped_files)}")
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
 
 
 COMMANDS: tuple[click.Command, ...] = (create, create_material, create_cubemap, duplicate, import_package)

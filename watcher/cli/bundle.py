@@ -2,15 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from watcher.api import FilePart
+from watcher.cli.local_files import GIVE_UP_SECONDS, chunks, from_disk
 from watcher.cli.outcome import Unclear
 from watcher.plan import DiskLook, Member, Missing, assemble
 from watcher.spelling import shown
-
-_CHUNK = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +68,15 @@ def _check_names(members: Iterable[Member]) -> None:
 
 
 def _part(member: Member) -> FilePart:
-    try:
+    def look() -> os.stat_result:
         status = os.stat(member.path)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unclear(f"{shown(member.path)} is no file")
         with open(member.path, "rb"):
-            pass
+            return status
+
+    try:
+        status = from_disk(member.path, look, GIVE_UP_SECONDS)
     except OSError as error:
         raise Unclear(f"{shown(member.path)} cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise Unclear(f"{shown(member.path)} is no file")
-    return FilePart(member.name, status.st_size, lambda: _chunks(member.path))
-
-
-def _chunks(path: str) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+    return FilePart(member.name, status.st_size, lambda: chunks(member.path))

@@ -75,6 +75,8 @@ def create(hand: Hand, name: str, description: str | None, members: tuple[str, .
     people = [_member(hand, member) for member in members]
     created = hand.api.groups.create(name, people, description=description)
     hand.answers.made(created, created.group_id, created.name)
+    if not created.members:
+        hand.answers.note("the API lists groups by their users: until one is in it, only its id finds this one")
 
 
 def _member(hand: Hand, text: str) -> NewGroupMember:

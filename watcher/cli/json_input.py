@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from watcher.cli.local_files import from_disk
+
 
 def json_argument(text: str) -> Any:
     """The JSON value of an argument: itself, or the content of a file (``@FILE``) or of stdin (``-``).
@@ -17,7 +19,7 @@ def json_argument(text: str) -> Any:
         if text == "-":
             return json.loads(sys.stdin.read())
         if text.startswith("@"):
-            return json.loads(Path(text[1:]).read_text())
+            return json.loads(from_disk(text[1:], Path(text[1:]).read_text))
         return json.loads(text)
     except OSError as error:
         raise click.UsageError(f"{text[1:]} cannot be read: {error.strerror}") from error

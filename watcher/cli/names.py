@@ -202,9 +202,12 @@ class Names:
         groups = self.groups()
         found = [group for group in groups if group.name == text.removeprefix("/")]
         names = [group.name for group in groups]
-        return one(
-            "group", text, found, lambda group: f"{group.group_id}  {shown(group.name)}", lambda: _near(text, names)
-        )
+        try:
+            return one(
+                "group", text, found, lambda group: f"{group.group_id}  {shown(group.name)}", lambda: _near(text, names)
+            )
+        except Refused as refused:
+            raise Refused(f"{refused} (one without a user in it is found by its id only)") from None
 
     def groups(self) -> list[Group]:
         """The groups that have a user as a member."""

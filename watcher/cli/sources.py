@@ -13,6 +13,7 @@ from watcher.cli.by_hand import Hand, by_hand, resource
 from watcher.cli.consent import consent
 from watcher.cli.folder_path import create_path
 from watcher.cli.follow import print_entries, report, timeout_option
+from watcher.cli.local_files import LocalPath, from_disk
 from watcher.cli.outcome import Refused
 from watcher.cli.transfer import STDOUT, bar, fetch, place, save, tell
 
@@ -66,13 +67,13 @@ def assets(hand: Hand, file: str) -> None:
 
 
 @command.command("upload")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=LocalPath(exists=True, dir_okay=False))
 @click.option("--to", metavar="FOLDER", required=True, help="The folder to upload into.")
 @click.option("-p", "--parents", is_flag=True, help="Create the folder when it is missing.")
 @click.option("--alone", is_flag=True, help="Just these files, without those that they name.")
 @click.option(
     "--root",
-    type=click.Path(exists=True, file_okay=False),
+    type=LocalPath(exists=True, file_okay=False),
     help="Companions may lie anywhere below this folder, not just below that of the file that names them.",
 )
 @click.option(
@@ -95,7 +96,7 @@ def upload(
     A model brings the files that it names, such as the materials and textures of an OBJ file. Each call is a new
     upload, whatever is there already.
     """
-    bundle = gather(files, alone=alone, root=root)
+    bundle = from_disk(files[0], lambda: gather(files, alone=alone, root=root))
     parts = bundle.parts()
     folder = create_path(hand.api, hand.names.tree, to, parents=True) if parents else hand.names.folder(to)
     total = sum(part.size for part in parts)

@@ -57,8 +57,11 @@ def check_folders(values: Mapping[str, Any], may_be_away: Collection[str] = ()) 
                 yield ("state_dir",), f"{state_dir} lies in the drop {root}; choose a place outside all drops"
 
 
-def answered(question: Callable[[], Answer], seconds: float = 0.0) -> Answer:
-    """What a disk answers; raises TimeoutError when it does not within so many seconds and :data:`ANSWER_SECONDS`."""
+def answered(
+    question: Callable[[], Answer], seconds: float | None = 0.0, on_silence: Callable[[], object] = lambda: None
+) -> Answer:
+    """What a disk answers. When it does not within :data:`ANSWER_SECONDS`, ``on_silence`` is called and so many seconds
+    more are waited, without end for None. Raises TimeoutError."""
     answer: SimpleQueue[Answer | Exception] = SimpleQueue()
 
     def ask() -> None:
@@ -69,7 +72,11 @@ def answered(question: Callable[[], Answer], seconds: float = 0.0) -> Answer:
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        given = answer.get(timeout=seconds + ANSWER_SECONDS)
+        try:
+            given = answer.get(timeout=ANSWER_SECONDS)
+        except Empty:
+            on_silence()
+            given = answer.get(timeout=seconds)
     except Empty:
         raise TimeoutError(errno.ETIMEDOUT, "its disk does not answer") from None
     if isinstance(given, Exception):

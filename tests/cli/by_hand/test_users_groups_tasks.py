@@ -77,3 +77,13 @@ def test_several_tasks_are_waited_for_and_one_that_failed_makes_exit_1(types, ho
     answer = types("tasks", "wait", *tasks, code=1)
     assert len(answer.lines) == 4
     assert "broken.stl: " in answer.err
+
+
+def test_a_group_without_users_is_found_by_its_id_and_that_is_said(types, home):
+    made = types("groups", "create", home)
+    assert "only its id finds this one" in made.err
+    assert "found by its id only" in types("groups", "show", home, code=1).err
+    assert home in types("groups", "show", made.lines[0][0]).out
+    types("users", "create", f"ann {home}")
+    types("groups", "grant", made.lines[0][0], "--user", f"ann {home}")
+    assert made.lines[0][0] in types("groups", "show", home).out
