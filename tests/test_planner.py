@@ -86,6 +86,16 @@ class Stage:
             sets.append([member.name for member in job.members])
         return sorted(sets)
 
+    def send(self) -> list[list[str]]:
+        """The upload sets that may go, gone to a server that took them."""
+        sets = []
+        while (job := self.ledger.uploads.take(self.now)) is not None:
+            digests = [f"digest of {member.name}" for member in job.members]
+            claim = self.ledger.uploads.claim(job, "folder", str(digests), digests, self.now)
+            self.ledger.uploads.sent(claim.upload_id, f"task {claim.upload_id}", self.now)
+            sets.append([member.name for member in job.members])
+        return sorted(sets)
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
@@ -673,6 +683,26 @@ def test_what_belongs_to_a_model_by_its_name_alone_is_not_waited_for_and_still_j
     plan.after(2)
     assert plan.due() == [[*members, convention]]
     assert plan.report(convention).role is Role.COMPANION
+
+
+def test_what_comes_one_by_one_to_a_set_that_just_went_sends_it_once_more_and_not_with_each(
+    stage: Callable[..., Stage],
+) -> None:
+    plan = stage()
+    plan.drop_file("a.mesh.xml", "<mesh>" + "".join(f'<submesh material="m{n:02}"/>' for n in range(21)) + "</mesh>")
+    plan.after(2)
+    assert plan.send() == [["a.mesh.xml"]]
+    materials = [f"m{number:02}.material" for number in range(21)]
+    for material in materials[:20]:
+        plan.drop_file(material)
+        plan.after(4)
+        assert plan.send() == []
+    plan.after(10)
+    assert plan.send() == [["a.mesh.xml", *materials[:20]]]
+    plan.after(30)
+    plan.drop_file(materials[20])
+    plan.after(2)
+    assert plan.send() == [["a.mesh.xml", *materials]], "one alone, long after, is not made to wait"
 
 
 def test_of_several_files_that_may_be_meant_the_log_tells_once_which_goes(stage: Callable[..., Stage]) -> None:

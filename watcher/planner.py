@@ -212,7 +212,9 @@ class Planner:
         if newest is None:
             look_again = _look_again(candidate, now, len(linked))
             return Decision(partial(plan.wait, candidate, look_again, now, linked, lacking, patience))
-        if patience and (assembly.missing or assembly.may_grow) and now < newest + patience:
+        if patience and now < newest + patience and (
+            assembly.missing or assembly.may_grow or self._still_comes(candidate, assembly, newest, patience)
+        ):
             return Decision(partial(plan.wait, candidate, newest + patience, now, linked, lacking, patience))
         is_part = may_be_part(candidate.path)
         oldest = oldest_unread if is_part else oldest_scene
@@ -223,6 +225,13 @@ class Planner:
         if refusal := empty(candidate.path):
             return Decision(partial(plan.failed, candidate, refusal, now))
         return Decision(partial(plan.ready, candidate, now, linked, lacking), ready=True, set=assembly)
+
+    def _still_comes(self, candidate: Candidate, assembly: Assembly, newest: float, patience: float) -> bool:
+        """Whether files come one by one to a set that went without them: it is not sent again with each."""
+        if not assembly.awaited or (sent := self._ledger.plan.sent_before(candidate)) is None:
+            return False
+        late = sum(member.name not in sent.names for member in assembly.companions)
+        return late > 1 or (late == 1 and newest < sent.at + patience)
 
     def _linked(self, assembly: Assembly, drop: Drop) -> list[LinkedFile]:
         return [

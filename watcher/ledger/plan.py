@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from watcher.ledger.connection import Connection, text_blob
+from watcher.ledger.connection import Connection, blob_text, text_blob
 from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS
 from watcher.ledger.intake import BACK_TO_PLAN, left_by_gone, missing_key
 from watcher.model import Signature
@@ -64,6 +64,15 @@ class CompanionState:
 
     file_id: int
     settled_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SentSet:
+    """An upload set that went."""
+
+    at: float
+    names: frozenset[str]
+    """Under which its files travelled."""
 
 
 class PlanLedger:
@@ -166,6 +175,15 @@ class PlanLedger:
             ),
         )
         return None if row is None else CompanionState(row["id"], row["settled_at"])
+
+    def sent_before(self, candidate: Candidate) -> SentSet | None:
+        """The set of this file that was sent last; None before the first."""
+        rows = self._connection.rows(
+            "SELECT u.started_at, b.name FROM members b JOIN uploads u ON u.id = b.upload_id"
+            " WHERE u.id = (SELECT max(id) FROM uploads WHERE main_id = ? AND state != 'void')",
+            (candidate.file_id,),
+        )
+        return SentSet(rows[0]["started_at"], frozenset(blob_text(row["name"]) for row in rows)) if rows else None
 
     def believed_there(self, candidate: Candidate, missing: Sequence[LackingFile]) -> list[str]:
         """Of what a model misses on the disk, the paths of files that are there for all the ledger knows: where they
