@@ -1,6 +1,7 @@
 """The plan stage on real folders: what belongs together goes together, and waits for what may still come."""
 
 import errno
+import itertools
 import struct
 import unicodedata
 from collections import Counter
@@ -542,6 +543,53 @@ def test_of_models_that_load_each_other_the_first_by_name_leads(stage: Callable[
     plan.drop_file("d/b.lws", "LoadObject a.lws\n")
     plan.drop_file("d/a.lws", "LoadObject b.lws\n")
     plan.after(2)
+    assert plan.due() == [["a.lws", "b.lws"]]
+
+
+LOADS_EACH_OTHER = {
+    "lws": ("LoadObject {}.lws\n", "LoadObject wood.lwo\n"),
+    "x3d": ("<X3D><Inline url='\"{}.x3d\"'/>", '<ImageTexture url="wood.png"/></X3D>'),
+    "usda": ("#usda 1.0\n(subLayers = [@{}.usda@])\n", "asset file = @wood.png@\n"),
+}
+
+
+@pytest.mark.parametrize("pause", [0.25, 3.0])
+@pytest.mark.parametrize("order", [*itertools.permutations("abc")], ids="".join)
+@pytest.mark.parametrize("extension", LOADS_EACH_OTHER)
+def test_of_models_that_load_each_other_the_same_leads_in_whatever_order_they_come(
+    stage: Callable[..., Stage], extension: str, order: tuple[str, ...], pause: float
+) -> None:
+    plan = stage(wait=8.0)
+    loads, more = LOADS_EACH_OTHER[extension]
+    for name in order:
+        other = "cab"["abc".index(name)]
+        plan.drop_file(f"{name}.{extension}", loads.format(other) + more)
+        plan.after(pause)
+    plan.after(20)
+    assert plan.due() == [[f"{name}.{extension}" for name in "acb"]]
+    assert {plan.report(f"{name}.{extension}").mains for name in "bc"} == {(plan.report(f"a.{extension}").path,)}
+
+
+def test_of_models_that_load_each_other_one_leads_that_the_rules_let_go_by_itself(
+    drop_folder: Path, ledger: Ledger
+) -> None:
+    plan = Stage(drop_folder, ledger, patient=True, wait=2.0, ignore=("a.*", "1.dcm"))
+    for name, other in (("a", "b"), ("b", "c"), ("c", "a")):
+        plan.drop_file(f"{name}.lws", f"LoadObject {other}.lws\n")
+    for number in range(4):
+        plan.drop_file(f"{number + 1}.dcm", dicom_slice(b"1.2.3", number))
+    plan.after(60)
+    assert plan.due() == [["2.dcm", "1.dcm", "3.dcm", "4.dcm"], ["b.lws", "c.lws", "a.lws"]]
+
+
+def test_a_model_that_travelled_leads_once_it_loads_the_one_that_took_it_along(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("a.lws", "LWSC\n")
+    plan.drop_file("b.lws", "LoadObject a.lws\n")
+    plan.after(3)
+    assert plan.due() == [["b.lws", "a.lws"]]
+    plan.drop_file("a.lws", "LoadObject b.lws\n")
+    plan.after(3)
     assert plan.due() == [["a.lws", "b.lws"]]
 
 

@@ -261,13 +261,13 @@ class Planner:
     def _assemble(self, candidate: Candidate, look: DiskLook, now: float) -> Assembly | None:
         """The upload set of a model; None when there is none to be had, which the ledger knows by then."""
         plan = self._ledger.plan
-        if self._passed_over(candidate):
+        if not self._may_lead(candidate.drop, candidate.path):
             self._dismiss(candidate)
             return None
         assembly = None
         try:
             references = look.references(candidate.path)
-            assembly = assemble(candidate.path, candidate.drop, look)
+            assembly = assemble(candidate.path, candidate.drop, look, partial(self._may_lead, candidate.drop))
             os.lstat(candidate.path)  # what it names may be known, and its folder was moved away with all that is in it
             if assembly.obstacle:
                 raise assembly.obstacle
@@ -325,24 +325,21 @@ class Planner:
         plan = self._ledger.plan
         if candidate.used and not self._stands_alone(self._drops[candidate.drop], candidate.path):
             return Decision(partial(plan.becomes_companion, candidate, now))
-        if self._passed_over(candidate):
+        if not self._may_lead(candidate.drop, candidate.path):
             self._dismiss(candidate)
             return None
         if refusal := empty(candidate.path):
             return Decision(partial(plan.failed, candidate, refusal, now))
         return Decision(partial(plan.ready, candidate, now), ready=True)
 
-    def _passed_over(self, candidate: Candidate) -> bool:
-        """Whether the drop's rules pass over a file: they may have changed since it was seen, or it was looked at only
+    def _may_lead(self, drop: str, path: str) -> bool:
+        """Whether a file goes by itself. The drop's rules may have changed since it was seen; or it was looked at only
         for a model that names it no more."""
-        relative = os.path.relpath(candidate.path, candidate.drop)
-        return isinstance(self._rules[candidate.drop].verdict(relative), PassedOver)
+        return not isinstance(self._rules[drop].verdict(os.path.relpath(path, drop)), PassedOver)
 
     def _stands_alone(self, drop: Drop, path: str) -> bool:
         """Whether a file that a model takes along is an asset of its own, too."""
-        if drop.textures is not Textures.ALL or kind_of(path) not in IMAGES:
-            return False
-        return not isinstance(self._rules[drop.path].verdict(os.path.relpath(path, drop.path)), PassedOver)
+        return drop.textures is Textures.ALL and kind_of(path) in IMAGES and self._may_lead(drop.path, path)
 
     def _let_stand_alone(self, drop: Drop) -> None:
         """The drop's images are all assets of their own from now on, also those that only travelled so far."""
@@ -403,13 +400,15 @@ def _look_again(candidate: Candidate, now: float, companions: int = 0) -> float:
 
 
 def _taken(assemblies: Sequence[Assembly]) -> set[str]:
-    """The main files that another one takes along. Of files that take each other, the first by name leads."""
+    """The main files that another one takes along."""
     mains = {assembly.main.path for assembly in assemblies}
-    takes = {
-        assembly.main.path: {member.path for member in assembly.companions if member.path in mains}
+    return {
+        member.path
         for assembly in assemblies
+        if not assembly.part_of
+        for member in assembly.companions
+        if member.path in mains
     }
-    return {part for leader, parts in takes.items() for part in parts if leader not in takes[part] or leader < part}
 
 
 def empty(path: str) -> str | None:

@@ -279,8 +279,8 @@ class PlanLedger:
         """A file that a model uses does not go by itself; its state follows the model's.
 
         Args:
-            leader: the file that it is a part of without being named by it (a slice of a series): that one takes it
-                along when it is planned.
+            leader: the file that leads its set (the first slice of a series, the first of scenes that load each other):
+                that one takes it along when it is planned.
         """
         with self._connection.transaction() as sql:
             sql.execute(
@@ -397,14 +397,19 @@ class PlanLedger:
 
 
 def _led_by(sql: sqlite3.Connection, leader: str, part: Candidate, now: float) -> None:
-    """A file without a name for it takes this one along."""
-    directory, name = os.path.split(leader)
+    """That file takes this one along, and not the other way round."""
+    leader_id = _file_id(sql, leader)
+    sql.execute("DELETE FROM links WHERE main_id = ? AND companion_id = ?", (part.file_id, leader_id))
+    sql.execute(
+        f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state != 'gone'"
+        " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+        (now, leader_id),
+    )
     row = sql.execute(
         "SELECT id, state = 'waiting' AND wake_at IS NOT NULL AS waits,"
         " EXISTS (SELECT 1 FROM links WHERE companion_id = ? AND main_id = files.id) AS knows FROM files"
-        " WHERE name = ? AND role = 'main' AND state != 'gone' AND settled_at IS NOT NULL"
-        " AND dir_id = (SELECT id FROM dirs WHERE path = ?)",
-        (part.file_id, os.fsencode(name), os.fsencode(directory)),
+        " WHERE id = ? AND role = 'main' AND state != 'gone' AND settled_at IS NOT NULL",
+        (part.file_id, leader_id),
     ).fetchone()
     if row is None or row["knows"]:
         return
@@ -464,7 +469,7 @@ def _link(
     # What one of them would have taken along by itself goes with this model.
     sql.execute(
         "DELETE FROM links WHERE main_id IN (SELECT id FROM files"
-        f" WHERE {_AMONG} AND role = 'main' AND refers = 1 AND upload_id IS NULL)",
+        f" WHERE {_AMONG} AND refers = 1 AND upload_id IS NULL)",
         (_ids(travelling),),
     )
     sql.execute(

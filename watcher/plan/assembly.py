@@ -3,13 +3,13 @@
 import contextlib
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Protocol
 
-from watcher.plan.references import format_of, gathers, readings
+from watcher.plan.references import can_refer, format_of, gathers, readings
 from watcher.plan.resolve import Places, last_part, places, relative_name
 from watcher.plan.text import loose
 from watcher.plan.tiles import is_tiled, short_pattern, short_rank, tile_pattern
@@ -86,7 +86,8 @@ class Assembly:
     refused: tuple[Missing, ...]
     """Named with a path that leads out of the drop and has no last part that could stand beside the model."""
     part_of: str = ""
-    """Path of the file that leads the set when `main` does not: the first slice of a volume. Empty otherwise."""
+    """Path of the file that leads the set when `main` does not: the first slice of a volume, the first of scenes that
+    load each other. Empty otherwise."""
     awaited: tuple[str, ...] = ()
     """Names, beside the missing ones, of files that would become members if they came: other forms of a name, tiles of
     a texture, what goes along by convention. Whole paths, with a NUL between them: of the places of one name that come
@@ -172,15 +173,19 @@ class _Set:
             number += 1
 
 
-def assemble(main: str, root: str, look: Look) -> Assembly:
+def assemble(main: str, root: str, look: Look, may_lead: Callable[[str], bool] = can_refer) -> Assembly:
     """The upload set of the file at `main` in the drop at `root`, both absolute and normalised.
 
     References of references are followed to any depth; circles are harmless. Raises what `look` raises, but for what
     is closed: that is the `obstacle` of the set.
+
+    Args:
+        may_lead: whether the file at a path is one that goes by itself.
     """
     if gathers(main):
-        return _gather(main, root, look)
+        return _gather(main, root, look, may_lead)
     found = _Set(main, root)
+    loads: defaultdict[str, set[str]] = defaultdict(set)
     lacking: dict[tuple[str, str], Missing] = {}
     variables: dict[str, str] = {}
     queue = deque([main])
@@ -201,6 +206,9 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
                 lacking[attempt.text, naming] = Missing(attempt.text, naming, where.expected, where.outside)
                 continue
             found.await_better(attempt)
+            # From wherever the set is looked at, this leads there.
+            if can_refer(attempt.found) and attempt.wanted in _places(attempt.text, naming, naming, root).literal:
+                loads[naming].add(attempt.found)
             with found.around_obstacles():
                 if found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
                     queue.append(attempt.found)
@@ -210,20 +218,46 @@ def assemble(main: str, root: str, look: Look) -> Assembly:
         companions=tuple(companions),
         missing=tuple(one for one in lacking.values() if one.expected),
         refused=tuple(one for one in lacking.values() if not one.expected),
+        part_of=_leader(main, loads, may_lead),
         awaited=tuple(found.awaited),
         may_grow=found.may_grow,
         obstacle=found.obstacle,
     )
 
 
-def _gather(main: str, root: str, look: Look) -> Assembly:
+def _leader(main: str, loads: Mapping[str, Collection[str]], may_lead: Callable[[str], bool]) -> str:
+    """Of files that load each other the first by path leads; empty when that is `main`."""
+    loaded_by: defaultdict[str, set[str]] = defaultdict(set)
+    for naming, names in loads.items():
+        for name in names:
+            loaded_by[name].add(naming)
+    circle = _reached(main, loads) & _reached(main, loaded_by) if main in loaded_by else {main}
+    return next((path for path in sorted(circle) if path < main and may_lead(path)), "")
+
+
+def _reached(start: str, ways: Mapping[str, Collection[str]]) -> set[str]:
+    reached = {start}
+    queue = [start]
+    while queue:
+        fresh = set(ways.get(queue.pop(), ())) - reached
+        reached |= fresh
+        queue += fresh
+    return reached
+
+
+def _gather(main: str, root: str, look: Look, may_lead: Callable[[str], bool]) -> Assembly:
     """All files beside `main` that say of themselves what it says: the slices of one volume. The first leads."""
     belongs_to = look.references(main)
-    alike = (path for path in look.alike(main) if path == main or (belongs_to and look.references(path) == belongs_to))
-    leader = next(alike, main)
+
+    def alike() -> Iterator[str]:
+        return (
+            path for path in look.alike(main) if path == main or (belongs_to and look.references(path) == belongs_to)
+        )
+
+    leader = next((path for path in alike() if path == main or may_lead(path)), main)
     found = _Set(main, root)
     if leader == main:  # of any other slice it is enough to know that it is none
-        for path in alike:
+        for path in alike():
             found.add(path, path, main, "")
     main_member, *companions = found.members.values()
     part_of = "" if leader == main else leader
