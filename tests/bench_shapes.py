@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import watcher.planner
 from watcher import clock
@@ -21,7 +22,6 @@ from watcher.intake.observe import Hint
 from watcher.ledger import Ledger
 from watcher.model import Drop
 from watcher.plan import Assembly, assemble, read_references
-from watcher.plan.disk import DiskLook
 from watcher.plan.remembered import RememberedReferences
 from watcher.planner import Planner
 
@@ -67,9 +67,9 @@ class House:
         self.reads[path] += 1
         return read_references(path)
 
-    def _assemble(self, main: str, root: str, look: DiskLook) -> Assembly:
+    def _assemble(self, main: str, *rest: Any) -> Assembly:
         self.plans[main] += 1
-        return assemble(main, root, look)
+        return assemble(main, *rest)
 
     def step(self) -> None:
         """One step of each."""

@@ -5,7 +5,7 @@ import itertools
 import struct
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -941,17 +941,23 @@ def test_what_comes_for_a_model_and_names_more_has_the_model_planned_anew(stage:
     assert plan.due() == [["crate.obj", "a.mtl", "b.mtl", "1.png"]]
 
 
-def test_slices_that_come_one_by_one_are_not_all_looked_at_with_each(
-    stage: Callable[..., Stage], assembled: Counter[str]
+@pytest.mark.parametrize("order", [range(40), range(39, -1, -1), [n * 7 % 40 for n in range(40)]], ids=str)
+def test_slices_that_come_one_by_one_join_the_one_that_waits_and_the_folder_is_not_listed_for_each(
+    stage: Callable[..., Stage], assembled: Counter[str], order: Sequence[int]
 ) -> None:
     plan = stage()
-    for number in range(20):
+    for number in order:
         plan.drop_file(f"{number:02}.dcm", dicom_slice(b"1.2.3", number))
         plan.after(5)
         assert plan.due() == []
     plan.after(10)
-    assert [len(members) for members in plan.due()] == [20]
-    assert max(assembled.values()) <= 3
+    assert plan.due() == [[f"{number:02}.dcm" for number in range(40)]]
+    assert assembled.total() <= 4
+    plan.drop_file("40.dcm", dicom_slice(b"1.2.3", 40))
+    plan.after(5)
+    plan.drop_file("another.dcm", dicom_slice(b"1.2.3", 41))
+    plan.after(15)
+    assert [len(members) for members in plan.due()] == [42]
 
 
 def test_a_texture_is_held_back_until_all_models_were_asked_that_are_to_be_planned(

@@ -15,7 +15,7 @@ from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
 from watcher.model import Drop, Textures
-from watcher.plan import READERS, Assembly, DiskLook, assemble, may_be_part
+from watcher.plan import READERS, Assembly, DiskLook, Member, assemble, gathers, may_be_part
 from watcher.plan.remembered import RememberedReferences
 from watcher.source import PATIENT_ERRORS
 
@@ -42,7 +42,7 @@ BUSY_PATIENCE = 60.0
 ORPHAN_SECONDS = 30.0
 """After so long a file that was followed for a model, and that no model links, stands for itself."""
 MOST_TOLD = 10_000
-"""Models of which is kept in mind what was said of them, so that it is not said again."""
+"""Models of which is kept in mind what was said of them, so that it is not said again; and series, who waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class Planner:
         self._on_dismissed = on_dismissed
         self._rules = {drop.path: Rules(drop) for drop in drops}
         self._references = RememberedReferences()
+        self._gathering: dict[tuple[str, tuple[str, ...]], str] = {}
+        """By folder and series: the slice that waits for the others, unless it went by now."""
         self._told_missing: dict[str, list[str]] = {}
         self._resting: dict[str, float] = {}
         """Until when models of great sets are not looked at again."""
@@ -212,8 +214,10 @@ class Planner:
         if newest is None:
             look_again = _look_again(candidate, now, len(linked))
             return Decision(partial(plan.wait, candidate, look_again, now, linked, lacking, patience))
-        if patience and now < newest + patience and (
-            assembly.missing or assembly.may_grow or self._still_comes(candidate, assembly, newest, patience)
+        if (
+            patience
+            and now < newest + patience
+            and (assembly.missing or assembly.may_grow or self._still_comes(candidate, assembly, newest, patience))
         ):
             return Decision(partial(plan.wait, candidate, newest + patience, now, linked, lacking, patience))
         is_part = may_be_part(candidate.path)
@@ -267,7 +271,13 @@ class Planner:
         assembly = None
         try:
             references = look.references(candidate.path)
-            assembly = assemble(candidate.path, candidate.drop, look, partial(self._may_lead, candidate.drop))
+            assembly = self._joining(candidate.path, references) or assemble(
+                candidate.path, candidate.drop, look, partial(self._may_lead, candidate.drop)
+            )
+            if gathers(candidate.path) and not assembly.part_of:
+                if len(self._gathering) == MOST_TOLD:
+                    self._gathering.clear()
+                self._gathering[os.path.dirname(candidate.path), references] = candidate.path
             os.lstat(candidate.path)  # what it names may be known, and its folder was moved away with all that is in it
             if assembly.obstacle:
                 raise assembly.obstacle
@@ -302,6 +312,14 @@ class Planner:
             plan.failed(candidate, reason, now, path, linked)
             _log.error("a file failed", path=candidate.path, reason=reason)
         return None
+
+    def _joining(self, path: str, references: tuple[str, ...]) -> Assembly | None:
+        """Of a slice: that it goes with the one of its series that waits for more. Which of them leads is seen when all
+        have come; to look for it with each would take the square of their number."""
+        leader = self._gathering.get((os.path.dirname(path), references)) if gathers(path) and references else None
+        if leader in (None, path) or not self._ledger.plan.waits_for_more(leader):
+            return None
+        return Assembly(Member(path, os.path.basename(path), "", ""), (), (), (), part_of=leader)
 
     def _companions_settled(self, candidate: Candidate, assembly: Assembly, drop: Drop) -> float | None:
         """When the last member settled; None while one has not, which the intake is asked to follow."""

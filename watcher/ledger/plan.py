@@ -249,6 +249,16 @@ class PlanLedger:
             if changed:
                 _link(sql, candidate.file_id, linked, missing, now)
 
+    def waits_for_more(self, path: str) -> bool:
+        """Whether a model waits for companions that may still come."""
+        directory, name = os.path.split(path)
+        row = self._connection.row(
+            "SELECT 1 FROM files WHERE name = ? AND dir_id = (SELECT id FROM dirs WHERE path = ?)"
+            " AND role = 'main' AND state = 'waiting' AND wake_at IS NOT NULL AND patience > 0",
+            (os.fsencode(name), os.fsencode(directory)),
+        )
+        return row is not None
+
     def wait_all(self, waits: Sequence[tuple[Candidate, float]], now: float, error: str | None = None) -> None:
         """Files wait, each until its time; their companions stay as they are known."""
         with self._connection.transaction() as sql:

@@ -6,7 +6,7 @@ Nothing here knows a clock, the network or the ledger; the disk is behind :class
 from watcher.plan.assembly import Assembly, Look, Member, Missing, assemble
 from watcher.plan.disk import DiskLook
 from watcher.plan.readers import READERS
-from watcher.plan.references import can_refer, is_scene, may_be_part, read_references
+from watcher.plan.references import can_refer, gathers, is_scene, may_be_part, read_references
 
 __all__ = [
     "READERS",
@@ -17,6 +17,7 @@ __all__ = [
     "Missing",
     "assemble",
     "can_refer",
+    "gathers",
     "is_scene",
     "may_be_part",
     "read_references",
