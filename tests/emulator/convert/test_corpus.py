@@ -1,5 +1,6 @@
 """The real files of the shared corpus: what is well converts with its content, what is broken says why."""
 
+import struct
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_a_model_is_equally_large_in_both_formats_that_it_is_there_in(converted:
     boxes = [converted(group).assets[0].description["aabb"] for group in ("obj-spider", "fbx-spider")]
     for end in ("min", "max"):
         assert boxes[0][end] == pytest.approx(boxes[1][end], rel=1e-5)
+
+
+@pytest.mark.parametrize("group", ["fbx-box", "fbx-embedded"], ids=["binary", "text"])
+def test_fbx_of_version_7_0_is_read_like_the_later_ones(group: str, convert: Convert, converted: Converted) -> None:
+    data = (CORPUS / group / WELL[group][0]).read_bytes()
+    for old, new in ((b"FBXVersion: 7500", b"FBXVersion: 7000"), (struct.pack("<I", 7400), struct.pack("<I", 7000))):
+        data = data.replace(old, new)
+    first, *_ = convert("a.fbx", {"a.fbx": data}).assets
+    assert first.description["aabb"] == converted(group).assets[0].description["aabb"]
 
 
 def test_every_group_of_the_corpus_is_looked_at() -> None:

@@ -332,6 +332,7 @@ BINARY = FORMS["binary"]
         (BINARY[:27] + struct.pack("<3IB", 0xFFFFFFF0, 0, 0, 0) + BINARY[40:], "reaches beyond"),
         (BINARY.replace(b"I" + struct.pack("<i", 6100), b"Q" + struct.pack("<i", 6100)), "of an unknown kind"),
         (BINARY[:27] + b"\1", "ends early"),
+        (BINARY[:22] + b"\1" + BINARY[23:], "big-endian"),
     ],
     ids=[
         "older",
@@ -348,6 +349,7 @@ BINARY = FORMS["binary"]
         "far",
         "kind",
         "stump",
+        "big-endian",
     ],
 )
 def test_a_damaged_old_model_says_why(content: str | bytes, reason: str, refuse: Refuse) -> None:

@@ -177,13 +177,17 @@ def test_a_file_is_not_blamed_for_a_crash_in_a_worker_that_files_before_it_may_h
     before = children()
     own_pool.convert(job(), lambda _: None)
     [used] = children() - before
+    stars = job(stars_obj(20))
+    left = stars.out_dir / "left"
 
     def crash(_: float) -> None:
         if used in children():
+            left.touch()
             os.kill(used, signal.SIGSEGV)
 
-    assert own_pool.convert(job(stars_obj(20)), crash).assets
+    assert own_pool.convert(stars, crash).assets
     assert used not in children()
+    assert not left.exists(), "the second attempt begins anew"
 
 
 def test_a_worker_that_dies_between_two_jobs_is_replaced(

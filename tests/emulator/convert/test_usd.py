@@ -405,6 +405,13 @@ def test_layers_that_name_each_other_end(convert: Convert) -> None:
     assert triangles(convert("a.usda", {"a.usda": one, "b.usda": two})) == 12
 
 
+@pytest.mark.parametrize("unit", ["0", "-1", "nan", "inf"])
+def test_a_unit_that_is_no_length_is_a_centimetre(unit: str, convert: Convert) -> None:
+    result = convert("a.usda", {"a.usda": f'#usda 1.0\n(\n metersPerUnit = {unit}\n)\ndef Cube "A" {{\n}}\n'})
+    assert result.assets[0].description["aabb"]["max"] == pytest.approx([0.01] * 3)
+    assert "warning: the stage says that its unit is" in result.log
+
+
 def test_a_damaged_layer_among_others_costs_only_what_is_in_it(convert: Convert) -> None:
     arms = "(\n references = [@bad.usda@, @worse.usda@, @good.usda@</A>]\n)"
     files = {

@@ -1,5 +1,6 @@
 """A pool of worker processes that are kept warm and replaced when they break."""
 
+import shutil
 import threading
 from collections.abc import Callable
 
@@ -42,6 +43,9 @@ class ConverterPool:
                     if not used:
                         raise
                 # A file before may be to blame: only a worker that has seen no other can say that it was this one.
+                # It begins anew.
+                shutil.rmtree(job.out_dir)
+                job.out_dir.mkdir()
                 return self._run(self._start(), job, on_progress)
             except WorkerLost as error:
                 raise ConversionFailed(str(error)) from None

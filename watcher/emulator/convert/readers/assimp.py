@@ -18,7 +18,7 @@ from watcher.emulator.convert.readers.assimp_materials import Materials
 from watcher.emulator.convert.readers.assimp_meshes import matrix_of, read_primitive
 from watcher.emulator.convert.readers.assimp_motion import animated_names, animations, skeletons
 from watcher.emulator.convert.readers.fbx_old import NEWEST, OLDEST, modern
-from watcher.emulator.convert.readers.fbx_records import version_of
+from watcher.emulator.convert.readers.fbx_records import as_newer, version_of
 from watcher.emulator.convert.readers.text import numbers
 from watcher.emulator.convert.scene_graph import Tree
 from watcher.emulator.convert.transform import Z_UP_TO_Y_UP, in_metres
@@ -51,6 +51,8 @@ scaled or turned, that goes into the mesh. All other steps are ours."""
 _MOST_NODES = 100_000
 _FBX_HEAD = 4096
 """Bytes in which the version stands."""
+_FBX_OF_LIBRARY = 7100
+"""The oldest version that the library takes."""
 
 
 def read(conversion: Conversion) -> Model:
@@ -67,14 +69,15 @@ def _readable_fbx(main: Path, conversion: Conversion) -> Path:
     """The blob, or that of the same model in a version that the library reads."""
     with main.open("rb") as file:
         version = version_of(file.read(_FBX_HEAD))
-    if version is None or version > NEWEST:
+    if version is None or version >= _FBX_OF_LIBRARY:
         return main
     if version < OLDEST:
         raise ConversionFailed(
             f"this FBX model is of version {version / 1000:g}; this emulator converts versions from 6.0 (2006) on"
         )
     renewed = conversion.out_dir / "model.fbx"
-    renewed.write_bytes(modern(main.read_bytes(), conversion))
+    data = main.read_bytes()
+    renewed.write_bytes(modern(data, conversion) if version <= NEWEST else as_newer(data, version, _FBX_OF_LIBRARY))
     return renewed
 
 

@@ -46,11 +46,21 @@ class Record:
 
 
 def version_of(head: bytes) -> int | None:
-    """The version, such as 6100, of a file that begins like this."""
+    """The version, such as 6100, of a file that begins like this. Raises ConversionFailed for another kind."""
+    if head.startswith(_MAGIC[:-1] + b"\x01"):
+        raise ConversionFailed("this FBX model is written for big-endian machines; export it anew, or as text")
     if head.startswith(_MAGIC) and len(head) >= _HEAD:
         return int(struct.unpack_from("<I", head, len(_MAGIC))[0])
     found = _VERSION.search(head)
     return None if found is None else int(found[1])
+
+
+def as_newer(data: bytes, version: int, newer: int) -> bytes:
+    """A model of version 7.0, whose records are those of 7.1, under the newer number."""
+    old, new = struct.pack("<I", version), struct.pack("<I", newer)
+    for before in (_MAGIC, b"FBXVersionI"):
+        data = data.replace(before + old, before + new, 1)
+    return _VERSION.sub(b"FBXVersion: %d" % newer, data, count=1)
 
 
 def parse(data: bytes) -> list[Record]:

@@ -1,6 +1,7 @@
 """USD stages (usd, usda, usdc, usdz), composed by OpenUSD."""
 
 from collections import Counter
+from math import inf
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class _Reader:
         self._moving = 0
         self._prims = 0
         is_z_up = UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z
-        self._upright = in_metres(_metres_per_unit(stage), Z_UP_TO_Y_UP if is_z_up else None)
+        self._upright = in_metres(_metres_per_unit(stage, conversion), Z_UP_TO_Y_UP if is_z_up else None)
         """From the stage's space to ours: metres, y up."""
 
     def read(self) -> tuple[Model, list[Doubles]]:
@@ -161,12 +162,18 @@ class _Reader:
         return len(self._model.meshes) - 1
 
 
-def _metres_per_unit(stage: Usd.Stage) -> float:
+def _metres_per_unit(stage: Usd.Stage, conversion: Conversion) -> float:
     try:
-        return float(UsdGeom.GetStageMetersPerUnit(stage))
+        told = float(UsdGeom.GetStageMetersPerUnit(stage))
     except Tf.ErrorException:
         # Programs are about that write it with less precision than the schema asks for.
-        return float(stage.GetMetadata(UsdGeom.Tokens.metersPerUnit))
+        told = float(stage.GetMetadata(UsdGeom.Tokens.metersPerUnit))
+    if 0 < told < inf:
+        return told
+    conversion.warn(
+        f"the stage says that its unit is {told:g} metres long: centimetres are meant, as where none is told"
+    )
+    return float(UsdGeom.LinearUnits.centimeters)
 
 
 def _shown_below(prim: Usd.Prim) -> list[Usd.Prim]:
