@@ -375,3 +375,10 @@ def test_a_relative_name_is_not_looked_for_far_above(companions_of: Sets) -> Non
         [],
         ["red/wood.png"],
     )
+
+
+def test_a_colon_in_the_name_of_a_file_makes_no_address_of_it(companions_of: Sets) -> None:
+    uris = ["wood:1.png", "sub/wood:2.png", "oak:old/3.jpeg", "b%3A4.bin"]
+    model = json.dumps({"images": [{"uri": uri} for uri in uris]})
+    there = companions_of({"a.gltf": model} | dict.fromkeys(["wood:1.png", "sub/wood:2.png", "oak:old/3.jpeg"], "x"))
+    assert there == (["oak:old/3.jpeg", "sub/wood:2.png", "wood:1.png"], ["b:4.bin"])

@@ -79,6 +79,7 @@ def test_uris_are_decoded(names, uri, name):
 
 def test_embedded_data_and_web_addresses_are_no_files(names):
     uris = ["data:image/png;base64,AAAA", "https://a.example/a.png", "HTTP://a.example/b.png", "blob:x", "a.png"]
+    uris += ["data:,a.png", "urn:a.png", "s3://a/b.png", "asset:12"]
     assert names("a.gltf", json.dumps({"images": [{"uri": uri} for uri in uris]})) == ("a.png",)
 
 

@@ -9,6 +9,11 @@ _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(?:/(?=[a-z]:))?", re.IGNORE
 _BEHIND_PATH = re.compile(r"[?#].*", re.DOTALL)
 _PART = re.compile("%(?=0[1-9]d)")  # of a sequence, see `tiles`: no name has the character that it would stand for
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
+_NO_FILE = re.compile(
+    r"[a-z0-9+.-]+://|(?:https?|ftp|data|blob|urn|cid|about|mailto|javascript|ecmascript|vrmlscript|anon|op|opdef):",
+    re.IGNORECASE,
+)
+_FILE_NAME = re.compile(r"[^/\\:]\.[A-Za-z0-9]{1,8}(?:[?#].*)?\Z", re.DOTALL)
 
 
 def named_by_uri(uri: str) -> str | None:
@@ -24,8 +29,11 @@ def named_by_uri(uri: str) -> str | None:
 
 
 def is_elsewhere(uri: str) -> bool:
-    """Whether the text has a scheme, other than `file`: what it names is no file of a disk."""
-    return bool(_SCHEME.match(uri)) and not _FILE.match(uri)
+    """Whether the text has a scheme, other than `file`: what it names is no file of a disk. A file's name may have a
+    colon in it (``wood:1.png``), which writers of URIs often forget to encode."""
+    if not _SCHEME.match(uri) or _FILE.match(uri):
+        return False
+    return bool(_NO_FILE.match(uri)) or not _FILE_NAME.search(uri)
 
 
 def uri_readings(text: str) -> tuple[tuple[str, ...], ...]:
