@@ -106,7 +106,7 @@ class Daemon:
         left = stop(min(STEP_GRACE, self._settings.shutdown_grace))
         if any(name.startswith("upload") for name in left):
             left = stop(ends - clock.now(), prefix="upload")
-        cut_off = sum(name.startswith("upload") for name in self._runner.stop(0.0))
+        cut_off = sum(uploader.sends for uploader in self._uploaders)
         self._cut.set()
         if left:
             left = stop(CUT_GRACE, prefix="upload")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 
@@ -29,6 +30,21 @@ TICK = 0.25
 """Seconds between looks at what signals asked for."""
 STATUS_INTERVAL = 5.0
 """Seconds between status texts for systemd."""
+LAST_LINE_SECONDS = 1.0
+"""So long an end at once waits for its line in the log."""
+
+
+def end_at_once(number: int, _frame: FrameType | None = None) -> NoReturn:
+    """A signal handler: ends the process, with a last line in the log if that can be had."""
+    # By a thread: whom the signal has interrupted may be writing to the log.
+    line = threading.Thread(
+        target=_log.warning,
+        args=("stopped at once; what becomes of uploads under way the server is asked at the next start",),
+        daemon=True,
+    )
+    line.start()
+    line.join(LAST_LINE_SECONDS)
+    os._exit(128 + number)
 
 
 class Service:
@@ -162,7 +178,7 @@ class Service:
     def _signals(self) -> Iterator[None]:
         def stop(number: int, _frame: FrameType | None) -> None:
             if self._stop_requested:  # the second one means: at once
-                os._exit(128 + number)
+                end_at_once(number)
             self._stop_requested = True
 
         def reload(_number: int, _frame: FrameType | None) -> None:

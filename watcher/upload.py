@@ -172,6 +172,12 @@ class Uploader:
         self._unfinished: _Attempt | None = None
 
     @property
+    def sends(self) -> bool:
+        """Whether it has an upload in hand of which bytes have left. For any thread."""
+        attempt = self._unfinished
+        return attempt is not None and attempt.begun
+
+    @property
     def hangs(self) -> bool:
         """Whether it has a file in hand whose disk does not answer. For any thread."""
         attempt = self._unfinished

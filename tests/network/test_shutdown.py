@@ -194,9 +194,20 @@ def test_a_second_signal_stops_at_once(
     program.signals(number)
     assert program.ends() == 128 + number
     assert time.monotonic() - begun < 10
+    assert program.logged()[-1]["event"].startswith("stopped at once; what becomes of uploads under way")
     slow.go_on.set()
     assert slow.through.wait(10)
     the_rest(program, 1, {"a.png": 1})
+
+
+def test_workers_that_have_no_upload_in_hand_are_none_that_were_cut_off(program: Program) -> None:
+    program.configures("shutdown_grace = 0")
+    program.starts()
+    program.station.until(lambda: program.says("watching"), 20)
+    program.signals(signal.SIGTERM)
+    assert program.ends() == 0
+    last = program.logged()[-1]
+    assert (last["event"], last["uploads_cut_off"]) == ("stopped", 0)
 
 
 def test_an_interrupted_scan_lets_its_upload_end(program: Program, picture: Picture) -> None:

@@ -1,7 +1,6 @@
 """``scan``: one pass over the drops, to its end."""
 
 import json
-import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from watcher.ledger import FileReport
 from watcher.logs import LogFormat
 from watcher.model import FileState
 from watcher.server import connect
+from watcher.service import end_at_once
 from watcher.state import LEDGER, StateLock
 from watcher.status import document
 
@@ -140,9 +140,5 @@ def _plan(settings: Settings, as_json: bool) -> int:
 def interrupt(_number: int, _frame: FrameType | None) -> None:
     """A signal handler: the first signal lets running uploads end, the second one means: at once."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _at_once)
+        signal.signal(number, end_at_once)
     raise KeyboardInterrupt
-
-
-def _at_once(number: int, _frame: FrameType | None) -> None:
-    os._exit(128 + number)
