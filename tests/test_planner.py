@@ -1041,3 +1041,46 @@ def test_planning_grows_with_the_tree_and_reads_nothing_twice(
         assert max(assembled.values()) <= 3
         costs.append(sum(statements.values()) + sum(assembled.values()))
     assert costs[1] < 2.5 * costs[0]
+
+
+def test_textures_are_looked_at_once_until_their_folder_was_scanned(stage: Callable[..., Stage]) -> None:
+    plan = stage(wait=1.0)
+    for number in range(20):
+        plan.drop_file(f"{number}.png")
+    plan.drop_file("horn.wav")
+    plan.settle_only(3)
+    place = plan.intake._loops[plan.drop.path]
+    place.scanned_once = False  # a great folder takes its time
+    asked = list[str]()
+    look = plan.planner._may_be_named
+    plan.planner._may_be_named = lambda one: asked.append(one.path) or look(one)  # type: ignore[func-returns-value]
+    written = plan.ledger._connection._sqlite.total_changes
+    for _ in range(100):
+        plan.now += 1.0
+        plan.planner.step(plan.now)
+    assert plan.due() == [["horn.wav"]], "what no model can name does not wait"
+    assert Counter(Counter(asked).values()) == {1: 20, 2: 1}
+    assert plan.ledger._connection._sqlite.total_changes - written < 20
+    place.scanned_once = True
+    plan.now += 1.0
+    plan.planner.step(plan.now)
+    assert len(plan.due()) == 20
+
+
+@pytest.mark.parametrize("name", ["car.obj", "car.stl"])
+def test_a_model_that_is_dropped_last_is_planned_before_very_many_others(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(planner, "BATCH", 10)
+    monkeypatch.setattr(planner, "MODELS", 10)
+    plan = stage(wait=0.0)
+    for number in range(200):
+        plan.drop_file(f"{number}.obj", "v 0 0 0\n")
+        plan.drop_file(f"{number}.stl", "solid\n")
+    plan.settle_only(3)
+    plan.drop_file(name, "v 0 0 0\nv 1 0 0\n")
+    plan.settle_only(3)
+    plan.planner.step(plan.now)
+    due = plan.due()
+    assert [name] in due
+    assert len(due) < 200

@@ -99,6 +99,9 @@ class Planner:
         self._unreadable_since: dict[str, float] = {}
         self._models_left = False
         """Whether there may be more models to plan than those of this step."""
+        self._held: dict[str, tuple[float, int]] = {}
+        """By drop that was not scanned yet: where the last look at its single files ended. What was left behind it may
+        belong to a model that was not seen yet."""
         self._next_release = 0.0
         self._released = 0
         self._began = math.inf
@@ -117,12 +120,22 @@ class Planner:
                 self._next_release = now + ORPHAN_SECONDS / 3
         models = self._ledger.plan.candidates(self._drops, now, MODELS, refer=True)
         self._models_left = len(models) == MODELS
+        if self._models_left:
+            models = self._fresh_first(models, now)
         ready = self._plan_models(models, now)
         unread = self._unread()
-        singles = self._ledger.plan.candidates(self._drops, now, BATCH, refer=False)
+        self._held = {path: last for path, last in self._held.items() if not self._scanned(path)}
+        singles = self._ledger.plan.candidates(self._drops, now, BATCH, refer=False, after=self._held)
+        singles_left = len(singles) == BATCH
+        if singles_left:
+            singles = self._fresh_first(singles, now)
         waits: list[tuple[Candidate, float]] = []
         decisions: list[Decision] = []
         for candidate in singles:
+            if not self._scanned(candidate.drop):
+                self._held[candidate.drop] = candidate.planned_at, candidate.file_id
+                if self._may_be_named(candidate):
+                    continue
             until = self._wait_for_model(candidate, unread[candidate.drop], now)
             if until is not None:
                 waits.append((candidate, until))
@@ -133,10 +146,16 @@ class Planner:
             self._ledger.plan.wait_all(waits, now)
         if ready:
             self._on_ready()
-        if self._models_left or len(singles) == BATCH:
+        if self._models_left or singles_left:
             return 0.0
         wake = self._ledger.plan.next_wake(self._drops, now)
         return 1.0 if wake is None else min(1.0, max(0.02, wake - now))
+
+    def _fresh_first(self, candidates: Sequence[Candidate], now: float) -> list[Candidate]:
+        """There are more candidates than these: with them come those that were dropped last."""
+        fresh = self._ledger.plan.fresh_candidates(self._drops, now, refer=candidates[0].refers)
+        known = {one.file_id for one in fresh}
+        return fresh + [one for one in candidates if one.file_id not in known]
 
     # -- a file that can name others ---------------------------------------------------------------------------------
 
@@ -370,12 +389,13 @@ class Planner:
 
     def _wait_for_model(self, candidate: Candidate, oldest_unread: float | None, now: float) -> float | None:
         """Until when a loose texture is held back for a model that may name it; None when it may go."""
-        drop = self._drops[candidate.drop]
+        return self._held_back(candidate, oldest_unread, now) if self._may_be_named(candidate) else None
+
+    def _may_be_named(self, candidate: Candidate) -> bool:
+        """Whether a file that no model uses so far would not go by itself if one did."""
         if candidate.used or kind_of(candidate.path) not in {*IMAGES, Kind.COMPANION, None}:
-            return None
-        if self._stands_alone(drop, candidate.path):
-            return None
-        return self._held_back(candidate, oldest_unread, now)
+            return False
+        return not self._stands_alone(self._drops[candidate.drop], candidate.path)
 
     def _held_back(
         self, candidate: Candidate, oldest_unread: float | None, now: float, *, patiently: bool = True

@@ -170,6 +170,9 @@ class Uploader:
         self._stands_in_for = stands_in_for
         self._on_sent = on_sent
         self._unfinished: _Attempt | None = None
+        self._fresh_turn = True
+        """Every other turn is that of the set that came last: a file that is dropped while very many wait is not to
+        wait for all of them, and none of them more than twice as long for what comes later."""
 
     @property
     def sends(self) -> bool:
@@ -195,7 +198,8 @@ class Uploader:
             return IDLE if due is None else min(IDLE, max(0.02, due - now))
         if (wait := self._gate.wait(now)) > 0:
             return wait
-        job = self._ledger.uploads.take(now, drops=drops)
+        self._fresh_turn = not self._fresh_turn
+        job = self._ledger.uploads.take(now, drops=drops, fresh=self._fresh_turn)
         if job is None:  # another worker was faster
             return 0.0
         self._unfinished = _Attempt(job)

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from watcher import clock
-from watcher.intake import loop
+from watcher.intake import loop, scan
 from watcher.model import FileState
 
 Make = Callable[..., Any]
@@ -385,3 +385,18 @@ def test_a_second_scan_of_an_unchanged_folder_changes_nothing(
     second = hand_driven(watch=False)
     drive(second, until, lambda: second.intake.idle, "the second scan")
     assert [(file.path, file.updated_at) for file in second.ledger.report.files()] == before
+
+
+def test_what_a_scan_finds_does_not_pile_up_before_a_file_that_comes_meanwhile(
+    hand_driven: Make, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "BATCH", 20)
+    monkeypatch.setattr(scan, "PART", 10)
+    for number in range(300):
+        (drop_folder / f"{number:03}.png").write_bytes(b"png")
+    driven = hand_driven(watch=False, settle_seconds=0.0)
+    settler = driven.intake._loops[driven.drop.path].settler
+    ahead = []
+    driven.until(lambda: ahead.append(len(settler)) or driven.intake.idle, "the scan")
+    assert driven.settled_count() == 300
+    assert max(ahead) <= 2 * 20

@@ -225,3 +225,38 @@ def counted(ledger: Ledger) -> set[tuple[object, ...]]:
         " WHERE f.drop_id = d.drop_id GROUP BY 1, 2, 3"
     )
     return {tuple(row) for row in ledger._connection.rows(sql)}
+
+
+def test_what_came_last_can_be_taken_before_what_has_been_due_for_longest(ledger: Ledger) -> None:
+    queue(ledger, "/many", [f"{number}.png" for number in range(100)], NOW)
+    queue(ledger, "/other", ["old.png"], NOW)
+    car = ("/many/car.png", Signature(dev=1, ino=1000, size=1, mtime_ns=1, ctime_ns=2))
+    ledger.intake.observed("/many", [Observation(*car)], NOW)
+    ledger.intake.settled("/many", [car], NOW + 1)
+    (candidate,) = ledger.plan.candidates(["/many"], NOW + 1, 1000)
+    ledger.plan.ready(candidate, NOW + 1)
+    assert ledger.uploads.next_due() == NOW
+    fresh = ledger.uploads.take(NOW + 1, fresh=True)
+    assert fresh is not None
+    assert fresh.main.path == "/many/car.png"
+    ledger.uploads.put_back(fresh, NOW + 100, "try again later", NOW + 1)
+    again = ledger.uploads.take(NOW + 1, drops=["/other"], fresh=True)
+    assert again is not None
+    assert again.main.path == "/other/old.png"
+    rest = [ledger.uploads.take(NOW + 2, fresh=turn % 2 == 0) for turn in range(101)]
+    assert rest.pop() is None
+    assert len({job.main.path for job in rest if job}) == 100
+
+
+def test_the_question_what_came_last_looks_at_a_few_files_only(ledger: Ledger) -> None:
+    steps = []
+    for number in (200, 2000):
+        queue(ledger, "/many", [f"{number}-{file}.png" for file in range(number)], NOW)
+        sqlite = ledger._connection._sqlite
+        count = [0]
+        sqlite.set_progress_handler(lambda count=count: count.__setitem__(0, count[0] + 1), 1)
+        assert ledger.uploads.take(NOW, fresh=True) is not None
+        ledger.plan.fresh_candidates(["/many"], NOW, refer=False)
+        sqlite.set_progress_handler(None, 0)
+        steps += count
+    assert steps[1] < 1.2 * steps[0]

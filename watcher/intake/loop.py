@@ -80,6 +80,9 @@ class DropIntake:
         """The full scan that is under way."""
         self._looking: Iterator[FolderScan] | None = None
         """The scan of some folders that is under way."""
+        self._behind = False
+        """Whether more files are due to be settled than one step could look at: first these, or a file that comes now
+        would wait behind all that a scan found before."""
         self._closed = False
 
     @property
@@ -153,9 +156,11 @@ class DropIntake:
         if self.coverage is not None and self.coverage.check(now):
             self._next_scan, self._scanning = 0.0, None
         more |= self._take_events(now)
-        more |= self._look(now)
-        more |= self._scan(now)
-        more |= self._settle(now)
+        if not self._behind:
+            more |= self._look(now)
+            more |= self._scan(now)
+        self._behind = self._settle(now)
+        more |= self._behind
         if self._changed_totals and self._scanning is None:
             self._record_totals(now)
         return 0.0 if more else self._until_next(now)

@@ -16,3 +16,8 @@ STATE_OF_MODELS = f"""(
     SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
     WHERE l.companion_id = files.id AND m.state != 'gone' ORDER BY {rank("m.state")} LIMIT 1)"""
 """A companion's state follows the models that use it: at work while any of them is, failed when one failed."""
+
+
+FRESH = """files INDEXED BY files_fresh
+    WHERE drop_id = p.id AND role = 'main' AND state IN ('pending', 'waiting') ORDER BY ctime_ns DESC LIMIT 50"""
+"""Of the drop ``p``: the files on their way that came last. Few enough to be looked at one by one."""

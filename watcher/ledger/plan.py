@@ -3,11 +3,11 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text, text_blob
-from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS
+from watcher.ledger.expressions import FRESH, PLANNED_AT, STATE_OF_MODELS
 from watcher.ledger.intake import BACK_TO_PLAN, left_by_gone, missing_key
 from watcher.model import Signature
 
@@ -26,6 +26,8 @@ class Candidate:
     refers: bool
     """Whether its format can name other files."""
     settled_at: float
+    planned_at: float
+    """When its time came; candidates are in the order of this, then of their ids."""
     references: tuple[str, ...] | None
     """What it names, when that was read before."""
     used: bool
@@ -90,46 +92,52 @@ class PlanLedger:
                 sql.execute("INSERT OR REPLACE INTO meta VALUES ('readers', ?)", (str(readers),))
 
     def candidates(
-        self, drops: Collection[str], now: float, limit: int, *, refer: bool | None = None
+        self,
+        drops: Collection[str],
+        now: float,
+        limit: int,
+        *,
+        refer: bool | None = None,
+        after: Mapping[str, tuple[float, int]] | None = None,
     ) -> list[Candidate]:
         """Settled files of these drops without a plan whose time has come, in the order of that time.
 
         Args:
             refer: those of the formats that can name others, or the rest; all without.
+            after: by drop, ``planned_at`` and id of the candidate behind which to begin.
         """
+        after = after or {}
         heads = [
             (drop, row)
             for drop in drops
             for refers in ((0, 1) if refer is None else (int(refer),))
-            for row in self._head(drop, refers, now, limit)
+            for row in self._head(drop, refers, now, limit, *after.get(drop, (0.0, 0)))
         ]
         heads.sort(key=lambda head: head[1]["planned_at"])
+        return [_candidate(drop, row) for drop, row in heads[:limit]]
+
+    def fresh_candidates(self, drops: Collection[str], now: float, *, refer: bool) -> list[Candidate]:
+        """Those of the files that came last, see :meth:`candidates`: they are not to wait behind very many others."""
         return [
-            Candidate(
-                file_id=row["id"],
-                generation=row["generation"],
-                path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
-                drop=drop,
-                refers=bool(row["refers"]),
-                settled_at=row["settled_at"],
-                references=None if row["refs"] is None else tuple(json.loads(row["refs"])),
-                used=bool(row["used"]),
+            _candidate(drop, row)
+            for drop in drops
+            for row in self._connection.rows(
+                f"SELECT {_CANDIDATE} FROM drops p CROSS JOIN files f CROSS JOIN dirs d ON d.id = f.dir_id"
+                f" WHERE p.path = ? AND f.id IN (SELECT id FROM {FRESH})"
+                f" AND f.refers = ? AND f.due_at IS NULL AND f.settled_at IS NOT NULL AND {PLANNED_AT} <= ?",
+                (os.fsencode(drop), int(refer), now),
             )
-            for drop, row in heads[:limit]
         ]
 
-    def _head(self, drop: str, refers: int, now: float, limit: int) -> list[sqlite3.Row]:
+    def _head(self, drop: str, refers: int, now: float, limit: int, after: float, after_id: int) -> list[sqlite3.Row]:
         """The first candidates of one drop."""
         return self._connection.rows(
-            "SELECT f.id, f.generation, d.path AS dir, f.name, f.refers, f.settled_at, f.refs,"
-            f" {PLANNED_AT} AS planned_at,"
-            " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
-            "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
-            " FROM files f INDEXED BY files_to_plan CROSS JOIN dirs d ON d.id = f.dir_id"
+            f"SELECT {_CANDIDATE} FROM files f INDEXED BY files_to_plan CROSS JOIN dirs d ON d.id = f.dir_id"
             " WHERE f.due_at IS NULL AND f.role = 'main' AND f.state IN ('pending', 'waiting')"
             " AND f.drop_id = (SELECT id FROM drops WHERE path = ?) AND f.refers = ?"
-            f" AND f.settled_at IS NOT NULL AND {PLANNED_AT} <= ? ORDER BY {PLANNED_AT} LIMIT ?",
-            (os.fsencode(drop), refers, now, limit),
+            f" AND f.settled_at IS NOT NULL AND {PLANNED_AT} BETWEEN ? AND ? AND NOT ({PLANNED_AT} = ? AND f.id <= ?)"
+            f" ORDER BY {PLANNED_AT}, f.id LIMIT ?",
+            (os.fsencode(drop), refers, after, now, after, after_id, limit),
         )
 
     def next_wake(self, drops: Collection[str], now: float) -> float | None:
@@ -404,6 +412,27 @@ class PlanLedger:
                 "UPDATE files SET state = 'done', wake_at = NULL WHERE id = ? AND generation = ?",
                 (candidate.file_id, candidate.generation),
             )
+
+
+_CANDIDATE = (
+    f"f.id, f.generation, d.path AS dir, f.name, f.refers, f.settled_at, f.refs, {PLANNED_AT} AS planned_at,"
+    " EXISTS (SELECT 1 FROM links l JOIN files m ON m.id = l.main_id"
+    "   WHERE l.companion_id = f.id AND m.state != 'gone') AS used"
+)
+
+
+def _candidate(drop: str, row: sqlite3.Row) -> Candidate:
+    return Candidate(
+        file_id=row["id"],
+        generation=row["generation"],
+        path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["name"])),
+        drop=drop,
+        refers=bool(row["refers"]),
+        settled_at=row["settled_at"],
+        planned_at=row["planned_at"],
+        references=None if row["refs"] is None else tuple(json.loads(row["refs"])),
+        used=bool(row["used"]),
+    )
 
 
 def _led_by(sql: sqlite3.Connection, leader: str, part: Candidate, now: float) -> None:

@@ -67,6 +67,8 @@ CREATE INDEX files_unread ON files(drop_id, observed_at)
 CREATE INDEX files_unread_scenes ON files(drop_id, observed_at)
     WHERE scene = 1 AND refs IS NULL AND due_at IS NULL AND role = 'main' AND state IN ('pending', 'waiting');
 CREATE INDEX files_due ON files(drop_id, due_at) WHERE state = 'pending' AND role = 'main';
+-- What came last: it is not to wait behind all that came before.
+CREATE INDEX files_fresh ON files(drop_id, ctime_ns) WHERE role = 'main' AND state IN ('pending', 'waiting');
 -- Those that travel with a model, or were only looked at for one.
 CREATE INDEX files_following ON files(role) WHERE role = 'companion' AND state IN ('pending', 'waiting');
 -- Of one size: files that may turn out to have the content of one that is gone.

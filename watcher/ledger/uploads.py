@@ -5,10 +5,12 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from watcher.formats import extension_of
 from watcher.ledger.connection import Connection, blob_text, text_blob
 from watcher.ledger.conversions import succeeded
+from watcher.ledger.expressions import FRESH
 from watcher.ledger.versions import AWAITS, DECIDED_BY, cancel_removal, settled_on
 from watcher.model import Asset, FileState, Signature
 
@@ -102,17 +104,20 @@ class UploadLedger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def take(self, now: float, *, drops: Collection[str] | None = None) -> Job | None:
+    def take(self, now: float, *, drops: Collection[str] | None = None, fresh: bool = False) -> Job | None:
         """The next upload set that is due, now marked as being uploaded; None when there is none.
 
         A set of which a companion changed since it was planned, and may still be written, is planned anew instead.
 
         Args:
             drops: those that are at work now; the files of others wait.
+            fresh: the one whose model came last, rather than the one that has been due for longest.
         """
         first, parameters = _first_due("f.id", drops)
         with self._connection.transaction() as sql:
             while True:
+                if fresh and (last := sql.execute(*_freshest(now, drops)).fetchone()) is not None:
+                    first, parameters = "?", [last["id"]]
                 row = sql.execute(
                     # An answer to an older version's upload must not land on this one.
                     "UPDATE files SET state = 'uploading', upload_id = NULL, unreadable = NULL, updated_at = ?"
@@ -372,16 +377,32 @@ _UNSETTLED = (
 )
 
 
-def _first_due(column: str, drops: Collection[str] | None) -> tuple[str, list[bytes]]:
+def _first_due(column: str, drops: Collection[str] | None) -> tuple[str, list[Any]]:
     """A question, with its parameters, for a column of the file that is due first: of each drop only the first is
     looked at, so that any number of files of another costs nothing."""
     sql = (
         f"SELECT {column} FROM drops p CROSS JOIN files f ON f.id = (SELECT id FROM files INDEXED BY files_due"
         "  WHERE drop_id = p.id AND state = 'pending' AND role = 'main' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1)"
     )
-    if drops is not None:
-        sql += f" WHERE p.path IN ({', '.join('?' * len(drops))})"
-    return f"{sql} ORDER BY f.due_at LIMIT 1", [os.fsencode(drop) for drop in drops or ()]
+    where, parameters = _of_drops(drops)
+    return f"{sql}{where} ORDER BY f.due_at LIMIT 1", parameters
+
+
+def _freshest(now: float, drops: Collection[str] | None) -> tuple[str, list[Any]]:
+    """A question, with its parameters, for the file that came last of those that are due."""
+    sql = (
+        "SELECT f.id FROM drops p CROSS JOIN files f ON f.id = (SELECT id FROM"
+        f"  (SELECT id, state, due_at, ctime_ns FROM {FRESH}) WHERE state = 'pending' AND due_at <= ?"
+        "  ORDER BY ctime_ns DESC LIMIT 1)"
+    )
+    where, parameters = _of_drops(drops)
+    return f"{sql}{where} ORDER BY f.ctime_ns DESC LIMIT 1", [now, *parameters]
+
+
+def _of_drops(drops: Collection[str] | None) -> tuple[str, list[Any]]:
+    if drops is None:
+        return "", []
+    return f" WHERE p.path IN ({', '.join('?' * len(drops))})", [os.fsencode(drop) for drop in drops]
 
 
 def refund_attempt(sql: sqlite3.Connection, upload_id: int) -> None:
