@@ -10,12 +10,13 @@ import structlog
 from watcher import clock
 from watcher.access import FolderAccess
 from watcher.api import ApiError, AssetApi, Forbidden, NotFound, Rejected
-from watcher.arrival import Arrival, ProofStopped
+from watcher.arrival import ProofStopped
+from watcher.belongings import Belongings
 from watcher.gate import Gate
 from watcher.ledger import Judgement, Ledger, Owed, OwedWork
 from watcher.model import Drop, OnMove
 from watcher.remote import RemoteFolders
-from watcher.removal import look, source_files_of
+from watcher.removal import look
 from watcher.upload import Backoff
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ class Caretaker:
         folders: RemoteFolders,
         access: FolderAccess,
         gate: Gate,
-        arrival: Arrival,
+        belongings: Belongings,
         stop: threading.Event,
         *,
         backoff: Backoff,
@@ -62,7 +63,7 @@ class Caretaker:
         self._folders = folders
         self._access = access
         self._gate = gate
-        self._arrival = arrival
+        self._belongings = belongings
         self._stop = stop
         self._backoff = backoff
         self._scanned = scanned
@@ -144,7 +145,7 @@ class Caretaker:
         """The ids of all that was sent in an upload; those that were converted first."""
         if owed.source_file_ids is not None:
             return owed.source_file_ids
-        ids = source_files_of(owed.upload_id, owed.folder_id, self._api, self._arrival, self._ledger.owed)
+        ids = self._belongings.source_files(owed.upload_id, owed.folder_id)
         self._ledger.owed.found(owed.upload_id, ids)
         return ids
 

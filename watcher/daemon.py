@@ -12,6 +12,7 @@ import structlog
 from watcher import clock
 from watcher.access import FolderAccess
 from watcher.arrival import Arrival
+from watcher.belongings import Belongings
 from watcher.caretaker import Caretaker
 from watcher.config import Auth, Settings
 from watcher.gate import Gate, Knocker, why_away
@@ -181,6 +182,7 @@ class Daemon:
         )
         hashing = Hashing(self.ledger)
         arrival = Arrival(api, proof=settings.upload.proof, stop=self._stop)
+        belongings = Belongings(self.ledger.owed, api, arrival)
 
         def uploader(number: int, stands_in_for: Uploader | None = None) -> Uploader:
             return Uploader(
@@ -193,7 +195,7 @@ class Daemon:
                 self.gate,
                 self.intake.hint,
                 hashing,
-                arrival,
+                belongings,
                 self._stop,
                 cut=self._cut,
                 backoff=backoff,
@@ -223,6 +225,7 @@ class Daemon:
             api,
             self.gate,
             arrival,
+            belongings,
             backoff=backoff,
             on_change=lambda: wake("tracker", "upload"),
         )
@@ -233,7 +236,7 @@ class Daemon:
             folders,
             self.access,
             self.gate,
-            arrival,
+            belongings,
             self._stop,
             backoff=backoff,
             scanned=self.intake.scanned,

@@ -11,10 +11,11 @@ from watcher import clock
 from watcher.api import ApiError, AssetApi, NotFound, UnexpectedAnswer
 from watcher.api.models import SourceFile, UploadTask
 from watcher.arrival import Arrival, ProofStopped, same_name
+from watcher.belongings import Belongings
 from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
 from watcher.listing import Listing
-from watcher.model import Asset, SentFile
+from watcher.model import SentFile
 from watcher.remains import Remains
 from watcher.upload import Backoff, storing_seconds
 
@@ -66,6 +67,7 @@ class Reconciler:
         api: AssetApi,
         gate: Gate,
         arrival: Arrival,
+        belongings: Belongings,
         *,
         backoff: Backoff,
         on_change: Callable[[], None] = lambda: None,
@@ -78,6 +80,7 @@ class Reconciler:
         self._api = api
         self._gate = gate
         self._arrival = arrival
+        self._belongings = belongings
         self._remains = Remains(ledger, api, arrival)
         self._backoff = backoff
         self._on_change = on_change
@@ -153,20 +156,29 @@ class Reconciler:
             raise UnexpectedAnswer("getUploadTasksInFolder", message)
         if doubt.source is None:
             doubt.source = self._without_task(attempt, told, alone=not rivals)
-        if doubt.source is not None and (assets := self._assets(doubt.source)):
+        if doubt.source is not None and (assets := self._belongings.assets(doubt.source.source_file_id)):
             source_file_id = doubt.source.source_file_id
             self._decided(attempt, arrived=True, by=source_file_id)
             self._ledger.conversions.succeeded(attempt.upload_id, (), source_file_id, assets, clock.now())
         elif doubt.source is not None and waited < LATE_SECONDS:
             return  # and what nothing is made of then may be the companion of a model
-        elif attempt.upload_task_id is not None:
-            reason = f"the server no longer knows the upload task {attempt.upload_task_id}; `retry` uploads it again"
-            self._ledger.conversions.failed(attempt.upload_id, (), None, reason, clock.now())
-            _log.error("an upload cannot be followed any more", path=attempt.path, reason=reason)
         else:
-            self._decided(attempt, arrived=False)
-            self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
+            left = self._belongings.main_file(attempt.upload_id, attempt.folder_id) if doubt.source else None
+            if attempt.upload_task_id is not None or left is not None:
+                self._lost(attempt, left)
+            else:
+                self._decided(attempt, arrived=False)
+                self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
         self._on_change()
+
+    def _lost(self, attempt: OpenAttempt, source_file_id: str | None) -> None:
+        """It arrived, and the server has lost it, or all but this source file."""
+        reason = "the server has it, but nothing is made of it there, and no upload task tells of it any more"
+        if attempt.upload_task_id is not None:
+            reason = f"the server no longer knows the upload task {attempt.upload_task_id}"
+        reason += "; `retry` uploads it again"
+        self._ledger.conversions.failed(attempt.upload_id, (), source_file_id, reason, clock.now())
+        _log.error("an upload cannot be followed any more", path=attempt.path, reason=reason)
 
     def _found(
         self, attempt: OpenAttempt, named: Sequence[UploadTask], now: float, *, alone: bool, complete: bool
@@ -244,19 +256,12 @@ class Reconciler:
                 if source.source_file_id in told or self._ledger.uploads.owns(source.source_file_id):
                     continue
                 if self._arrival.is_there(source, main) and self._companions_may_be_there(attempt, alone=alone):
-                    if self._assets(source):
+                    if self._belongings.assets(source.source_file_id):
                         return source
                     found = found or source  # nothing is made of a companion that a model brought
         except NotFound:
             pass
         return found
-
-    def _assets(self, source: SourceFile) -> list[Asset]:
-        try:
-            refs = self._api.source_files.assets(source.source_file_id).refs()
-        except NotFound:
-            return []
-        return [Asset(asset_id, kind, name) for kind, asset_id, name in refs]
 
     # -- what cannot be decided --------------------------------------------------------------------------------------
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from watcher.api import AssetApi, NotFound
 from watcher.api.models import AssetEntry, AssetType, ReferenceProperty
-from watcher.arrival import Arrival, base_name
-from watcher.ledger import CompanionSent, KeptAsset, OwedLedger
+from watcher.ledger import KeptAsset
 
 SHOWN_NEEDERS = 3
 
@@ -83,56 +82,6 @@ def look(api: AssetApi, source_file_ids: Iterable[str]) -> Removal:
             for asset_id, reason in reasons.items()
         ),
     )
-
-
-def source_files_of(
-    upload_id: int, folder_id: str, api: AssetApi, arrival: Arrival, ledger: OwedLedger
-) -> Sequence[str]:
-    """The ids of all that an upload brought into a remote folder; those that were converted first.
-
-    Raises:
-        ApiError: the server cannot be asked.
-        ProofStopped: the program is to stop.
-    """
-    converted, companions = ledger.sent_files(upload_id)
-    return [*converted, *_companion_files(api, arrival, folder_id, companions, ledger.owned)]
-
-
-def _companion_files(
-    api: AssetApi,
-    arrival: Arrival,
-    folder_id: str,
-    companions: Iterable[CompanionSent],
-    owned: Callable[[str], bool],
-) -> list[str]:
-    """The source files of an upload's companions. The server does not say which file came with which upload, and files
-    of one name are no rarity: only a file is taken that is proven, byte for byte, to be the companion, that nothing was
-    made of, and that others like it remain for every other upload that has the same companion.
-
-    Args:
-        owned: whether a source file belongs to an upload in another way.
-    """
-    found: list[str] = []
-    for companion in companions:
-        base = base_name(companion.file.name)
-        others = sum(base_name(name) == base for name in companion.others)
-        alike: list[str] = []
-        for source in arrival.namesakes(folder_id, companion.file.name):
-            source_file_id = source.source_file_id
-            if source.size != companion.file.size or source_file_id in found or owned(source_file_id):
-                continue
-            try:
-                is_it = not api.source_files.assets(source_file_id).refs() and (
-                    arrival.digest(source_file_id) == companion.file.digest
-                )
-            except NotFound:
-                continue
-            if is_it:
-                alike.append(source_file_id)
-            if len(alike) > others:
-                found.append(alike[-1])
-                break
-    return found
 
 
 def _container(entry: AssetEntry) -> str:

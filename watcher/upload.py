@@ -24,8 +24,9 @@ from watcher.api import (
     UnexpectedAnswer,
     Unreachable,
 )
-from watcher.api.models import UploadStatus
-from watcher.arrival import Arrival, ProofStopped
+from watcher.api.models import UploadStatus, UploadTask
+from watcher.arrival import ProofStopped
+from watcher.belongings import Belongings
 from watcher.digest import set_digest
 from watcher.gate import Gate
 from watcher.hashing import Hashing
@@ -34,7 +35,7 @@ from watcher.ledger import Claim, Job, Ledger, Verdict
 from watcher.ledger.doubts import CUT_OFF_BY_STOP
 from watcher.model import Drop, OnMove, Sending
 from watcher.remote import RemoteFolders
-from watcher.removal import look, source_files_of
+from watcher.removal import look
 from watcher.source import PATIENT_ERRORS, Changed, SourceFiles, Stopped, Unreadable
 
 _log = structlog.get_logger(__name__)
@@ -128,7 +129,7 @@ class Uploader:
         gate: Gate,
         hint: Callable[[Hint], None],
         hashing: Hashing,
-        arrival: Arrival,
+        belongings: Belongings,
         stop: threading.Event,
         *,
         cut: threading.Event,
@@ -160,7 +161,7 @@ class Uploader:
         self._gate = gate
         self._hint = hint
         self._hashing = hashing
-        self._arrival = arrival
+        self._belongings = belongings
         self._stop = stop
         self._cut = cut
         self._backoff = backoff
@@ -305,12 +306,16 @@ class Uploader:
 
         claim = claimed()
         if claim.verdict is Verdict.LOOK_AGAIN:
-            if self._fares_well(claim.upload_task_id):
+            task = self._task(claim.upload_task_id)
+            if task is not None and task.status not in (UploadStatus.ERROR, UploadStatus.REJECTED):
+                # It has come to life since, or was never dead on the server.
                 self._ledger.uploads.follow_again(claim.upload_id, job, clock.now())
                 self._on_sent()
                 return False
-            self._remove(claim.upload_id)
-            self._ledger.uploads.removed(claim.upload_id, clock.now())
+            try:
+                self._see_to(claim.upload_id, lost=task is None)
+            except ProofStopped:
+                raise Stopped from None
             claim = claimed()
         if claim.verdict is not Verdict.SEND:
             _log.info("content is known already", path=job.main.path, digest=digest)
@@ -319,25 +324,24 @@ class Uploader:
         self._unfinished.upload_id = claim.upload_id
         return True
 
-    def _remove(self, upload_id: int) -> None:
-        """Remove from the server what a failed conversion has left there."""
-        folder_id = self._ledger.uploads.folder_of(upload_id)
+    def _task(self, upload_task_id: str | None) -> UploadTask | None:
+        """None when the server does not know it."""
         try:
-            sources = source_files_of(upload_id, folder_id, self._api, self._arrival, self._ledger.owed)
-        except ProofStopped:
-            raise Stopped from None
-        for step in look(self._api, sources).steps(self._api):
-            step()
-
-    def _fares_well(self, upload_task_id: str | None) -> bool:
-        """Whether an upload that failed before has come to life since, or was never dead on the server."""
-        if upload_task_id is None:
-            return False
-        try:
-            task = self._api.upload_tasks.get(upload_task_id)
+            return None if upload_task_id is None else self._api.upload_tasks.get(upload_task_id)
         except NotFound:
-            return False
-        return task.status not in (UploadStatus.ERROR, UploadStatus.REJECTED)
+            return None
+
+    def _see_to(self, upload_id: int, *, lost: bool) -> None:
+        """What an upload that failed has left on the server is removed; or adopted, if the server has lost its task and
+        made the assets all the same."""
+        folder_id = self._ledger.uploads.folder_of(upload_id)
+        made = self._belongings.made_without_task(upload_id, folder_id) if lost else None
+        if made is not None:
+            self._ledger.conversions.succeeded(upload_id, (), *made, clock.now())
+            return
+        for step in look(self._api, self._belongings.source_files(upload_id, folder_id)).steps(self._api):
+            step()
+        self._ledger.uploads.removed(upload_id, clock.now())
 
     def _record(self, attempt: _Attempt, now: float) -> None:
         """The outcome of an attempt as far as it is known: the server's receipt, or nothing."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -119,6 +120,88 @@ def test_an_upload_that_vanishes_with_its_file_is_told_and_sent_again_only_if_it
     station.scan()
     assert station.states() == {"a.png": FileState.DONE}
     assert (station.on_server(), line.uploads) == ({"a.png": 1}, 1 if comes_back else 2)
+
+
+def loses_tasks_and_assets(station: Any) -> "Tasks":
+    """What is made of a file goes with its upload task; the file stays."""
+
+    def lost(task: dict[str, Any]) -> None:
+        for conversion in task["conversion_tasks"]:
+            made = station.direct.source_files.assets(conversion["source_file_id"]).refs()
+            station.direct.assets.delete_many([entry.asset_id for entry in made]) if made else None
+
+    return Tasks(lost)
+
+
+def answer_lost(exchange: Any) -> None:
+    exchange.forward(exchange.head, exchange.read())
+    exchange.resets()
+
+
+@pytest.mark.usefixtures("soon_lost")
+@pytest.mark.parametrize("proof", ["true", "false"])
+@pytest.mark.parametrize("name", ["a.png", "wood.png"])
+def test_a_file_that_is_left_of_a_lost_upload_is_removed_before_it_is_sent_again(
+    station: Any, line: Any, picture: Picture, name: str, proof: str
+) -> None:
+    """But not the one like it that a model brought."""
+    station.environ["WATCHER_UPLOAD__PROOF"] = proof
+    station.drops("car.obj", b"mtllib car.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    station.drops("car.mtl", b"newmtl a\nmap_Kd wood.png\n")
+    station.drops("wood.png", picture(1))
+    station.scan()
+    (station.drop / "alone").mkdir()
+    lost = station.drops(f"alone/{name}", picture(1))
+    line.spoil = tasks = loses_tasks_and_assets(station)
+    station.scan()
+    report = station.reports()[f"alone/{name}"]
+    assert report.state is FileState.FAILED
+    assert "`retry` uploads it again" in report.error
+    tasks.change = lambda task: None if task["upload_task_id"] == report.upload_task_id else task
+    station.retry()
+    station.scan()
+    assert station.reports()[f"alone/{name}"].assets
+    assert station.on_server() == Counter(["car.obj", "car.mtl", "wood.png", lost.name])
+    assert line.uploads == 3, "the model, and what was lost twice"
+
+
+@pytest.mark.usefixtures("soon_lost")
+def test_what_is_left_of_an_upload_whose_answer_was_lost_too_is_told_and_removed_before_it_is_sent_again(
+    station: Any, line: Any, picture: Picture
+) -> None:
+    def loses(exchange: Any) -> None:
+        (answer_lost if exchange.is_upload else tasks)(exchange)
+
+    tasks = loses_tasks_and_assets(station)
+    line.spoil = loses
+    station.drops("a.png", picture(1))
+    station.scan()
+    report = station.reports()["a.png"]
+    assert report.state is FileState.FAILED
+    assert "nothing is made of it there" in report.error
+    line.spoil = None
+    station.retry()
+    station.scan()
+    assert station.reports()["a.png"].assets
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 2)
+
+
+@pytest.mark.usefixtures("soon_lost")
+@pytest.mark.parametrize("proof", ["true", "false"])
+def test_an_upload_whose_task_is_lost_while_it_counts_as_failed_is_not_sent_again_if_its_assets_are_there(
+    station: Any, line: Any, picture: Picture, proof: str
+) -> None:
+    station.environ |= {"WATCHER_UPLOAD__PROOF": proof, "WATCHER_TRACK__GIVE_UP_AFTER": "1"}
+    line.spoil = tasks = Tasks(lambda task: {**pending(task), "conversion_tasks": []})
+    station.drops("a.png", picture(1))
+    station.scan()
+    assert station.states() == {"a.png": FileState.FAILED}
+    tasks.change = vanished
+    station.retry()
+    station.scan()
+    assert station.reports()["a.png"].assets
+    assert station.states() == {"a.png": FileState.DONE}
+    assert (station.on_server(), line.uploads) == ({"a.png": 1}, 1)
 
 
 @pytest.mark.usefixtures("soon_lost")

@@ -15,6 +15,7 @@ from watcher import clock
 from watcher.api import AssetApi, FilePart
 from watcher.api.models import UploadTask
 from watcher.arrival import Arrival
+from watcher.belongings import Belongings
 from watcher.daemon import Daemon
 from watcher.gate import Gate
 from watcher.ledger import Ledger
@@ -342,6 +343,12 @@ def content(api: AssetApi, source_file_id: str) -> bytes:
         return chunks.read()
 
 
+def reconciler_of(ledger: Ledger, api: AssetApi) -> watcher.reconcile.Reconciler:
+    arrival = Arrival(api)
+    belongings = Belongings(ledger.owed, api, arrival)
+    return watcher.reconcile.Reconciler(ledger, api, Gate(), arrival, belongings, backoff=Backoff())
+
+
 def another_in_doubt(station: Any, picture: Picture, first_as: str) -> None:
     """A file whose upload (1) is set to ``first_as``, and another attempt (99) in doubt, with the same main file."""
     station.drops("a.png", picture(1))
@@ -363,7 +370,7 @@ def test_what_another_upload_brought_is_not_taken_while_nothing_but_its_task_is_
     """Of a file's two versions in doubt, with one main file, the second had arrived and was adopted this moment."""
     another_in_doubt(station, picture, "state = 'sent', source_file_id = NULL")
     with station.api() as api, Ledger(station.state / LEDGER) as ledger:
-        reconciler = watcher.reconcile.Reconciler(ledger, api, Gate(), Arrival(api), backoff=Backoff())
+        reconciler = reconciler_of(ledger, api)
         deadline = clock.now() + 20
         while ledger.doubts.in_doubt() and clock.now() < deadline:
             time.sleep(min(0.1, reconciler.step(clock.now())))
@@ -378,7 +385,7 @@ def test_nothing_is_decided_while_a_namesake_comes_into_doubt(
     """The upload task that is listed may be that one's, which nobody has asked about yet."""
     another_in_doubt(station, picture, "state = 'sending', upload_task_id = NULL, source_file_id = NULL")
     with station.api() as api, Ledger(station.state / LEDGER) as ledger:
-        reconciler = watcher.reconcile.Reconciler(ledger, api, Gate(), Arrival(api), backoff=Backoff())
+        reconciler = reconciler_of(ledger, api)
         listed = reconciler._tasks
 
         def cut_off_meanwhile(folder_id: str) -> list[UploadTask]:

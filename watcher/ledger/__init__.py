@@ -12,7 +12,7 @@ from watcher.ledger.conversions import ConversionLedger, ConversionRecord, Follo
 from watcher.ledger.doubts import DoubtLedger, OpenAttempt
 from watcher.ledger.intake import IntakeLedger, Known, Observation, SeenIn
 from watcher.ledger.moves import FormerPlace, MoveLedger
-from watcher.ledger.owed import CompanionSent, Judgement, KeptAsset, Owed, OwedLedger, OwedWork
+from watcher.ledger.owed import FileSent, Judgement, KeptAsset, Owed, OwedLedger, OwedWork
 from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
 from watcher.ledger.report import Counts, FileReport, OwedReport, ReportLedger, Use
 from watcher.ledger.upkeep import Spent, UpkeepLedger
@@ -74,12 +74,12 @@ class Ledger:
 __all__ = [
     "Candidate",
     "Claim",
-    "CompanionSent",
     "CompanionState",
     "ConversionRecord",
     "Counts",
     "DamagedLedger",
     "FileReport",
+    "FileSent",
     "Following",
     "FormerPlace",
     "IntakeLedger",

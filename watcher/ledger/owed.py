@@ -72,12 +72,13 @@ class KeptAsset:
 
 
 @dataclass(frozen=True, slots=True)
-class CompanionSent:
-    """A companion that travelled with an upload."""
+class FileSent:
+    """A file of an upload of which no source file is on record: a companion, or the main one when its upload task was
+    lost."""
 
     file: SentFile
     others: tuple[str, ...]
-    """The names under which other uploads brought the same content into the same remote folder, once for each time.
+    """The names under which other uploads brought the same companion into the same remote folder, once for each time.
     Without those of which it was found already what is to be removed or moved."""
 
 
@@ -195,8 +196,9 @@ class OwedLedger:
 
     # -- removal -----------------------------------------------------------------------------------------------------
 
-    def sent_files(self, upload_id: int) -> tuple[tuple[str, ...], tuple[CompanionSent, ...]]:
-        """The ids of the source files that were converted for this upload, and what travelled with them."""
+    def sent_files(self, upload_id: int) -> tuple[tuple[str, ...], tuple[FileSent, ...]]:
+        """The ids of the source files that were converted for this upload, and what travelled with them; when none is
+        known, all that was sent, the main file first."""
         ids = [
             row["source_file_id"]
             for row in self._connection.rows(
@@ -206,16 +208,25 @@ class OwedLedger:
             )
         ]
         rows = self._connection.rows(
-            "SELECT name, digest, size FROM members WHERE upload_id = ? AND position > 0 ORDER BY position",
+            "SELECT * FROM members WHERE upload_id = ? AND position >= ? ORDER BY position",
+            (upload_id, int(bool(ids))),
+        )
+        others = tuple(self._sent(row) for row in rows)
+        return tuple(ids), others
+
+    def sent_main(self, upload_id: int) -> tuple[str | None, FileSent]:
+        """The main file of this upload, and the id of the source file that it became, if that is known."""
+        row = self._connection.row(
+            "SELECT u.source_file_id, m.* FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            " WHERE u.id = ?",
             (upload_id,),
         )
-        companions = tuple(
-            CompanionSent(
-                SentFile(blob_text(row["name"]), row["digest"], row["size"]), self._also_sent(upload_id, row["digest"])
-            )
-            for row in rows
-        )
-        return tuple(ids), companions
+        assert row is not None
+        return row["source_file_id"], self._sent(row)
+
+    def _sent(self, row: sqlite3.Row) -> FileSent:
+        file = SentFile(blob_text(row["name"]), row["digest"], row["size"])
+        return FileSent(file, self._also_sent(row["upload_id"], row["digest"]))
 
     def _also_sent(self, upload_id: int, digest: str) -> tuple[str, ...]:
         rows = self._connection.rows(
