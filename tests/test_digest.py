@@ -5,7 +5,10 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcher import source
 from watcher.digest import CHUNK, FileDigest, HashingStopped, hash_file, set_digest
+from watcher.intake.scan import signature_of
+from watcher.ledger import JobMember
 
 EMPTY = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"  # from the BLAKE3 test vectors
 
@@ -50,6 +53,23 @@ def test_hashing_can_be_stopped_between_chunks(tmp_path):
     with open(tmp_path / "a", "rb") as file, pytest.raises(HashingStopped):
         hash_file(file, stop=stop)
     assert len(asked) == 3
+
+
+def test_no_beginnings_are_worked_out_of_what_is_sent(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(bytes(5000))
+    made = []
+
+    def recorded(**options):
+        made.append(FileDigest(**options))
+        return made[-1]
+
+    monkeypatch.setattr(source, "FileDigest", recorded)
+    file = source.SourceFile(JobMember(1, 1, str(tmp_path / "a"), "a", signature_of(os.stat(tmp_path / "a"))), bool)
+    digest = file.hash()
+    assert b"".join(file.chunks()) == bytes(5000)
+    assert (made[0].text, made[0].beginnings) == (digest, b"")
+    assert len(file.beginnings) > 100
+    file.close()
 
 
 def test_a_set_of_one_has_the_digest_of_its_content_whatever_its_name():

@@ -111,7 +111,7 @@ class Arrival:
         :meth:`is_there`."""
         if not self._is_shorter(source, file) or not self._can_show(source, file):
             return None
-        content = self._content(source.source_file_id, None)
+        content = self._content(source.source_file_id, None, FileDigest())
         if content is None or (source.size and not content.beginnings):
             return None
         return content.text if file.beginnings.startswith(content.beginnings) else None
@@ -139,7 +139,7 @@ class Arrival:
         """
         if (known := self._digests.get(source_file_id)) is not None:
             return known
-        content = self._content(source_file_id, seconds)
+        content = self._content(source_file_id, seconds, FileDigest(beginnings=False))
         if content is None:
             return None
         if len(self._digests) >= DIGESTS_REMEMBERED:
@@ -147,9 +147,9 @@ class Arrival:
         self._digests[source_file_id] = content.text
         return content.text
 
-    def _content(self, source_file_id: str, seconds: float | None) -> FileDigest | None:
+    def _content(self, source_file_id: str, seconds: float | None, content: FileDigest) -> FileDigest | None:
+        """What is downloaded, put into ``content``; None when that takes longer."""
         deadline = None if seconds is None else clock.now() + seconds
-        content = FileDigest()
         with self._api.source_files.download(source_file_id) as chunks:
             for chunk in chunks:
                 if self._stop.is_set():

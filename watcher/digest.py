@@ -28,10 +28,11 @@ class HasDescriptor(Protocol):
 class FileDigest:
     """The digest of a content that passes by in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, beginnings: bool = True) -> None:
+        """beginnings: whether :attr:`beginnings` is wanted: for a small file they are most of the work."""
         self._hasher = blake3()
         self._length = 0
-        self._next_mark = 1
+        self._next_mark = 1 if beginnings else sys.maxsize
         self._marks = bytearray()
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:

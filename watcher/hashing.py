@@ -24,9 +24,11 @@ class Hashing:
         Raises what :meth:`SourceFile.hash` raises.
         """
         with self._alone(source.member.file_id):
-            source.digest = self._ledger.uploads.digest_of(source.member)
-            if source.digest is None:
+            known = self._ledger.uploads.digest_of(source.member)
+            if known is None:
                 self._ledger.uploads.hashed(source.member, source.hash(), source.beginnings)
+            else:
+                source.digest, source.beginnings = known
         return source.hash()
 
     @contextlib.contextmanager

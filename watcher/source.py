@@ -68,7 +68,7 @@ class SourceFile:
             raise Unreadable(member.path, error.strerror) from error
         self.digest: str | None = None
         self.beginnings = b""
-        """Known when it was hashed here."""
+        """Of the content, see :class:`watcher.digest.FileDigest`; known with the digest."""
         try:
             status = os.fstat(self._descriptor)
             if not stat.S_ISREG(status.st_mode) or not self._planned(status):
@@ -116,7 +116,7 @@ class SourceFile:
             Changed: what was read is not what was hashed: the upload is broken off before it is complete.
             Stopped: the program is to stop.
         """
-        digest = FileDigest()
+        digest = FileDigest(beginnings=False)
         offset, size = 0, self.member.signature.size
         while offset < size:
             if self._cut():

@@ -247,7 +247,7 @@ class Uploader:
                 folder_id = self._place(drop, job, digests)
                 if self._stop.is_set():
                     raise Stopped
-                if folder_id is None or not self._claim(job, folder_id, digests):
+                if folder_id is None or not self._claim(job, folder_id, digests, sources):
                     return
                 assert self._unfinished is not None
                 attempt = self._unfinished
@@ -296,13 +296,16 @@ class Uploader:
             return None
         return folder_id or self._folders.folder_for(drop, job.main.path)
 
-    def _claim(self, job: Job, folder_id: str, digests: Sequence[str]) -> bool:
+    def _claim(self, job: Job, folder_id: str, digests: Sequence[str], sources: SourceFiles) -> bool:
         """Whether the set is ours to send; if not, the ledger says already where its content is."""
         digest = _set_digest(job, digests)
+        beginnings = [source.beginnings for source in sources.files]
 
         def claimed() -> Claim:
             moment, there = clock.now(), self._api.clock.now()
-            return self._ledger.uploads.claim(job, folder_id, digest, digests, moment, server_time=there)
+            return self._ledger.uploads.claim(
+                job, folder_id, digest, digests, moment, beginnings=beginnings, server_time=there
+            )
 
         claim = claimed()
         if claim.verdict is Verdict.LOOK_AGAIN:

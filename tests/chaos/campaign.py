@@ -235,5 +235,5 @@ class Campaign:
 
 def _of_the_faults(path: str, error: str) -> bool:
     """Whether a failure is one that trying again cures, once there are no faults any more."""
-    answered = "given up" in error or "made up" in error
+    answered = any(word in error for word in ("given up", "made up", "upload task"))
     return "cannot be read" in error or (answered and "refuse-4" not in path)

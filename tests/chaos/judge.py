@@ -83,8 +83,10 @@ SELECT u.*, f.name, d.path AS dir,
 FROM uploads u JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id
 JOIN members m ON m.upload_id = u.id AND m.position = 0
 WHERE u.state IN ('sent', 'success', 'error')
+AND NOT (u.state = 'error' AND u.source_file_id IS NULL AND u.error LIKE 'the server no longer knows the upload task%')
 """
-"""What the server is to have. Needed is what a file stands on, and what a model that is there was sent with."""
+"""What the server is to have, but for what it has lost. Needed is what a file stands on, and what a model that is there
+was sent with."""
 
 
 @dataclass

@@ -131,8 +131,9 @@ def _obey_permissions() -> None:
 
 def _shorten_times() -> None:
     """What the proxy delays is never as late as a gateway may be: the tests need not wait for that long."""
-    from watcher import reconcile, upload
+    from watcher import reconcile, track, upload
 
+    track.VANISHED_SECONDS = 2.0
     reconcile.LATE_SECONDS = upload.LATE_SECONDS = 5.0
 
 

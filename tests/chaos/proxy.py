@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tests.chaos.losses import Losses
+from watcher.api import AssetApi
+
 CHUNK = 64 * 1024
 _NAMES = re.compile(rb'filename="([^"]*)"')
 
@@ -67,6 +70,12 @@ class Fault(StrEnum):
     STATUS_504_SEEN = "504, seen"
     STATUS_413 = "413"
     STATUS_422 = "422"
+    LOST_TASK = "lost task"
+    """The server took the upload, and shows no upload task of it."""
+    LOST_TASK_AND_ASSETS = "lost task, assets"
+    """Nor is anything there that was made of it."""
+    LOST_TASK_AND_FILE = "lost task, file"
+    """Nor is the file; of a single one only: of more the server says not which came together."""
     REJECTED = "rejected"
     """The upload task of a marked file is shown as rejected."""
 
@@ -81,6 +90,7 @@ _UNSEEN_STATUS = {
 }
 _SEEN_STATUS = {fault: int(fault.value[:3]) for fault in Fault if fault.value.endswith(", seen") and "5" in fault.value}
 _NOT_DRAWN = {Fault.NONE, Fault.STATUS_413, Fault.STATUS_422, Fault.REJECTED, Fault.OUTAGE}
+_LOST = (Fault.LOST_TASK, Fault.LOST_TASK_AND_ASSETS, Fault.LOST_TASK_AND_FILE)
 _DRAWN = [fault for fault in Fault if fault not in _NOT_DRAWN]
 
 
@@ -133,6 +143,7 @@ class Proxy:
         self._choose = choose
         self._stall = client_timeout * 1.3
         self._dice = random.Random(seed)
+        self._losses = Losses()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._closing = threading.Event()
@@ -220,6 +231,9 @@ class Proxy:
             self.uploads += request.upload
             exchange.answer()
             return False
+        loses = fault in _LOST and request.upload
+        if loses:
+            exchange.receive_rest()
         exchange.forward(pause=0.03 if fault is Fault.SLOW_BODY else 0.0)
         self.uploads += request.upload
         if fault is Fault.RESET_AFTER_BODY:
@@ -227,8 +241,20 @@ class Proxy:
             return False
         answer = exchange.answer()
         if "/upload-tasks" in request.path:
-            answer = self._with_rejections(answer)
+            answer = self._losses.hidden(self._with_rejections(answer))
+        if loses and not self._lose(fault, answer, single=len(exchange.names) == 1):
+            self.faults[fault] -= 1
         return self._after(fault, exchange.client, answer)
+
+    def _lose(self, fault: Fault, answer: bytes, *, single: bool) -> bool:
+        with AssetApi(f"http://127.0.0.1:{self._target}/app/v1", api_key=next(iter(self.credentials))) as api:
+            return self._losses.lose(
+                api,
+                answer,
+                self._stall / 2,
+                assets=fault is not Fault.LOST_TASK,
+                file=fault is Fault.LOST_TASK_AND_FILE and single,
+            )
 
     def _before(self, fault: Fault, request: Request, exchange: "_Exchange") -> bool:
         """What happens before the server has the request; returns whether it is to go on."""
@@ -328,13 +354,18 @@ class _Exchange:
     def credentials(self) -> set[str]:
         return {m.decode() for m in re.findall(rb"(?im)^(?:api_key|user_token): *(\S+)", self._head)}
 
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """Of an upload's files, as far as they were read."""
+        return tuple(_NAMES.findall(self._begun))
+
     def request(self) -> Request:
         method, path, _ = self._head.split(b" ", 2)
         names: tuple[bytes, ...] = ()
         if method == b"POST" and path.endswith(b"/source-files"):
             self._begun = self._reader.read1(min(CHUNK, self._left)) if self._left else b""
             self._left -= len(self._begun)
-            names = tuple(_NAMES.findall(self._begun))
+            names = self.names
         return Request(method.decode(), path.split(b"?")[0].decode(), names)
 
     def drain(self) -> None:

@@ -144,14 +144,14 @@ class UploadLedger:
             if current:
                 sql.execute("INSERT OR REPLACE INTO beginnings VALUES (?, ?, ?)", (member.file_id, digest, beginnings))
 
-    def digest_of(self, member: JobMember) -> str | None:
-        """The content digest of this version of a file, when it is known, and its beginnings are."""
+    def digest_of(self, member: JobMember) -> tuple[str, bytes] | None:
+        """The content digest of this version of a file, and its beginnings, when both are known."""
         row = self._connection.row(
-            "SELECT f.digest FROM files f JOIN beginnings b ON b.file_id = f.id AND b.digest = f.digest"
+            "SELECT f.digest, b.marks FROM files f JOIN beginnings b ON b.file_id = f.id AND b.digest = f.digest"
             " WHERE f.id = ? AND f.generation = ? AND f.size = ? AND f.mtime_ns = ?",
             (member.file_id, member.generation, member.signature.size, member.signature.mtime_ns),
         )
-        return None if row is None else row["digest"]
+        return None if row is None else (row["digest"], row["marks"])
 
     def claim(
         self,
@@ -161,6 +161,7 @@ class UploadLedger:
         digests: Sequence[str],
         now: float,
         *,
+        beginnings: Sequence[bytes] = (),
         there: There | None = None,
         server_time: float | None = None,
     ) -> Claim:
@@ -169,11 +170,12 @@ class UploadLedger:
         With SEND the attempt is on record, durably, before its first byte leaves.
 
         Args:
+            beginnings: what shows of each member that half of it is its beginning.
             there: the server has it already: it counts as sent, or as converted, in the same moment.
             server_time: the present moment by the server's clock, if that is known.
         """
         with self._connection.transaction() as sql:
-            claim = self._claim(sql, job, folder_id, set_digest, digests, now, server_time)
+            claim = self._claim(sql, job, folder_id, set_digest, digests, now, server_time, beginnings)
             if claim.verdict is Verdict.SEND and there is not None:
                 _sent(sql, claim.upload_id, there.upload_task_id, now, there.sent_at)
                 if there.upload_task_id is None:
@@ -196,6 +198,7 @@ class UploadLedger:
         digests: Sequence[str],
         now: float,
         server_time: float | None,
+        beginnings: Sequence[bytes],
     ) -> Claim:
         current = sql.execute(
             "UPDATE files SET digest = ? WHERE id = ? AND generation = ? AND role = 'main' RETURNING id",
@@ -220,11 +223,12 @@ class UploadLedger:
             (job.main.file_id, folder_id, set_digest, sum(m.signature.size for m in job.members), now, server_time),
         ).fetchone()["id"]
         sql.executemany(
-            "INSERT INTO members VALUES (?, ?, ?, ?, ?,"
-            " (SELECT marks FROM beginnings WHERE file_id = ? AND digest = ?))",
+            "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (upload_id, position, text_blob(member.name), digest, member.signature.size, member.file_id, digest)
-                for position, (member, digest) in enumerate(zip(job.members, digests, strict=True))
+                (upload_id, position, text_blob(member.name), digest, member.signature.size, marks)
+                for position, (member, digest, marks) in enumerate(
+                    zip(job.members, digests, beginnings or [b""] * len(digests), strict=True)
+                )
             ],
         )
         # The set changed before an attempt that was to be tried again had its turn: that is an older version now.
