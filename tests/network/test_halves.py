@@ -2,14 +2,13 @@
 is removed."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from watcher.api import FilePart
-from watcher.ledger import Claim, IntakeLedger, Job, UploadLedger
+from watcher.ledger import Claim, Job, UploadLedger
 from watcher.model import FileState
 
 pytestmark = pytest.mark.usefixtures("soon_decided")
@@ -133,25 +132,24 @@ def test_half_a_companion_is_seen_where_another_model_brought_it_whole(station: 
     assert (sorted(contents(station)), line.uploads) == (sorted([OBJ, MTL, other, MTL]), 3)
 
 
-def test_half_a_companion_is_removed_also_if_the_companion_went_away_before_it_was_sent(
+def test_half_a_companion_is_removed_also_if_the_companion_went_by_itself_before(
     station: Any, line: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What shows that a half is its beginning is kept only as long as the file is there; the set in hand has it."""
+    """What shows that a half is its beginning is on record until then only; the set in hand has it."""
     claim = UploadLedger.claim
 
-    def goes_away(self: UploadLedger, job: Job, *args: Any, **kwargs: Any) -> Claim:
-        if len(job.members) > 1:
-            (station.drop / "a.mtl").unlink()
-            IntakeLedger(self._connection).vanished(job.drop, [job.members[1].path], time.time())
+    def goes_by_itself(self: UploadLedger, job: Job, *args: Any, **kwargs: Any) -> Claim:
+        with self._connection.transaction() as sql:
+            sql.execute("DELETE FROM beginnings WHERE file_id != ?", (job.main.file_id,))
         return claim(self, job, *args, **kwargs)
 
-    monkeypatch.setattr(UploadLedger, "claim", goes_away)
+    monkeypatch.setattr(UploadLedger, "claim", goes_by_itself)
     line.once = [cut_off(MTL[:100])]
     station.drops("a.obj", OBJ)
     station.drops("a.mtl", MTL)
     station.scan()
-    assert station.states() == {"a.obj": FileState.DONE, "a.mtl": FileState.GONE}
-    assert (contents(station), line.uploads) == ([OBJ], 2)
+    assert station.states() == {"a.obj": FileState.DONE, "a.mtl": FileState.DONE}
+    assert (sorted(contents(station)), line.uploads) == (sorted([OBJ, MTL]), 2)
 
 
 def test_what_begins_like_ours_and_goes_on_otherwise_stays(station: Any, line: Any) -> None:
