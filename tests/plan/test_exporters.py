@@ -300,6 +300,12 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("a.ogex", 'Texture (attrib = "d") // x\n{ Transform {float[1] {1}} string {"tex\\\\a.png"} }', ["tex/a.png"]),
         ("a.ply", "ply\ncomment TextureFile: a.png\nend_header\n", ["a.png"]),
         ("a.dxf", "0\nIMAGEDEF\n1\n\\M+196D8.png\n0\nEOF\n", ["木.png"]),
+        (
+            "a.dxf",
+            "0\nMATERIAL\n1\nno.png\n3\ntex\\oak.png\n8\nbump.png\n0\nLINE\n8\nno.png\n0\nEOF\n",
+            ["bump.png", "tex/oak.png"],
+        ),
+        ("a.fbx", 'Texture: "" {\nFileName: "file:///C:/art/my%20wood.png"\n}\n', ["my wood.png"]),
         ("a.ply", "ply\r\nobj_info TextureFile b c.png\r\nend_header\r\n", ["b c.png"]),
         (
             "s/a.lws",

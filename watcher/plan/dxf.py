@@ -1,11 +1,13 @@
-"""Names in DXF drawings, text and binary: drawings that are inserted from files of their own, images and underlays.
+"""Names in DXF drawings, text and binary: drawings that are inserted from files of their own, images, underlays and
+the maps of materials.
 
-Source: Autodesk, "DXF reference" (pairs of a group code and a value; BLOCK, IMAGEDEF and the underlay definitions;
-"Binary DXF files").
+Source: Autodesk, "DXF reference" (pairs of a group code and a value; BLOCK, IMAGEDEF, MATERIAL and the underlay
+definitions; "Binary DXF files").
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import BinaryIO
 
 from watcher.plan.text import BLOCK, blocks, decode, whole_lines
@@ -16,8 +18,11 @@ MOST_NAMES = 100_000
 MOST_PAIRS = 20_000_000
 
 _BINARY = b"AutoCAD Binary DXF\r\n\x1a\0"
-_NAMING = {b"IMAGEDEF", b"PDFDEFINITION", b"DWFDEFINITION", b"DGNDEFINITION"}
-"""Objects whose group 1 is the name of a file."""
+_NAMING = {
+    **dict.fromkeys((b"BLOCK", b"IMAGEDEF", b"PDFDEFINITION", b"DWFDEFINITION", b"DGNDEFINITION"), (1,)),
+    b"MATERIAL": (3, 4, 6, 7, 8, 9),
+}
+"""Objects with the groups that are names of files: of a material, its maps."""
 _EXTERNAL = 4 | 8
 """Of the flags of a block: its content is in the file that group 1 names, to stay there or to be laid over."""
 _ESCAPE = re.compile(r"\\(?:U\+|M\+([1-5]))([0-9A-F]{4})", re.IGNORECASE)
@@ -31,22 +36,25 @@ def read_dxf(file: BinaryIO) -> Iterator[str]:
     is_binary = file.read(len(_BINARY)) == _BINARY
     if not is_binary:
         file.seek(0)
-    kind = path = b""
+    pairs = _binary_pairs(file) if is_binary else _text_pairs(file)
+    yield from (_ESCAPE.sub(_escaped, decode(path)) for path in islice(_paths(pairs), MOST_NAMES))
+
+
+def _paths(pairs: Iterable[_Pair]) -> Iterator[bytes]:
+    kind = of_block = b""
     is_external = False
-    left = MOST_NAMES
-    for code, value in _ended(_binary_pairs(file) if is_binary else _text_pairs(file)):
+    for code, value in _ended(pairs):
         if code == 0:
-            if path and (kind in _NAMING or is_external):
-                yield _ESCAPE.sub(_escaped, decode(path))
-                left -= 1
-                if not left:
-                    return
-            kind, path, is_external = value, b"", False
-        elif kind == b"BLOCK" or kind in _NAMING:
-            if code == 1 and len(value) <= LONGEST_NAME:
-                path = value
-            elif code == 70:
-                is_external = kind == b"BLOCK" and _is_external(value)
+            if is_external and of_block:
+                yield of_block
+            kind, of_block, is_external = value, b"", False
+        elif kind == b"BLOCK" and code == 70:
+            is_external = _is_external(value)
+        elif code in _NAMING.get(kind, ()) and 0 < len(value) <= LONGEST_NAME:
+            if kind == b"BLOCK":
+                of_block = value
+            else:
+                yield value
 
 
 def _escaped(escape: re.Match[str]) -> str:
@@ -74,7 +82,7 @@ def _text_pairs(file: BinaryIO) -> Iterator[_Pair]:
             code = None
 
 
-_WANTED = {b"0", b"1", b"70"}
+_WANTED = {b"0", b"70", *(b"%d" % code for codes in _NAMING.values() for code in codes)}
 
 
 def _is_external(flags: bytes) -> bool:

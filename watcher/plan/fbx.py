@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from watcher.plan.alternatives import any_of
+from watcher.plan.alternatives import any_of, first_that_exists
 from watcher.plan.text import blocks, decode, whole_lines
+from watcher.plan.uri import plain_readings
 
 MAGIC = b"Kaydara FBX Binary  \0"
 MOST_NODES = 1_000_000
@@ -55,6 +56,12 @@ def read_fbx(file: BinaryIO) -> Iterator[str]:
         file.seek(0)
         _collect_text(file, media)
     return _outside(media)
+
+
+def fbx_readings(text: str) -> tuple[tuple[str, ...], ...]:
+    """The alternatives as written; else each as any name."""
+    names = first_that_exists(text)
+    return tuple(dict.fromkeys((*names, *(other for (name,) in names for other in plain_readings(name)))))
 
 
 def _outside(media: list[_Medium]) -> Iterator[str]:

@@ -104,7 +104,7 @@ FORMATS: dict[str, Format] = {
     "obj": Format(obj.read_obj, obj.obj_readings, instead=_library),
     "mtl": Format(obj.read_mtl, obj.mtl_readings),
     "gltf": Format(gltf.read_gltf, uri_readings),
-    "fbx": Format(fbx.read_fbx, first_that_exists),
+    "fbx": Format(fbx.read_fbx, fbx.fbx_readings),
     "dae": Format(collada.read_dae, uri_readings, is_scene=True),
     "3ds": Format(max3ds.read_3ds, short_names=True),
     "x": Format(directx.read_x),

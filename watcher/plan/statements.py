@@ -183,7 +183,9 @@ def _ogex_character(escape: re.Match[str]) -> str:
     return character or (chr(number) if number < 0x110000 else "")
 
 
-_IFC_TEXTURE = re.compile(rb"/\*(?:[^*]|\*(?!/))*+\*/|IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)
+_IFC_TEXTURE = re.compile(rb"IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)
+_IFC_COMMENT = 1024
+"""Bytes before a texture in which the comment around it begins, if there is one."""
 _IFC_STRING = re.compile(rb"'((?:[^']|'')*+)'")
 
 
@@ -191,7 +193,9 @@ def read_ifc(file: BinaryIO) -> Iterator[str]:
     """IFC: the image of each `IfcImageTexture`, its last argument that is a text."""
     for piece in whole_lines(blocks(file)):
         for texture in _IFC_TEXTURE.finditer(piece):
-            if strings := _IFC_STRING.findall(texture[1] or b""):
+            before = piece[max(texture.start() - _IFC_COMMENT, 0) : texture.start()]
+            is_comment = before.rfind(b"/*") > before.rfind(b"*/")
+            if not is_comment and (strings := _IFC_STRING.findall(texture[1])):
                 yield _STEP_ESCAPE.sub(_step_text, decode(strings[-1].replace(b"''", b"'")))
 
 
