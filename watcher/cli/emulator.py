@@ -11,7 +11,7 @@ import click
 from watcher import logs
 from watcher.cli import Options
 from watcher.emulator import Emulator
-from watcher.emulator.convert.libraries import not_installed, told
+from watcher.emulator.convert.libraries import install_command, not_installed, told
 
 
 @click.command("emulator")
@@ -55,7 +55,7 @@ def _serve(emulator: Emulator, *, show_key: bool) -> None:
             click.echo(f"api_key: {emulator.api_key}")
         if missing := not_installed():
             click.echo(
-                f"some formats end as an error here, without {told(missing)}: install 3dverse-watcher[formats]",
+                f"some formats end as an error here, without {told(missing)}: {install_command('formats')}",
                 err=True,
             )
         try:

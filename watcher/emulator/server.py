@@ -11,6 +11,7 @@ from typing import Any, Self
 from watcher.emulator.authentication import load_api_key
 from watcher.emulator.blobs import Blobs
 from watcher.emulator.convert import ConverterPool
+from watcher.emulator.convert.libraries import install_command
 from watcher.emulator.store import Store, StoreError
 
 _KEEP_ALIVE = 75
@@ -25,8 +26,7 @@ class MissingExtra(Exception):
 
     def __init__(self, package: str) -> None:
         super().__init__(
-            f"the embedded server needs the package {package!r}, which is not installed: pip install"
-            " '3dverse-watcher[emulator]', or '.[emulator]' in a checkout"
+            f"the embedded server needs the package {package!r}, which is not installed: {install_command('emulator')}"
         )
 
 

@@ -334,5 +334,5 @@ def test_a_package_that_is_not_installed_is_named(
     for name, content in made().files().items():
         paths[name] = tmp_path / name
         paths[name].write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ConversionFailed, match=f"needs the package {package}.* install 3dverse-watcher.formats"):
+    with pytest.raises(ConversionFailed, match=f"needs the package {package}.*pip install .3dverse-watcher.formats"):
         here(ConversionJob("a.gltf", paths, tmp_path), [], lambda _: None)

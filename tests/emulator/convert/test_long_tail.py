@@ -284,7 +284,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
     (tmp_path / "blob").write_bytes(b"x")
     for name in ("a.fbx", "a.wrl"):
         with pytest.raises(
-            ConversionFailed, match=r"needs the package cmeel-assimp.*install 3dverse-watcher\[formats\]"
+            ConversionFailed, match=r"needs the package cmeel-assimp.*pip install '3dverse-watcher\[formats\]'"
         ):
             here(ConversionJob(name, {name: tmp_path / "blob"}, tmp_path), [], lambda _: None)
 

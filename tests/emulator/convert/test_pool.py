@@ -284,7 +284,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
 ) -> None:
     (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('none', name='numpy')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(ConversionFailed, match=r"numpy is missing; install 3dverse-watcher\[emulator\]"):
+    with pytest.raises(ConversionFailed, match=r"numpy is missing: pip install '3dverse-watcher\[emulator\]'"):
         own_pool.convert(job(), lambda _: None)
 
 
@@ -331,6 +331,6 @@ def test_a_converter_that_is_not_installed_is_named_with_the_extra_that_brings_i
 ) -> None:
     (tmp_path / "ezdxf.py").write_text("raise ModuleNotFoundError('none', name='ezdxf')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(ConversionFailed, match=r"needs the package ezdxf.*install 3dverse-watcher\[formats\]"):
+    with pytest.raises(ConversionFailed, match=r"needs the package ezdxf.*pip install '3dverse-watcher\[formats\]'"):
         own_pool.convert(job(name="a.dxf"), lambda _: None)
     assert own_pool.convert(job(), lambda _: None).assets, "the worker lives on"

@@ -36,6 +36,11 @@ COMPRESSIONS: dict[str, tuple[str, ...]] = dict.fromkeys(("gltf", "glb"), ("Drac
 """By extension: what an everyday reader needs for compressed parts of a file."""
 
 
+def install_command(extra: str) -> str:
+    """What installs an extra of this program."""
+    return f"pip install '3dverse-watcher[{extra}]', or '.[{extra}]' in a checkout"
+
+
 def not_installed() -> dict[str, list[str]]:
     """The packages that are missing here, and the formats that cannot be converted, or not all of them, without."""
     missing: dict[str, list[str]] = {}

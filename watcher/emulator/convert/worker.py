@@ -16,6 +16,7 @@ import time
 from typing import Any, BinaryIO
 
 from watcher.emulator.convert.job import ConversionFailed, ConversionJob
+from watcher.emulator.convert.libraries import install_command
 from watcher.emulator.convert.sandbox import allow_processor_seconds, confine
 
 _PROGRESS_STEP = 0.02
@@ -54,7 +55,7 @@ def main() -> None:
     try:
         from watcher.emulator.convert.pipeline import convert  # the heavy imports, under the limits
     except ModuleNotFoundError as error:
-        sys.exit(f"the package {error.name} is missing; install 3dverse-watcher[emulator]")
+        sys.exit(f"the package {error.name} is missing: {install_command('emulator')}")
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     gc.freeze()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from watcher.emulator.convert.job import ConversionFailed
+from watcher.emulator.convert.libraries import install_command
 from watcher.emulator.convert.sandbox import loading_libraries
 
 
@@ -20,7 +21,7 @@ def load(module: str, what: str) -> Any:
             return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ConversionFailed(
-            f"{what} needs the package {error.name}, which is not installed here: install 3dverse-watcher[formats]"
+            f"{what} needs the package {error.name}, which is not installed here: " + install_command("formats")
         ) from None
 
 
