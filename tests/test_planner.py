@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import os
 import struct
 import unicodedata
 from collections import Counter
@@ -16,6 +17,7 @@ from watcher import clock, planner
 from watcher.intake import Intake
 from watcher.ledger import FileReport, Ledger
 from watcher.model import Drop, FileState, Role, Textures
+from watcher.plan import disk
 from watcher.plan.readers import READERS
 from watcher.planner import Planner
 
@@ -1084,3 +1086,23 @@ def test_a_model_that_is_dropped_last_is_planned_before_very_many_others(
     due = plan.due()
     assert [name] in due
     assert len(due) < 200
+
+
+def test_a_folder_of_very_many_models_is_not_listed_for_each_few_of_them(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "MODELS", 10)
+    monkeypatch.setattr(disk, "GREAT", 100)
+    monkeypatch.setattr(disk, "STEADY_SECONDS", -1.0)
+    plan = stage(wait=0.0)
+    for number in range(200):
+        plan.drop_file(f"{number}.obj", f"mtllib lost{number}.mtl\nv 0 0 0\n")
+    plan.settle_only(3)
+    listed = []
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or real(path))
+    for _ in range(30):
+        plan.now += 0.25
+        plan.planner.step(plan.now)
+    assert len(plan.due()) == 200
+    assert len(listed) <= 2

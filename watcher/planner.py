@@ -16,6 +16,7 @@ from watcher.intake.scan import signature_of
 from watcher.ledger import Candidate, LackingFile, Ledger, LinkedFile
 from watcher.model import Drop, Textures
 from watcher.plan import READERS, Assembly, DiskLook, Member, assemble, gathers, may_be_part
+from watcher.plan.disk import Listings
 from watcher.plan.remembered import RememberedReferences
 from watcher.source import PATIENT_ERRORS
 
@@ -93,6 +94,7 @@ class Planner:
         self._references = RememberedReferences()
         self._gathering: dict[tuple[str, tuple[str, ...]], str] = {}
         """By folder and series: the slice that waits for the others, unless it went by now."""
+        self._listings = Listings(clock.age)
         self._told_missing: dict[str, list[str]] = {}
         self._resting: dict[str, float] = {}
         """Until when models of great sets are not looked at again."""
@@ -169,12 +171,15 @@ class Planner:
             return self._references(path) if names is None else names
 
         looks = {
-            path: DiskLook(path, references, follow_symlinks=drop.follow_symlinks) for path, drop in self._drops.items()
+            path: DiskLook(path, references, follow_symlinks=drop.follow_symlinks, listings=self._listings)
+            for path, drop in self._drops.items()
         }
         assemblies: dict[str, Assembly] = {}
         for candidate in candidates:
             if assembly := self._assemble(candidate, looks[candidate.drop], now):
                 assemblies[candidate.path] = assembly
+        if not self._models_left:
+            self._listings.clear()
         self._let_rest(candidates, sum(len(one.members) + len(one.lacking) for one in assemblies.values()), now)
         taken = _taken(list(assemblies.values()))
         unread, scenes = self._unread(), self._unread(scenes=True)

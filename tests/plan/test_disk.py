@@ -4,6 +4,7 @@ import unicodedata
 import pytest
 
 from watcher.plan import DiskLook, assemble
+from watcher.plan.disk import Listings
 
 
 @pytest.fixture
@@ -146,3 +147,29 @@ def test_a_hostile_model_uploads_nothing_but_itself(drop):
     assert [member.name for member in assembly.members] == ["evil.obj", "evil.mtl"]
     assert {one.text for one in assembly.refused} == {"..", "/"}
     assert {one.text for one in assembly.lacking} == {*texts, "../../etc/passwd"}
+
+
+def test_a_great_folder_is_listed_anew_only_when_it_changed(drop, monkeypatch):
+    monkeypatch.setattr("watcher.plan.disk.GREAT", 1)
+    folder, listed, age = drop / "Tex", [], 60.0
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or real(path))
+    listings = Listings(lambda _time: age)
+
+    def find(name):
+        return DiskLook(str(drop), listings=listings).find(f"{folder}/{name}")
+
+    for _ in range(10):
+        assert find("missing.png") is None
+        assert find("WOOD.png") == str(folder / "Wood.PNG")
+    assert len(listed) == 1
+    (folder / "Missing.PNG").write_text("it came")
+    assert find("missing.png") == str(folder / "Missing.PNG")
+    assert len(listed) == 2
+    # Just changed: a further change may bear the same time.
+    age = 0.0
+    os.utime(folder, ns=(0, 1))
+    assert find("late.png") is None
+    (folder / "Late.png").write_text("it came, too")
+    os.utime(folder, ns=(0, 1))
+    assert find("late.png") == str(folder / "Late.png")

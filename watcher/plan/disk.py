@@ -14,6 +14,42 @@ from watcher.plan.text import decode, decoded_otherwise, loose
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
+GREAT = 1000
+"""Names in a folder that takes long to be listed."""
+STEADY_SECONDS = 2.0
+"""So long a folder must have stayed as it is for its time to tell of the next change: no file system counts coarser."""
+
+
+class Listings:
+    """What was listed of great folders, as long as they stay as they are: in one there may be very many models, and
+    only some of them are looked at together."""
+
+    def __init__(self, age: Callable[[float], float]) -> None:
+        """`age` tells how many seconds ago a time was that a disk has stamped."""
+        self._age = age
+        self._listed: dict[str, tuple[tuple[int, int, int], list[str], dict[str, str]]] = {}
+
+    def clear(self) -> None:
+        """Let go of them all: they take memory."""
+        self._listed.clear()
+
+    def of(self, folder: str) -> tuple[list[str], dict[str, str]]:
+        """The names in a folder in order, and a place to keep them by their loose form; none when it cannot be
+        listed."""
+        try:
+            status = os.stat(folder)
+            version = status.st_dev, status.st_ino, status.st_mtime_ns
+            if (known := self._listed.get(folder)) is not None and known[0] == version:
+                return known[1:]
+            names = sorted(os.listdir(folder))
+        except OSError:
+            return [], {}
+        listed = version, names, dict[str, str]()
+        if len(names) >= GREAT and self._age(status.st_mtime) > STEADY_SECONDS:
+            self._listed[folder] = listed
+        return listed[1:]
+
+
 class DiskLook:
     """Finds files in one drop, for one run of :func:`watcher.plan.assemble` (or a few at the same moment).
 
@@ -27,16 +63,18 @@ class DiskLook:
         references: Callable[[str], tuple[str, ...]] = read_references,
         *,
         follow_symlinks: bool = False,
+        listings: Listings | None = None,
     ) -> None:
-        """`root` is the drop's real path. `references` may remember what it read."""
+        """`root` is the drop's real path. `references` may remember what it read, `listings` what was listed."""
         self._follow = follow_symlinks
         self._root = root.rstrip(os.sep) or os.sep
         self._references = references
         self._folders = {self._root: True}
         """Whether the paths are folders, all the way from the root (and without a symbolic link, unless followed)."""
         self._spelled: dict[str, str | None] = {self._root: self._root}
-        self._listings: dict[str, list[str]] = {}
-        self._spellings: dict[str, dict[str, str]] = {}
+        self._great = listings or Listings(lambda _time: 0.0)
+        self._listings: dict[str, tuple[list[str], dict[str, str]]] = {}
+        """By folder: the names in order, and by their loose form, of several with one form the first in order."""
         self._alike: dict[tuple[str, str], list[str]] = {}
 
     def references(self, path: str) -> tuple[str, ...]:
@@ -106,11 +144,10 @@ class DiskLook:
         return known
 
     def _names(self, folder: str) -> dict[str, str]:
-        """The names in the folder by their loose form; of several with one form the first in order."""
-        names = self._spellings.get(folder)
-        if names is None:
-            listed = self._listed(folder)
-            names = self._spellings[folder] = {loose(name): name for name in reversed(listed)}
+        """The names in the folder by their loose form."""
+        listed, names = self._list(folder)
+        if listed and not names:
+            names.update((loose(name), name) for name in reversed(listed))
             for name in listed:
                 if not _is_unicode(name):  # unpacked, perhaps, from an archive of another place
                     for other in decoded_otherwise(decode(os.fsencode(name))):
@@ -119,14 +156,12 @@ class DiskLook:
 
     def _listed(self, folder: str) -> list[str]:
         """The names in the folder in order."""
-        names = self._listings.get(folder)
-        if names is None:
-            try:
-                names = sorted(os.listdir(folder))
-            except OSError:
-                names = []
-            self._listings[folder] = names
-        return names
+        return self._list(folder)[0]
+
+    def _list(self, folder: str) -> tuple[list[str], dict[str, str]]:
+        if (known := self._listings.get(folder)) is None:
+            known = self._listings[folder] = self._great.of(folder)
+        return known
 
     def _is_file(self, path: str) -> bool:
         return stat.S_ISREG(self._mode(path))
