@@ -94,6 +94,8 @@ class Stage:
         sets = []
         while (job := self.ledger.uploads.take(self.now)) is not None:
             digests = [f"digest of {member.name}" for member in job.members]
+            for member, digest in zip(job.members, digests, strict=True):
+                self.ledger.uploads.hashed(member, digest, b"")
             claim = self.ledger.uploads.claim(job, "folder", str(digests), digests, self.now)
             self.ledger.uploads.sent(claim.upload_id, f"task {claim.upload_id}", self.now)
             sets.append([member.name for member in job.members])
@@ -593,6 +595,24 @@ def test_a_model_that_travelled_leads_once_it_loads_the_one_that_took_it_along(s
     plan.drop_file("a.lws", "LoadObject b.lws\n")
     plan.after(3)
     assert plan.due() == [["a.lws", "b.lws"]]
+
+
+def test_a_model_leads_the_one_that_it_loads_after_the_one_that_took_it_along_is_gone(
+    stage: Callable[..., Stage],
+) -> None:
+    plan = stage(wait=2.0)
+    outer = plan.drop_file("c.lws", "LoadObject a.lws\n")
+    plan.drop_file("a.lws", "LoadObject b.lws\n")
+    plan.after(6)
+    assert plan.send() == [["c.lws", "a.lws"]]
+    outer.unlink()
+    plan.drop_file("bell.wav")
+    plan.after(3)
+    assert plan.send() == [["bell.wav"]]
+    assert plan.report("a.lws").role is Role.COMPANION
+    plan.drop_file("b.lws", "LoadObject a.lws\n")
+    plan.after(6)
+    assert plan.send() == [["a.lws", "b.lws"]]
 
 
 def test_a_model_that_no_other_would_load_is_not_held_back(stage: Callable[..., Stage]) -> None:

@@ -440,8 +440,8 @@ def _led_by(sql: sqlite3.Connection, leader: str, part: Candidate, now: float) -
     leader_id = _file_id(sql, leader)
     sql.execute("DELETE FROM links WHERE main_id = ? AND companion_id = ?", (part.file_id, leader_id))
     sql.execute(
-        f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state != 'gone'"
-        " AND NOT EXISTS (SELECT 1 FROM links WHERE companion_id = files.id)",
+        f"{_STAND_ALONE} WHERE id = ? AND role = 'companion' AND state != 'gone' AND NOT EXISTS (SELECT 1 FROM links l"
+        " JOIN files m ON m.id = l.main_id WHERE l.companion_id = files.id AND m.state != 'gone')",
         (now, leader_id),
     )
     row = sql.execute(
