@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -365,6 +366,21 @@ def test_a_name_of_old_is_found_under_its_long_form(companions_of: Sets) -> None
     found, missing = companions_of({"a.3ds": model} | dict.fromkeys(files, "x"))
     assert found == files[:5]
     assert missing == ["SHORT.PNG", "UNKNOWN_.JPG"]
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"a.mtl": f"map_Kd {9 * '%01d'}z.png\n", 40 * "1" + ".png": "x"}, 9 * "%01d" + "z.png"),
+        ({"a.3ds": b"MM\x19\0\0\0\0\xa3\x13\0\0\0a      b.jpg\0", "a" + 45 * " " + "x.jpg": "x"}, "a      b.jpg"),
+    ],
+)
+def test_names_that_could_match_in_very_many_ways_cost_no_time(
+    companions_of: Sets, files: Mapping[str, str | bytes], missing: str
+) -> None:
+    start = time.process_time()
+    assert companions_of(files) == ([], [missing])
+    assert time.process_time() - start < 1
 
 
 def test_the_longest_end_of_a_foreign_path_is_looked_for_up_to_the_drop(companions_of: Sets) -> None:

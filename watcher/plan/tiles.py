@@ -30,12 +30,13 @@ def tile_pattern(name: str) -> re.Pattern[str]:
 
 
 def _number(token: re.Match[str]) -> str:
+    # Possessive: many numbers side by side would be tried in all ways.
     if token["pair"]:
-        return "u[0-9]{1,3}_v[0-9]{1,3}"
+        return "u[0-9]{1,3}+_v[0-9]{1,3}+"
     if width := len(token["signs"] or "") or int(token["width"] or token["padding"] or 0):
-        return f"[0-9]{{{width},}}"
+        return f"[0-9]{{{width},}}+"
     if token["any"] or token["padding"] is not None:
-        return "[0-9]{1,9}"
+        return "[0-9]{1,9}+"
     return "1[0-9]{3}"
 
 
@@ -53,7 +54,7 @@ def of_part(name: str) -> str:
     return _PART.sub(lambda number: f"%0{len(number[0])}d", name, count=1)
 
 
-_SHORT = re.compile(r"(?P<stem>[^.]{1,6}~(?P<rank>[1-9])|[^.]{8})(?P<extension>\.[^.]{1,3})", re.DOTALL)
+_SHORT = re.compile(r"(?! )(?P<stem>[^.]{1,6}~(?P<rank>[1-9])|[^.]{8})(?P<extension>\.[^.]{1,3})", re.DOTALL)
 _CUT = re.compile(r"(?P<start>.{12})(?:\.(?P<rank>[0-9]{3}))?", re.DOTALL)
 """As Blender cuts names in 3DS files, with their extension; with a number if there was such a name before."""
 
@@ -63,7 +64,7 @@ def short_pattern(name: str) -> re.Pattern[str] | None:
     patterns = [re.escape(cut["start"]) + r".*"] if (cut := _CUT.fullmatch(name)) else []
     if short := _SHORT.fullmatch(name):
         # Spaces are left out of such names.
-        stem = " *".join(map(re.escape, short["stem"].partition("~")[0]))
+        stem = " *".join(map(re.escape, short["stem"].partition("~")[0].replace(" ", "")))
         patterns.append(stem + r".*" + re.escape(short["extension"]) + r"[^.]?")
     return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL) if patterns else None
 
