@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from watcher import clock
 from watcher.api import AssetApi
 from watcher.config import Settings
 from watcher.daemon import Daemon
 from watcher.dry_run import plan_drops
+from watcher.intake.rules import Rules
+from watcher.intake.scan import Scanner
 from watcher.ledger import FileReport, Ledger
 from watcher.model import FileState
 from watcher.server import Server
@@ -170,3 +173,55 @@ def test_a_model_that_a_failing_disk_keeps_back_says_why_and_fails_in_the_end_un
     monkeypatch.undo()
     well = scan(settings, api, until)["crate.obj"]
     assert (well.state, well.error) == (FileState.DONE, None)
+
+
+def broken_in_its_midst(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """From now on the file can be read at its beginning, and not at its end."""
+    real = os.pread
+
+    def pread(descriptor: int, length: int, offset: int) -> bytes:
+        if offset > 0 and os.readlink(f"/proc/self/fd/{descriptor}") == str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+
+def test_a_companion_that_breaks_while_it_is_sent_is_the_one_that_is_named(
+    settings: Settings, api: AssetApi, drop_folder: Path, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (drop_folder / "m.obj").write_text(TRIANGLE.format("m"))
+    (drop_folder / "m.mtl").write_text("newmtl paint\n" + "# paint\n" * 200_000)
+    upload = settings.upload.model_copy(update={"max_attempts": 1})
+    settings = settings.model_copy(update={"upload": upload})
+    broken = drop_folder.resolve() / "m.mtl"
+    broken_in_its_midst(monkeypatch, broken)
+    found = scan(settings, api, until)["m.obj"]
+    assert found.state is FileState.FAILED
+    assert f"{broken} cannot be read: Input/output error" in (found.error or "")
+    monkeypatch.undo()
+    assert scan(settings, api, until)["m.obj"].state is FileState.DONE
+
+
+def test_a_file_that_breaks_in_its_midst_is_read_again_less_and_less_often(
+    settings: Settings, drop_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = str(drop_folder.resolve() / "a.obj"), os.open
+    (drop_folder / "a.obj").write_text(TRIANGLE.format("a"))
+
+    def open_what_fails(opened: Any, *arguments: Any, **more: Any) -> int:
+        return real("/proc/self/mem" if opened == path else opened, *arguments, **more)
+
+    monkeypatch.setattr("watcher.planner.BUSY_SECONDS", 0.1)
+    with Ledger(settings.state_dir / LEDGER) as ledger:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "open", open_what_fails)
+            plan_drops(settings.drops, ledger, as_found=True)
+        assert [file.state for file in ledger.report.files()] == [FileState.FAILED]
+        drop, now = settings.drops[0], clock.now()
+        scanner = Scanner(drop, Rules(drop), ledger.intake)
+        taken = []
+        for minute in range(3 * 24 * 60):
+            monkeypatch.setattr(clock, "now", lambda minute=minute: now + 60 * minute)
+            taken += [minute for folder in scanner.walk() for _ in folder.new]
+    assert taken == [0, 5, 15, 35, 75, 155, 315, 635, 1275, 2555, 3995]

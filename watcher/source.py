@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -84,16 +84,27 @@ class SourceFile:
         with suppress(OSError):
             os.close(self._descriptor)
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Lets an error of reading say in which file."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self.member.path
+            raise
+
     def hash(self) -> str:
         """The digest of the whole content.
 
         Raises:
             Changed: the file changed meanwhile.
+            OSError: it cannot be read to its end.
             Stopped: the program is to stop.
         """
         if self.digest is None:
             try:
-                found = hash_file(self._descriptor, stop=self._stop)
+                with self._named():
+                    found = hash_file(self._descriptor, stop=self._stop)
             except HashingStopped as error:
                 raise Stopped from error
             self.check()
@@ -121,7 +132,8 @@ class SourceFile:
         while offset < size:
             if self._cut():
                 raise Stopped
-            chunk = os.pread(self._descriptor, min(CHUNK, size - offset), offset)
+            with self._named():
+                chunk = os.pread(self._descriptor, min(CHUNK, size - offset), offset)
             if not chunk:
                 raise Changed(self.member.path)
             digest.update(chunk)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from watcher import clock
 from watcher.formats import extension_of
+from watcher.intake.again import Again
 from watcher.intake.home import Home, device_at
 from watcher.intake.links import Links
 from watcher.intake.rules import PassedOver, Reason, Rules, Taken
@@ -113,6 +114,7 @@ class Scanner:
         self._home = Home(drop.path, ledger)
         self._links = Links(drop)
         self._dismissed: dict[str, Signature] = {}
+        self._again = Again()
 
     def walk(self, start: str | None = None) -> Iterator[FolderScan]:
         """Scan the tree below ``start`` (the whole drop without), folder by folder.
@@ -310,7 +312,7 @@ class Scanner:
         signature = signature_of(status)
         if known is not None:
             self._home.found(known, signature, device)
-            try_again = known.unreadable is not None and not _unreadable(known.unreadable)
+            try_again = self._again.is_due(path, known, clock.now())
             if known.signature == signature and known.settled and not try_again:
                 return
         seen = Seen(path, signature, unchanged_for(status), self._home.place(device), known is not None)
@@ -380,20 +382,6 @@ class Scanner:
             return signature_of(self.status(path))
         except OSError:
             return None
-
-
-def _unreadable(path: str) -> bool:
-    """Whether there is a file that cannot be opened, or whose disk fails."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            os.read(descriptor, 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        # What is a folder now, or a pipe, can be told for what it is.
-        return not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | BlockingIOError)
-    return False
 
 
 NOT_REGULAR = PassedOver(Reason.UNSUPPORTED, "not a regular file")
