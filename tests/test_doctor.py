@@ -508,6 +508,13 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
+def test_a_file_that_was_emptied_is_a_damaged_ledger_and_not_none(patient: Patient) -> None:
+    patient.state.mkdir()
+    (patient.state / LEDGER).touch()
+    _, found = look_at_ledger(patient.load())
+    assert (found.result, "is damaged: it holds no ledger" in found.message) == (Result.FAILURE, True)
+
+
 def test_a_ledger_is_looked_at_without_leaving_a_trace(patient: Patient) -> None:
     with Ledger(patient.state / LEDGER) as ledger:
         ledger.upkeep.remember("server", patient.load().api.base_url)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from watcher.cli import cli
 from watcher.emulator import Emulator
 from watcher.ledger import Ledger, NoLedger
 from watcher.state import LEDGER, owner
@@ -109,3 +111,19 @@ def test_a_state_directory_that_is_a_file_is_not_taken_for_an_empty_one(person: 
     assert (asked.code, asked.out) == (2, "")
     assert f"{person.home}/file/ledger.db cannot be reached: Not a directory" in asked.err
     assert (checked.code, checked.out.startswith("CRITICAL: the ledger")) == (2, True)
+
+
+def test_a_monitor_is_told_of_damage_in_the_midst_of_the_ledger(person: Any) -> None:
+    person.state.mkdir()
+    path = person.state / LEDGER
+    with Ledger(path) as ledger:
+        roots = ledger._connection.rows("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'files' AND rootpage > 0")
+    with path.open("r+b") as file:
+        for root in roots:
+            file.seek((root[0] - 1) * 4096)
+            file.write(b"spoilt" * 20)
+    told = CliRunner().invoke(cli, ["status", "--check"], standalone_mode=False, env=person.env)
+    assert told.return_value == 2
+    assert (
+        "CRITICAL: the ledger cannot be used: database disk image is malformed; stop the daemon and let" in told.output
+    )

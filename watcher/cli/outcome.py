@@ -62,11 +62,13 @@ def exit_code_of(error: Exception) -> ExitCode | None:
 def sentence(error: Exception) -> str:
     """The error as a line for a person; of a configuration, a line for each problem."""
     from watcher.config import ConfigError
+    from watcher.ledger.damage import is_damage
 
     if isinstance(error, ConfigError):
         return "\nerror: ".join(map(str, error.problems))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, sqlite3.Error):
-        return f"the ledger cannot be used: {error}"
+        advice = "; stop the daemon and let `3dverse-watcher adopt` rebuild it" if is_damage(error) else ""
+        return f"the ledger cannot be used: {error}{advice}"
     return str(error)

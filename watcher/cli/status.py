@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from watcher.cli import Options
-from watcher.cli.outcome import ExitCode
+from watcher.cli.outcome import ExitCode, sentence
 from watcher.cli.owed import Remainder
 from watcher.cli.places import resolve
 from watcher.cli.settings import load
@@ -194,8 +195,8 @@ def _live(settings: Settings, paths: Sequence[str], states: Sequence[FileState] 
 def _check(settings: Settings) -> int:
     try:
         answer = _Answer(settings, (), [FileState.FAILED])
-    except LedgerError as error:
-        click.echo(f"CRITICAL: {error}")
+    except (LedgerError, sqlite3.Error) as error:
+        click.echo(f"CRITICAL: {sentence(error)}")
         return ExitCode.USAGE
     if not answer.daemon["running"]:
         click.echo("CRITICAL: the daemon does not run")

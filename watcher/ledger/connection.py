@@ -143,7 +143,7 @@ class Connection:
                 found = str(error)
             finally:
                 self._sqlite.set_progress_handler(None, 0)
-        return None if found == "ok" else found
+        return None if found == "ok" else found.removeprefix("*** in database main ***\n")
 
     def hurry(self) -> None:
         """From now on another program that holds the ledger is waited for a moment only."""

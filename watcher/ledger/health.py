@@ -46,7 +46,7 @@ def examine(path: Path) -> Health:
             faults = [row[0] for row in sql.execute(f"PRAGMA quick_check({SHOWN})")]
             tables = {row[0] for row in sql.execute("SELECT name FROM sqlite_master")}
             if not {"_sqlite_migrations", "meta", "remote_folders"} <= tables:
-                raise NoLedger(path)
+                return Health(0, faults=("it holds no ledger",), meta={}, remote_folders={})
             schema = "SELECT count(*) FROM _sqlite_migrations WHERE migration_set = 'ledger'"
             return Health(
                 schema=sql.execute(schema).fetchone()[0],
