@@ -332,6 +332,10 @@ def test_other_formats_as_programs_write_them(
     assert companions_of({file_name: content} | dict.fromkeys(files, "")) == (files, [])
 
 
+def test_a_library_of_a_models_name_stands_in_for_one_that_is_named_only(companions_of: Sets) -> None:
+    assert companions_of({"a.obj": "v 0 0 0\n", "a.mtl": ""}) == ([], [])
+
+
 def test_scenes_that_are_inlined_are_read_in_whatever_encoding(companions_of: Sets) -> None:
     inlined = {
         "b.x3dv": b'#X3D V3.0 utf8\nPROFILE Immersive\nImageTexture { url "b.png" }',

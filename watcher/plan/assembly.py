@@ -303,7 +303,7 @@ def _with_conventions(
             else:
                 into.await_names((name,))
 
-    if not any(attempt.found for attempt in attempts):
+    if not any(attempt.found for attempt in attempts) and (attempts or known.instead_of_nothing):
         stand_in = next(existing(known.instead(stem)), None)
         if stand_in is not None:
             into.await_names(attempt.text for attempt in attempts)

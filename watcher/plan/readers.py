@@ -48,6 +48,8 @@ class Format:
     """By the file's name without extension: names of files that belong to it, where they exist, without being named."""
     instead: Callable[[str], Iterable[str]] = nothing
     """Likewise: the first of these that exists stands in when nothing that the file names is there."""
+    instead_of_nothing: bool = True
+    """Whether it does so also when the file names nothing at all."""
     parts: re.Pattern[str] | None = None
     """Which files of this format, by their names, are often parts that a file of the same format (or of another that
     is uploaded) loads: they are held back for it as textures are. None: none of them."""
@@ -67,7 +69,7 @@ def _images(stem: str) -> Iterator[str]:
 
 
 def _library(stem: str) -> tuple[str, ...]:
-    """Of a model that was renamed after its export; Blender and assimp look for it too."""
+    """Of a model that was renamed after its export; assimp and Blender look for it too."""
     return (f"{stem}.mtl",)
 
 
@@ -101,7 +103,7 @@ was found by an older one is found anew."""
 _ANY = re.compile("")
 
 FORMATS: dict[str, Format] = {
-    "obj": Format(obj.read_obj, obj.obj_readings, instead=_library),
+    "obj": Format(obj.read_obj, obj.obj_readings, instead=_library, instead_of_nothing=False),
     "mtl": Format(obj.read_mtl, obj.mtl_readings),
     "gltf": Format(gltf.read_gltf, uri_readings),
     "fbx": Format(fbx.read_fbx, fbx.fbx_readings),
