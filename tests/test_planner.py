@@ -963,7 +963,11 @@ def test_what_comes_for_a_model_and_names_more_has_the_model_planned_anew(stage:
     assert plan.due() == [["crate.obj", "a.mtl", "b.mtl", "1.png"]]
 
 
-@pytest.mark.parametrize("order", [range(40), range(39, -1, -1), [n * 7 % 40 for n in range(40)]], ids=str)
+@pytest.mark.parametrize(
+    "order",
+    [range(40), range(39, -1, -1), [n * 7 % 40 for n in range(40)]],
+    ids=["ascending", "descending", "in no order"],
+)
 def test_slices_that_come_one_by_one_join_the_one_that_waits_and_the_folder_is_not_listed_for_each(
     stage: Callable[..., Stage], assembled: Counter[str], order: Sequence[int]
 ) -> None:
