@@ -110,6 +110,26 @@ def test_a_scene_without_any_of_its_objects_is_an_error_that_names_one(refuse: R
     assert failure.reason == "the file 'Objects/wheel.lwo' that the model needs is not among the uploaded files"
 
 
+IRRLICHT = (
+    '<irr_scene><node type="cube"><attributes><float name="Size" value="10.000000"/></attributes><materials>'
+    '<attributes><enum name="Type" value="solid"/><texture name="Texture1" value="wood.png"/></attributes>'
+    "</materials></node></irr_scene>"
+)
+OPEN_GAME_ENGINE = """GeometryNode $node { ObjectRef {ref {$geometry}} MaterialRef {ref {$material}} }
+GeometryObject $geometry { Mesh (primitive = "triangles") {
+    VertexArray (attrib = "position") { float[3] { {0,0,0}, {1,0,0}, {0,1,0} } }
+    IndexArray { unsigned_int32[3] { {0,1,2} } } } }
+Material $material { Texture (attrib = "diffuse") { string {"wood.png"} } }
+"""
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.irr", IRRLICHT), ("a.ogex", OPEN_GAME_ENGINE)])
+def test_a_texture_that_the_library_passes_over_is_told(name: str, content: str, convert: Convert) -> None:
+    assert convert(name, {name: content}).log == "warning: the texture 'wood.png' is not among the uploaded files"
+    log = convert(name, {name: content, "wood.png": picture()}).log
+    assert log == "warning: the texture 'wood.png' was left out: its material could not be read"
+
+
 def test_a_format_whose_third_axis_points_up_is_set_upright(convert: Convert) -> None:
     corners = ("0 0 0 0 0 0 1 0 0", "0 2 0 0 0 0 1 1 0", "0 0 0 9 0 0 1 0 1")
     smd = 'version 1\nnodes\n0 "root" -1\nend\nskeleton\ntime 0\n0 0 0 0 0 0 0\nend\ntriangles\nskin.bmp\n'

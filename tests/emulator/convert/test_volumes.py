@@ -99,6 +99,7 @@ def test_one_slice_alone_is_a_flat_volume(convert: Convert) -> None:
     result = convert("a.dcm", {"a.dcm": image(made)})
     assert (volume_of(result) == made).all()
     assert result.assets[0].description["voxelDimensions"] == [0.25, 0.5, 4]
+    assert "warning: this is one slice alone" in result.log
 
 
 def test_the_frames_of_one_file_are_slices_with_values_and_places_of_their_own(convert: Convert) -> None:

@@ -173,6 +173,7 @@ class _Reader:
         if morphing:
             self._conversion.warn(f"channels of animations that move morph targets, left out: {morphing}")
         materials = Materials(scene, self._conversion)
+        materials.tell_passed_over(self._extension, self._conversion.files.path(self._conversion.main_name))
         model.materials, model.images = materials.materials, materials.images
         self._read_meshes(model, shown, materials.uv_sets)
         return model

@@ -2,6 +2,8 @@
 
 import ctypes
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,13 @@ _SLOTS: dict[tuple[int, int], TextureSlot] = {
 }
 """By aiTextureType and index; what is not here has no place in our materials."""
 _MOST_TEXELS = 100_000_000
+_TEXTURES_IN_TEXT = {
+    "irr": re.compile(rb'<texture\b[^<>]{0,300}?\bvalue\s*+=\s*+"([^"]{1,500})"'),
+    "ogex": re.compile(rb'\bTexture\b[^{"]{0,60}+(?:"[^"]{0,60}+"[^{"]{0,60}+)?\{\s*+string\s*+\{\s*+"([^"]{1,500})"'),
+}
+"""How a texture stands in formats of which the library passes over some."""
+_MOST_TEXT = 16 << 20
+"""Bytes in which textures are looked for."""
 
 
 class Materials:
@@ -59,6 +68,16 @@ class Materials:
         self._add_embedded(scene)
         sources = library.items(scene.materials, scene.material_count)
         self.materials = [self._material(source, at) for at, source in enumerate(sources)]
+
+    def tell_passed_over(self, extension: str, main: Path) -> None:
+        """Warn of the textures that the file ``main`` names and the library does not hand over."""
+        if (pattern := _TEXTURES_IN_TEXT.get(extension)) is None:
+            return
+        with main.open("rb") as file:
+            named = dict.fromkeys(map(library.text_of, pattern.findall(file.read(_MOST_TEXT))))
+        for name in named:
+            if name not in self._known and self._image(name) is not None:
+                self._conversion.warn(f"the texture {name!r} was left out: its material could not be read")
 
     def _material(self, source: library.Material, at: int) -> Material:
         values: dict[str, Any] = {}

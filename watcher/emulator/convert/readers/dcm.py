@@ -61,6 +61,8 @@ def read(conversion: Conversion) -> Volume:
         order, distance = _ordered(order, conversion)
     else:
         distance = _distance(first.positions, first.axes, conversion)
+        if first.series and first.frames == 1:
+            conversion.warn("this is one slice alone; others of its series, if it has any, are not among the files")
     return Volume(
         dimensions=(first.columns, first.rows, sum(one.frames for one in slices)),
         spacing=(*first.spacing, distance or first.thickness),
