@@ -451,3 +451,22 @@ def test_a_tree_dropped_on_a_running_daemon_ends_the_same_however_it_comes(
 
         house._until(lambda: outcome() == expected, 60, f"the end state after {way}")
     assert set(house.on_server().values()) == {1}
+
+
+def test_uploads_that_go_well_wake_only_who_has_to_do_with_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken = Counter[str]()
+    wake = Daemon._wake
+
+    def counted(daemon: Daemon, *names: str) -> None:
+        woken.update(names)
+        wake(daemon, *names)
+
+    monkeypatch.setattr(Daemon, "_wake", counted)
+    house.overrides["WATCHER_TRACK__INTERVAL_MIN"] = "1"
+    for number in range(40):
+        (house.drop / f"{number}.obj").write_text(f"v {number} 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    house.scan()
+    assert set(house.states().values()) == {FileState.DONE}
+    assert woken["tracker"] == 40
+    assert woken["reconcile"] == 0
+    assert woken["caretaker"] < 20

@@ -22,7 +22,7 @@ from watcher.upload import Backoff
 _log = structlog.get_logger(__name__)
 
 IDLE = 1.0
-"""Seconds between looks when nothing is owed (it is woken when something is)."""
+"""Seconds between looks when nothing is owed (it is woken when conversions end)."""
 BATCH = 20
 """Pieces of work in one step."""
 LOOK_AGAIN = 1.0

@@ -203,7 +203,8 @@ class Daemon:
                 scanned=self.intake.scanned,
                 silent=self.intake.silent,
                 stands_in_for=stands_in_for,
-                on_sent=lambda: wake("tracker", "reconcile", "caretaker"),
+                on_sent=lambda: wake("tracker"),
+                on_doubt=lambda: wake("reconcile"),
             )
 
         workers = settings.upload.workers

@@ -77,7 +77,7 @@ class Tracker:
             interval_min: seconds between two looks at a folder in which conversions move.
             interval_max: seconds between two looks at a folder in which nothing moves.
             give_up_after: seconds after the last sign of progress at which a conversion counts as failed.
-            on_change: called when files came to rest.
+            on_change: called after a look at which something moved.
         """
         self._ledger = ledger
         self._api = api
@@ -130,6 +130,8 @@ class Tracker:
             except _Away:
                 continue
             self._gate.open()
+            if moved:
+                self._on_change()
             pace.interval = self._min if moved else min(self._max, pace.interval * STRETCH)
             pace.next_look = now + pace.interval
         return min((pace.next_look - now for pace in self._paces.values()), default=1.0)
@@ -245,7 +247,6 @@ class Tracker:
                 self._ledger.conversions.succeeded(following.upload_id, records, source_file_id, assets, now)
                 self._unsaid.pop(following.upload_id, None)
                 _log.info("converted", path=following.path, assets=len(assets))
-                self._on_change()
                 return True
             case "error" | "rejected" as status:
                 self._fail(following, records, source_file_id, failure_reason(task, status), now)
@@ -300,7 +301,6 @@ class Tracker:
         self._ledger.conversions.failed(following.upload_id, records, source_file_id, reason, now)
         self._unsaid.pop(following.upload_id, None)
         _log.error("a conversion failed", path=following.path, reason=reason)
-        self._on_change()
 
     def _assets(self, look: tuple[Following, UploadTask | ApiError]) -> list[Asset] | ApiError:
         """Every asset that the conversions of a successful upload made, the main one of each first; or why they cannot

@@ -139,6 +139,7 @@ class Uploader:
         silent: Callable[[], Collection[str]] = tuple,
         stands_in_for: "Uploader | None" = None,
         on_sent: Callable[[], None] = lambda: None,
+        on_doubt: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -149,7 +150,8 @@ class Uploader:
             scanned: whether a drop was scanned in full once.
             silent: the drops whose disk does not answer: nothing is begun with their files.
             stands_in_for: works only while this one waits for such a disk.
-            on_sent: called when an upload was taken by the server, or may have been.
+            on_sent: called when an upload was taken by the server.
+            on_doubt: called when one may have been.
         """
         self.number = number
         self.name = f"upload-{number}"
@@ -170,6 +172,7 @@ class Uploader:
         self._silent = silent
         self._stands_in_for = stands_in_for
         self._on_sent = on_sent
+        self._on_doubt = on_doubt
         self._unfinished: _Attempt | None = None
         self._fresh_turn = True
         """Every other turn is that of the set that came last: a file that is dropped while very many wait is not to
@@ -424,7 +427,7 @@ class Uploader:
         self._ledger.doubts.unknown(
             attempt.upload_id, reason, clock.now(), refund=refund, late_seconds=late_seconds, not_before=not_before
         )
-        self._on_sent()
+        self._on_doubt()
         return True
 
     def _fail(self, job: Job, reason: str, unreadable: str | None = None) -> None:
