@@ -25,6 +25,7 @@ from watcher.model import FileState
 from watcher.pause import LedgerPause
 from watcher.planner import Planner
 from watcher.reconcile import Reconciler
+from watcher.remains import Halves
 from watcher.remote import RemoteFolders
 from watcher.runner import Loop, Runner
 from watcher.server import Server
@@ -255,6 +256,7 @@ class Daemon:
             *self._uploaders,
             tracker,
             self._reconciler,
+            Halves(self.ledger, api, self.gate),
             caretaker,
             self.access,
             knocker,

@@ -198,11 +198,14 @@ class Reconciler:
             if self._may_be(task, attempt, now):
                 removable = self._is_newer(task, attempt, now, STRICT_SKEW_SECONDS) is True
                 if self._arrival.in_task(task, main) is not None:
-                    removable = removable and alone and self._arrival.proves(main)
+                    newer, proven = removable, self._arrival.proves(main)
+                    removable = newer and alone and proven
                     if self._companions_may_be_there(attempt, alone=alone, removable=removable):
                         return task
                     if removable and complete:
                         self._remains.remove(task, attempt)
+                    elif alone and complete and (newer or proven):
+                        self._remains.tell(task, attempt)
                 elif removable and complete:
                     self._remains.remove_beginning(task, attempt)
                 if not complete:

@@ -1,6 +1,7 @@
 """The answer to "where does my file stand?", as plain values: what ``status --json`` and ``scan --json`` print."""
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -11,10 +12,11 @@ from watcher.config.folders import answered
 from watcher.intake.links import Links
 from watcher.intake.rules import PassedOver, Rules
 from watcher.intake.scan import NOT_REGULAR
-from watcher.ledger import Counts, FileReport, Ledger, OwedReport, Use
+from watcher.ledger import Counts, FileReport, HalfReport, Ledger, OwedReport, Use
 from watcher.ledger.connection import VERSION
 from watcher.mending import ways_to_mend
 from watcher.model import Drop, FileState
+from watcher.spelling import shown
 from watcher.state import LEDGER, owner
 
 SHOWN_STATES = tuple(state for state in FileState if state is not FileState.SKIPPED)
@@ -100,6 +102,7 @@ def document(state_dir: Path, ledger: Ledger | None, counts: Counts, files: Iter
         "passed_over": counts.passed_over,
         "problems": [{"path": path, "error": error} for path, error in counts.problems.items()],
         "owed": [owed_facts(owed) for owed in ledger.report.owed()] if ledger is not None else [],
+        "halves": [half_facts(half) for half in ledger.report.halves()] if ledger is not None else [],
         "kept_assets": [
             {
                 "path": path,
@@ -129,6 +132,21 @@ def owed_facts(owed: OwedReport) -> dict[str, Any]:
         "next_attempt_at": iso(owed.due_at),
         "error": owed.error,
     }
+
+
+def half_facts(half: HalfReport) -> dict[str, Any]:
+    """Something on the server that may be half of an upload."""
+    return {**asdict(half), "remove_with": removing(half), "keep_with": keeping(half)}
+
+
+def removing(half: HalfReport) -> str:
+    """The command that removes it from the server."""
+    return f"3dverse-watcher sources rm {half.source_file_id}"
+
+
+def keeping(half: HalfReport) -> str:
+    """The command by which a person says that it stays."""
+    return f"3dverse-watcher forget --halves {shlex.quote(shown(half.path))}"
 
 
 def file_facts(file: FileReport) -> dict[str, Any]:

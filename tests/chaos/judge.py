@@ -392,8 +392,10 @@ def _files(drop: DropSpec) -> Iterator[str]:
 def _companions(path: str, content: bytes) -> dict[str, bytes]:
     """The companions of a model that are there, with their contents, by path."""
     found: dict[str, bytes] = {}
-    for name in _named(path, content):
-        companion = os.path.join(os.path.dirname(path), name)
+    named = [os.path.join(os.path.dirname(path), name) for name in _named(path, content)]
+    if _extension(path) == "obj" and not any(read_regular(companion) is not None for companion in named):
+        named.append(path.removesuffix("obj") + "mtl")  # as if the model was renamed after its export
+    for companion in named:
         there = read_regular(companion)
         if there is not None and companion != path:
             found[companion] = there

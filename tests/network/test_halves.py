@@ -1,15 +1,20 @@
 """A server that keeps what it got of an upload that was cut off: no half stays there, and nothing but halves of ours
 is removed."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import watcher.remains
 from watcher.api import FilePart
-from watcher.ledger import Claim, Job, UploadLedger
+from watcher.cli import cli
+from watcher.ledger import Claim, Job, Ledger, UploadLedger
 from watcher.model import FileState
+from watcher.state import LEDGER
 
 pytestmark = pytest.mark.usefixtures("soon_decided")
 
@@ -44,6 +49,13 @@ def contents(station: Any) -> list[bytes]:
         with station.direct.source_files.download(source.source_file_id) as chunks:
             found.append(chunks.read())
     return found
+
+
+def says(station: Any, *command: str) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(cli, ["--config", str(station.state.parent / "config.toml"), *command])
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def off(number: int, size: int = 3000) -> bytes:
@@ -179,17 +191,55 @@ def test_half_of_a_model_that_is_sent_again_with_more_companions_is_removed(stat
     assert (sorted(contents(station)), line.uploads) == (sorted([*sent, obj, MTL]), 3)
 
 
-def test_half_a_file_that_cannot_be_shown_to_be_ours_is_told_with_what_to_do(
-    station: Any, line: Any, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("decided", ["removed from the server", "by the person"])
+def test_half_a_file_that_cannot_be_shown_to_be_ours_is_told_until_it_is_gone_or_a_person_says_that_it_stays(
+    station: Any, line: Any, monkeypatch: pytest.MonkeyPatch, decided: str
 ) -> None:
+    monkeypatch.setattr(watcher.remains, "LOOK_AGAIN", 0.1)
     station.environ["WATCHER_UPLOAD__PROOF"] = "false"
     content = off(1)
     line.once = [cut_off(content[:1000])]
-    station.drops("a.off", content)
+    path = station.drops("a.off", content)
     station.scan()
     assert contents(station) == [content[:1000], content]
     half = next(station.direct.folders.source_files(station.folder_id())).source_file_id
-    assert (
-        f"cannot be shown to be ours; if nobody needs it: `3dverse-watcher sources rm {half}`"
-        in capsys.readouterr().out
-    )
+    told = f"may be half of an upload of {path} that was cut off, and cannot be shown to be. `3dverse-watcher"
+    with station.daemon(watch=True):
+        station.until(lambda: line.requests.count(("GET", f"/app/v1/source-files/{half}/details")) > 1)
+        assert f"{told} sources rm {half}`" in says(station, "status")
+    assert json.loads(says(station, "status", "--json"))["halves"] == [
+        {
+            "path": str(path),
+            "folder_id": station.folder_id(),
+            "source_file_id": half,
+            "name": "a",
+            "remove_with": f"3dverse-watcher sources rm {half}",
+            "keep_with": f"3dverse-watcher forget --halves {path}",
+        }
+    ]
+    if decided == "by the person":
+        assert "1 source file forgotten" in says(station, "forget", "--halves", str(station.drop))
+    else:
+        station.direct.source_files.delete([half], delete_assets=True)
+        assert told in says(station, "status")
+        with station.daemon(watch=True):
+            station.until(lambda: told not in says(station, "status"))
+    assert (told in says(station, "status"), json.loads(says(station, "status", "--json"))["halves"]) == (False, [])
+    assert station.states() == {"a.off": FileState.DONE}
+
+
+@pytest.mark.parametrize("cut_at", [MTL[:100], OBJ])
+def test_a_set_that_lacks_a_companion_and_cannot_be_shown_to_be_ours_is_told(
+    station: Any, line: Any, cut_at: bytes
+) -> None:
+    station.environ["WATCHER_UPLOAD__PROOF"] = "false"
+    station.drops("b.obj", OBJ + b"# another\n")  # so that companions are known to be listed
+    station.drops("a.mtl", MTL)
+    station.scan()
+    before = len(contents(station))
+    line.once = [cut_off(cut_at)]
+    station.drops("a.obj", OBJ)
+    station.scan()
+    left = [source.source_file_id for source in station.direct.folders.source_files(station.folder_id())][before:-2]
+    with Ledger(station.state / LEDGER, read_only=True) as ledger:
+        assert [half.source_file_id for half in ledger.report.halves()] == left

@@ -8,8 +8,9 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from watcher.ledger import KeptAsset, Ledger, OwedReport, OwedWork
+from watcher.ledger import HalfReport, KeptAsset, Ledger, OwedReport, OwedWork
 from watcher.spelling import shown
+from watcher.status import keeping, removing
 
 SHOWN = 20
 """Lines of each kind."""
@@ -28,12 +29,14 @@ class Remainder:
     held: Mapping[str, int] = field(default_factory=dict)
     """Drops of which so many files went away at once that a person is asked, and how many."""
     kept: Sequence[tuple[str, KeptAsset]] = ()
+    halves: Sequence[HalfReport] = ()
 
     @classmethod
     def of(cls, ledger: Ledger, drops: Sequence[str] | None = None) -> Self:
         """What the ledger says, of all drops or of the given ones."""
         owed = ledger.report.owed(drops)
-        return cls(owed, ledger.owed.held({each.drop for each in owed}), ledger.report.kept(drops))
+        held = ledger.owed.held({each.drop for each in owed})
+        return cls(owed, held, ledger.report.kept(drops), ledger.report.halves(drops))
 
     def needs_a_person(self) -> str | None:
         """What nobody but a person can go on with; None when there is nothing of that kind."""
@@ -42,7 +45,8 @@ class Remainder:
                 f"{files} files of {shown(drop)} went away at once, so what they made stays on the server. Was that"
                 f" meant? `3dverse-watcher retry {shlex.quote(drop)}` removes it, `forget` leaves it there"
             )
-        return next((self._line(owed) for owed in self.owed if owed.error is not None), None)
+        failed = (self._line(owed) for owed in self.owed if owed.error is not None)
+        return next(failed, next(map(self._half, self.halves), None))
 
     def show(self, console: Console) -> None:
         """Print it, most important first, a line each."""
@@ -51,12 +55,21 @@ class Remainder:
         owed = [each for each in self.owed if not (each.work is OwedWork.DELETED and each.drop in self.held)]
         for each in owed[:SHOWN]:
             console.print(Text(self._line(each), "yellow"), soft_wrap=True)
+        for half in self.halves[:SHOWN]:
+            console.print(Text(self._half(half), "yellow"), soft_wrap=True)
         for path, asset in self.kept[:SHOWN]:
             name = f"{asset.type} {shown(asset.name)} ({asset.asset_id})"
             line = f"kept on the server: {name}, made of {shown(path)}: needed by {shown(asset.needed_by)}"
             console.print(Text(line, "dim"), soft_wrap=True)
-        if (more := max(0, len(owed) - SHOWN) + max(0, len(self.kept) - SHOWN)) > 0:
+        if (more := sum(max(0, len(lines) - SHOWN) for lines in (owed, self.halves, self.kept))) > 0:
             console.print(Text(f"and {more} more such lines: see `3dverse-watcher status --json`", "dim"))
+
+    @staticmethod
+    def _half(half: HalfReport) -> str:
+        return (
+            f"on the server: {shown(half.name)}, which may be half of an upload of {shown(half.path)} that was cut off,"
+            f" and cannot be shown to be. `{removing(half)}` removes it; if it is somebody's, `{keeping(half)}`"
+        )
 
     @staticmethod
     def _line(owed: OwedReport) -> str:

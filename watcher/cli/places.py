@@ -23,6 +23,11 @@ def _resolved(path: Path) -> str:
     return real_path(path)
 
 
+def lies_at(path: str, places: Sequence[str]) -> bool:
+    """Whether a path is one of these files, or in one of these folders."""
+    return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
+
+
 def ledger_for_writing(settings: Settings) -> Ledger:
     """The ledger that is there. Raises LedgerError; NoLedger when there is none: nothing is created by a question."""
     path = settings.state_dir / LEDGER

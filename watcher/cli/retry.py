@@ -6,7 +6,7 @@ import click
 
 from watcher import clock
 from watcher.cli import Options
-from watcher.cli.places import ledger_for_writing, resolve
+from watcher.cli.places import ledger_for_writing, lies_at, resolve
 from watcher.cli.settings import load
 from watcher.ledger import OwedReport
 from watcher.model import FileState, Role
@@ -43,4 +43,4 @@ def command(options: Options, paths: tuple[str, ...], failed: bool) -> None:
 def _is_meant(owed: OwedReport, paths: Sequence[str]) -> bool:
     if not paths:
         return owed.error is not None
-    return any(owed.path == path or owed.path.startswith(path.rstrip("/") + "/") for path in paths)
+    return lies_at(owed.path, paths)

@@ -14,7 +14,7 @@ from watcher.ledger.intake import IntakeLedger, Known, Observation, SeenIn
 from watcher.ledger.moves import FormerPlace, MoveLedger
 from watcher.ledger.owed import FileSent, Judgement, KeptAsset, Owed, OwedLedger, OwedWork
 from watcher.ledger.plan import Candidate, CompanionState, LackingFile, LinkedFile, PlanLedger
-from watcher.ledger.report import Counts, FileReport, OwedReport, ReportLedger, Use
+from watcher.ledger.report import Counts, FileReport, HalfReport, OwedReport, ReportLedger, Use
 from watcher.ledger.upkeep import Spent, UpkeepLedger
 from watcher.ledger.uploads import Claim, Job, JobMember, There, UploadLedger, UploadState, Verdict
 
@@ -82,6 +82,7 @@ __all__ = [
     "FileSent",
     "Following",
     "FormerPlace",
+    "HalfReport",
     "IntakeLedger",
     "Job",
     "JobMember",

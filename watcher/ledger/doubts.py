@@ -174,6 +174,20 @@ class DoubtLedger:
         )
         return self._connection.row(sql, (digest, folder_id)) is not None
 
+    def half(self, upload_id: int, source_file_id: str, name: str) -> None:
+        """A source file may be half of this attempt, and cannot be shown to be."""
+        with self._connection.transaction() as sql:
+            sql.execute("INSERT OR IGNORE INTO halves VALUES (?, ?, ?)", (source_file_id, upload_id, name))
+
+    def halves(self) -> list[str]:
+        """The ids of all such source files."""
+        return [row["source_file_id"] for row in self._connection.rows("SELECT source_file_id FROM halves")]
+
+    def half_is_gone(self, source_file_id: str) -> None:
+        """The server has it no more, or a person has decided that it stays."""
+        with self._connection.transaction() as sql:
+            sql.execute("DELETE FROM halves WHERE source_file_id = ?", (source_file_id,))
+
     def owned(self, upload_task_id: str) -> bool:
         """Whether an upload on record has this task, and it is not in doubt."""
         sql = "SELECT 1 FROM uploads WHERE upload_task_id = ? AND state != 'unknown' LIMIT 1"

@@ -95,6 +95,19 @@ class OwedReport:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfReport:
+    """A source file on the server that may be half of an upload that was cut off, and cannot be shown to be."""
+
+    path: str
+    """Of the upload's main file."""
+    folder_id: str
+    """The remote folder in which it lies."""
+    source_file_id: str
+    name: str
+    """On the server."""
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Files by state, files that were passed over by extension, and what could not be read."""
 
@@ -280,6 +293,34 @@ class ReportLedger:
             )
             for row in rows
         ]
+
+    def halves(self, drops: Sequence[str] | None = None) -> list[HalfReport]:
+        """What may be half of an upload, and turned out to be no other one that is on record; the oldest first."""
+        where, parameters = _of_drops(drops)
+        rows = self._connection.rows(
+            "SELECT h.*, u.folder_id, d.path AS dir, f.name AS file_name FROM halves h"
+            " CROSS JOIN uploads u ON u.id = h.upload_id CROSS JOIN files f ON f.id = u.main_id"
+            f" CROSS JOIN dirs d ON d.id = f.dir_id CROSS JOIN drops p ON p.id = d.drop_id{where}"
+            " ORDER BY h.rowid",
+            parameters,
+        )
+        return [
+            HalfReport(
+                path=os.path.join(os.fsdecode(row["dir"]), os.fsdecode(row["file_name"])),
+                folder_id=row["folder_id"],
+                source_file_id=row["source_file_id"],
+                name=row["name"],
+            )
+            for row in rows
+            if not self._is_on_record(row["source_file_id"])
+        ]
+
+    def _is_on_record(self, source_file_id: str) -> bool:
+        sql = (
+            "SELECT 1 FROM uploads WHERE source_file_id = ?1"
+            " UNION ALL SELECT 1 FROM conversions WHERE source_file_id = ?1 LIMIT 1"
+        )
+        return self._connection.row(sql, (source_file_id,)) is not None
 
     def sent_anything(self) -> bool:
         """Whether any upload is on record."""

@@ -207,6 +207,14 @@ CREATE TABLE kept (
     PRIMARY KEY (upload_id, asset_id)
 ) STRICT;
 
+-- Source files that may be half of an attempt, and cannot be shown to be: a person decides.
+CREATE TABLE halves (
+    source_file_id TEXT PRIMARY KEY,
+    upload_id INTEGER NOT NULL REFERENCES uploads(id) ON DELETE CASCADE,
+    name TEXT NOT NULL                   -- on the server
+) STRICT;
+CREATE INDEX halves_by_upload ON halves(upload_id);
+
 CREATE TABLE remote_folders (path TEXT PRIMARY KEY, folder_id TEXT NOT NULL) STRICT;
 
 -- What the last full scan of a drop passed over, and what it could not read.

@@ -14,7 +14,7 @@ class Spent(StrEnum):
     """What the ledger needs no more after a while; what others stand on goes after them."""
 
     ATTEMPTS = "attempts"
-    """Uploads that the server does not have, and of which nothing stayed there."""
+    """Uploads that the server does not have, and of which nothing stayed there, nor may have."""
     FILES = "files"
     """Files that came and went, of which nothing was sent, and that no model names."""
     FOLDERS = "folders"
@@ -25,6 +25,7 @@ _SPENT = {
     Spent.ATTEMPTS: (
         "uploads INDEXED BY uploads_void WHERE state = 'void' AND finished_at < ?",
         "EXISTS (SELECT 1 FROM kept WHERE upload_id = uploads.id)"
+        " OR EXISTS (SELECT 1 FROM halves WHERE upload_id = uploads.id)"
         " OR EXISTS (SELECT 1 FROM files WHERE upload_id = uploads.id)",
     ),
     Spent.FILES: (
