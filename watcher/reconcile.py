@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 
 import structlog
@@ -12,10 +11,9 @@ from watcher.api import ApiError, AssetApi, NotFound, UnexpectedAnswer
 from watcher.api.models import SourceFile, UploadTask
 from watcher.arrival import Arrival, ProofStopped, same_name
 from watcher.belongings import Belongings
+from watcher.evidence import Evidence
 from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
-from watcher.listing import Listing
-from watcher.model import SentFile
 from watcher.remains import Remains
 from watcher.upload import Backoff, storing_seconds
 
@@ -27,10 +25,6 @@ LATE_SECONDS = 60.0
 """So long its upload task may be late when its file is there already."""
 TASKS_LOOKED_AT = 20_000
 """Upload tasks of a folder that are searched for a lost one."""
-SKEW_SECONDS = 600.0
-"""By how much a server's clock may be behind ours for something to count as newer, when its bytes are the proof."""
-STRICT_SKEW_SECONDS = 5.0
-"""The same, when its time is part of the proof that it is ours."""
 UNDECIDED_SECONDS = 900.0
 """For so long the server may fail to say whether an upload arrived, until the file counts as failed."""
 LOOK_AGAIN = 1.0
@@ -81,6 +75,7 @@ class Reconciler:
         self._gate = gate
         self._arrival = arrival
         self._belongings = belongings
+        self._evidence = Evidence(ledger, api, arrival, belongings)
         self._remains = Remains(ledger, api, arrival)
         self._backoff = backoff
         self._on_change = on_change
@@ -151,11 +146,13 @@ class Reconciler:
             return
         if not complete:
             return
-        if silent := [t for t in named if t.upload_task_id not in doubt.others and self._may_be(t, attempt, now)]:
+        if silent := [
+            t for t in named if t.upload_task_id not in doubt.others and self._evidence.may_be(t, attempt, now)
+        ]:
             message = f"the upload task {silent[0].upload_task_id} has no source file yet"
             raise UnexpectedAnswer("getUploadTasksInFolder", message)
         if doubt.source is None:
-            doubt.source = self._without_task(attempt, told, alone=not rivals)
+            doubt.source = self._evidence.without_task(attempt, told, alone=not rivals)
         if doubt.source is not None and (assets := self._belongings.assets(doubt.source.source_file_id)):
             source_file_id = doubt.source.source_file_id
             self._decided(attempt, arrived=True, by=source_file_id)
@@ -195,12 +192,12 @@ class Reconciler:
         for task in named:
             if task.upload_task_id in doubt.others:
                 continue
-            if self._may_be(task, attempt, now):
-                removable = self._is_newer(task, attempt, now, STRICT_SKEW_SECONDS) is True
+            if self._evidence.may_be(task, attempt, now):
+                removable = self._evidence.is_surely_newer(task, attempt, now)
                 if self._arrival.in_task(task, main) is not None:
                     newer, proven = removable, self._arrival.proves(main)
                     removable = newer and alone and proven
-                    if self._companions_may_be_there(attempt, alone=alone, removable=removable):
+                    if self._evidence.companions_may_be_there(attempt, alone=alone, removable=removable):
                         return task
                     if removable and complete:
                         self._remains.remove(task, attempt)
@@ -219,53 +216,6 @@ class Reconciler:
         _log.info(event, path=attempt.path, **({"known_as": by} if by else {}))
         self._ledger.doubts.decided(attempt.upload_id, clock.now())
 
-    def _may_be(self, task: UploadTask, attempt: OpenAttempt, now: float) -> bool:
-        """Whether a task is new enough; where no bytes are compared, it has to say so."""
-        newer = self._is_newer(task, attempt, now, SKEW_SECONDS)
-        return self._arrival.proves(attempt.files[0]) if newer is None else newer
-
-    def _is_newer(self, task: UploadTask, attempt: OpenAttempt, now: float, skew: float) -> bool | None:
-        """See :func:`is_newer`; by the server's clock alone, where that was known when the attempt began."""
-        ahead = self._api.clock.ahead or 0.0
-        began = attempt.started_at + ahead if attempt.server_time is None else attempt.server_time
-        return is_newer(task, began, now + ahead, skew)
-
-    def _companions_may_be_there(self, attempt: OpenAttempt, *, alone: bool, removable: bool = False) -> bool:
-        """Whether an attempt's companions may have arrived. While another attempt in doubt may have brought the main
-        file, each must be there once more than the uploads on record account for. So they must when the main file can
-        be removed and sent again: then a server that lists no companions costs a second way, and no second copy."""
-
-        def on_record(file: SentFile) -> int:
-            names = self._ledger.doubts.names_on_record(attempt.folder_id, file.digest)
-            return sum(same_name(name, file.name) for name in names)
-
-        folder_id, companions = attempt.folder_id, attempt.files[1:]
-        if alone and not removable:
-            return self._arrival.may_hold(folder_id, companions)
-        return self._arrival.may_hold(
-            folder_id, companions, on_record, lambda: removable or Listing(self._api, folder_id).lists_companions
-        )
-
-    def _without_task(self, attempt: OpenAttempt, told: set[str | None], *, alone: bool) -> SourceFile | None:
-        """The main file of an attempt on a server that shows no upload task of it (any more), proven by its bytes.
-
-        told: source files that upload tasks tell of, and that were judged by these.
-        """
-        main, found = attempt.files[0], None
-        if not self._arrival.proves(main):
-            return None
-        try:
-            for source in self._arrival.namesakes(attempt.folder_id, main.name):
-                if source.source_file_id in told or self._ledger.uploads.owns(source.source_file_id):
-                    continue
-                if self._arrival.is_there(source, main) and self._companions_may_be_there(attempt, alone=alone):
-                    if self._belongings.assets(source.source_file_id):
-                        return source
-                    found = found or source  # nothing is made of a companion that a model brought
-        except NotFound:
-            pass
-        return found
-
     # -- what cannot be decided --------------------------------------------------------------------------------------
 
     def _undecided(self, attempt: OpenAttempt, error: ApiError, now: float) -> None:
@@ -280,19 +230,3 @@ class Reconciler:
             doubt.undecided = True
             reason = f"the server fails to say whether the upload arrived: {error}; it is asked again now and then"
             self._ledger.doubts.undecided(attempt.upload_id, reason, now)
-
-
-def is_newer(task: UploadTask, since: float, now: float, skew: float) -> bool | None:
-    """Whether an upload task is newer than ``since``, Unix seconds, by clocks that differ by up to ``skew`` seconds.
-
-    None when it cannot be told: the task has no time, or a clock was wrong, since it puts ``since`` into the future.
-    """
-    if task.uploaded_at is None or since - skew > now:
-        return None
-    try:
-        moment = datetime.fromisoformat(task.uploaded_at)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp() >= since - skew

@@ -17,13 +17,13 @@ from watcher.api.models import UploadTask
 from watcher.arrival import Arrival
 from watcher.belongings import Belongings
 from watcher.daemon import Daemon
+from watcher.evidence import is_newer
 from watcher.gate import Gate
 from watcher.ledger import Ledger
 from watcher.ledger.conversions import ConversionLedger
 from watcher.ledger.doubts import DoubtLedger
 from watcher.ledger.uploads import UploadLedger
 from watcher.model import FileState
-from watcher.reconcile import is_newer
 from watcher.server import Server
 from watcher.state import LEDGER
 from watcher.upload import Backoff
