@@ -237,8 +237,10 @@ class Judge:
         wanted = sorted([digest, *map(digest_of, members.values())])
         upload = self._by_task.get(row["upload_task_id"])
         sent = sorted(upload.digests) if upload else []
-        # What was sent stays when a companion goes away.
-        if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
+        # What was sent stays when a companion goes away; of an OBJ file that is none that it names.
+        may_lack = _extension(path) == "obj" and not members
+        complete = self._complete(path, content, members) and not may_lack
+        if sent != wanted and (Counter(wanted) - Counter(sent) or complete):
             yield Promise.LOST, f"its upload holds {len(sent)} files that are not the {len(wanted)} it consists of now"
 
     def _holds(self, source_file_id: str | None, digest: str) -> bool:
