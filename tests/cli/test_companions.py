@@ -18,8 +18,8 @@ def drop(person: Any) -> Path:
     folder: Path = person.drop
     (folder / "a.obj").write_text("mtllib a.mtl\n" + TRIANGLE)
     (folder / "a.mtl").write_text("newmtl a\nmap_Kd wood.png\nmap_Ks C:\\art\\shine.png\n")
-    (folder / "b.obj").write_text("mtllib b.mat\n" + TRIANGLE + "v 1 1 1\n")
-    (folder / "b.mtl").write_text("newmtl b\nmap_Kd wood.png\n")
+    (folder / "b.obj").write_text("mtllib b_1.mat\n" + TRIANGLE + "v 1 1 1\n")
+    (folder / "b_1.mtl").write_text("newmtl b\nmap_Kd wood.png\n")
     (folder / "wood.png").write_bytes(PIXEL)
     return folder.resolve()
 
@@ -31,8 +31,8 @@ def test_what_a_model_goes_without_is_a_warning_with_the_ways_to_mend_it(person:
     for out in (done.out, plain.out):
         assert f"missing: C:\\art\\shine.png (named in a.mtl): put it at {drop}/shine.png, or correct the name" in out
     for out in (done.out, plain.out, one.out):
-        assert f"missing: b.mat (named in b.obj): put it at {drop}/b.mat, or correct the name in b.obj" in out
-        assert "(b.mtl lies there)" in out
+        assert f"missing: b_1.mat (named in b.obj): put it at {drop}/b_1.mat, or correct the name in b.obj" in out
+        assert "(b_1.mtl lies there)" in out
     assert "warning: 2 models went without files that they name" in plain.out
     assert "travels with a.obj" in person.runs("status", "drop/wood.png").out
     assert "takes along a.mtl, wood.png" in person.runs("status", "drop/a.obj").out
@@ -49,7 +49,7 @@ def test_what_a_model_goes_without_is_a_warning_with_the_ways_to_mend_it(person:
     assert [use["path"] for use in files["wood.png"]["used_by"]] == files["wood.png"]["mains"] == [str(drop / "a.obj")]
 
     (drop / "shine.png").write_bytes(PIXEL + b"\0")
-    (drop / "b.obj").write_text("mtllib b.mtl\n" + TRIANGLE)
+    (drop / "b.obj").write_text("mtllib b_1.mtl\n" + TRIANGLE)
     assert person.runs("scan", "--emulator", "drop").code == 0
     mended = person.runs("status").out
     assert "missing" not in mended
@@ -63,7 +63,7 @@ def test_a_dry_run_shows_the_sets_with_what_is_missing_and_why_others_are_passed
     assert "also travels with a.obj" in person.runs("scan", "--dry-run").out
     person.configures(configuration + 'textures = "companions-only"\n')
     shown = person.runs("scan", "--dry-run").out
-    assert f"missing: b.mat (named in b.obj): put it at {drop}/b.mat" in shown
+    assert f"missing: b_1.mat (named in b.obj): put it at {drop}/b_1.mat" in shown
     assert "takes along a.mtl, wood.png" in shown
     assert "also travels" not in shown
     files = person.runs("scan", "--dry-run", "--json").by_name()
@@ -72,7 +72,7 @@ def test_a_dry_run_shows_the_sets_with_what_is_missing_and_why_others_are_passed
         "b.obj": ("pending", "main"),
         "a.mtl": ("pending", "companion"),
         "wood.png": ("pending", "companion"),
-        "b.mtl": ("skipped", "main"),
+        "b_1.mtl": ("skipped", "main"),
         "loose.png": ("skipped", "main"),
     }
     assert "companions-only" in files["loose.png"]["error"]

@@ -90,7 +90,7 @@ def test_of_two_textures_of_one_name_the_nearer_one_is_taken(convert: Convert) -
 def test_a_reference_never_leads_to_the_disk(convert: Convert) -> None:
     files = {
         "a.obj": f"mtllib /etc/passwd\nmtllib ../../../../etc/passwd\n{SQUARE}usemtl m\nf 1 2 3 4\n",
-        "a.mtl": "newmtl m\nKd 1 0 0\n",
+        "other.mtl": "newmtl m\nKd 1 0 0\n",
     }
     result = convert("a.obj", files)
     assert "'/etc/passwd' is not among the uploaded files" in result.log
@@ -131,6 +131,13 @@ def test_materials_that_no_face_uses_come_along_with_their_textures(convert: Con
 def test_a_library_whose_name_has_spaces_is_found(convert: Convert) -> None:
     files = {"a.obj": f"mtllib my colours.mtl\n{SQUARE}usemtl a\nf 1 2 3\n", "my colours.mtl": "newmtl a\nKd 1 0 0\n"}
     assert only(convert("a.obj", files), "material").description["dataJson"]["albedo"] == [1, 0, 0]
+
+
+def test_the_library_of_a_model_that_was_renamed_bears_the_name_of_the_model(convert: Convert) -> None:
+    files = {"b.obj": f"mtllib a.mtl\n{SQUARE}usemtl a\nf 1 2 3\n", "b.mtl": "newmtl a\nKd 1 0 0\n"}
+    result = convert("b.obj", files)
+    assert only(result, "material").description["dataJson"]["albedo"] == [1, 0, 0]
+    assert result.log == ""
 
 
 def test_a_damaged_texture_is_left_out_with_a_warning(convert: Convert) -> None:

@@ -233,7 +233,9 @@ def _read_libraries(statements: Statements, conversion: Conversion) -> Library:
     library = Library()
     for reference in dict.fromkeys(statements.libraries):
         named = _library_files(reference, conversion)
-        for word, name in named:
+        for word, found in named:
+            # A model that was renamed after its export names the old one; other programs look for this one, too.
+            name = found or conversion.files.resolve(f"{conversion.title}.mtl", conversion.main_name)
             if name is None:
                 conversion.warn(f"the material library {word!r} is not among the uploaded files")
                 continue
