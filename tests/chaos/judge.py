@@ -237,10 +237,8 @@ class Judge:
         wanted = sorted([digest, *map(digest_of, members.values())])
         upload = self._by_task.get(row["upload_task_id"])
         sent = sorted(upload.digests) if upload else []
-        # What was sent stays when a companion goes away; of an OBJ file that is none that it names.
-        may_lack = _extension(path) == "obj" and not members
-        complete = self._complete(path, content, members) and not may_lack
-        if sent != wanted and (Counter(wanted) - Counter(sent) or complete):
+        # What was sent stays when a companion goes away.
+        if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
             yield Promise.LOST, f"its upload holds {len(sent)} files that are not the {len(wanted)} it consists of now"
 
     def _holds(self, source_file_id: str | None, digest: str) -> bool:
@@ -395,8 +393,8 @@ def _companions(path: str, content: bytes) -> dict[str, bytes]:
     """The companions of a model that are there, with their contents, by path."""
     found: dict[str, bytes] = {}
     named = [os.path.join(os.path.dirname(path), name) for name in _named(path, content)]
-    if _extension(path) == "obj" and not any(read_regular(companion) is not None for companion in named):
-        named.append(path.removesuffix("obj") + "mtl")  # as if the model was renamed after its export
+    if _extension(path) == "obj" and named and not any(read_regular(companion) is not None for companion in named):
+        named.append(path.removesuffix("obj") + "mtl")  # as of a model that was renamed after its export
     for companion in named:
         there = read_regular(companion)
         if there is not None and companion != path:
