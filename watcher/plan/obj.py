@@ -26,8 +26,9 @@ _CONTINUATION = re.compile(rb"\\(?:\r\n|[\r\n])")
 _MTLLIB = re.compile(rb"mtllib" + _VALUE, re.IGNORECASE)
 _MAP = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*+(?:map_(?!aat\b)\w++|bump|disp|decal|refl|norm)" + _VALUE, re.IGNORECASE)
 
-# With a comma where the author's country has one, and as C writes what is no number.
-_NUMBER = r"[-+]?(?:\d+[.,]?\d*(?:e[-+]?\d+)?|[.,]\d+(?:e[-+]?\d+)?|1\.#[a-z]+\d*|nan|inf)(?=\s|$)"
+# With a comma where the author's country has one, and as C writes what is no number. Possessive: of very many digits
+# each end would be tried.
+_NUMBER = r"[-+]?(?:\d++[.,]?+\d*+(?:e[-+]?\d++)?+|[.,]\d++(?:e[-+]?\d++)?+|1\.#[a-z]+\d*|nan|inf)(?=\s|$)"
 _OPTION = (
     r"-(?:(?:blendu|blendv|clamp|cc)\s+(?:on|off)"
     rf"|[ost](?:\s+{_NUMBER}){{1,3}}"

@@ -147,16 +147,17 @@ def read_ply(file: BinaryIO) -> Iterator[str]:
                 return
 
 
-_COMMENT = rb"//[^\r\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
+# Bounded: of what begins very often and never ends, each would be read to the end.
+_COMMENT = rb"//[^\r\n]*+|/\*(?:[^*]|\*(?!/)){0,1000}+\*/"
 _BLANK = rb"(?:\s|" + _COMMENT + rb")*+"
 _NAMED = _BLANK + rb"(?:[%$]\w++" + _BLANK + rb")?"
-_CHARACTERS = rb'[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+'
+_CHARACTERS = rb'[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+){0,100}+'
 _PIECE = rb'"' + _CHARACTERS + rb'"'
 _OGEX_TOKEN = re.compile(
     # The first letter stands for itself: so it is looked for at the speed of the regular expression.
     rb'[/"Ts](?:'
     + BEHIND_SLASH +
-    rb"|(?<=T)(?<!\w.)(?P<texture>exture)(?!\w)" + _NAMED + rb"(?:\([^)]*+\)" + _BLANK + rb")?\{"
+    rb"|(?<=T)(?<!\w.)(?P<texture>exture)(?!\w)" + _NAMED + rb"(?:\([^)]{0,1000}+\)" + _BLANK + rb")?\{"
     rb"|(?<=s)(?<!\w.)tring(?!\w)" + _NAMED + rb"\{" + _BLANK + rb"(?P<text>" + _PIECE + rb"(?:\s*+" + _PIECE + rb")*+)"
     rb'|(?<=")' + _CHARACTERS + rb'")'
 )  # fmt: skip
