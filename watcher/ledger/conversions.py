@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text
+from watcher.ledger.expressions import OPEN
 from watcher.ledger.versions import AWAITS, DECIDED_BY, settled_on
 from watcher.model import Asset
 
@@ -51,7 +52,8 @@ class ConversionLedger:
     def folders(self) -> dict[str, float]:
         """The remote folders in which conversions are followed, each with the time its newest upload was sent."""
         rows = self._connection.rows(
-            "SELECT folder_id, max(sent_at) AS newest FROM uploads WHERE state = 'sent' GROUP BY folder_id"
+            "SELECT folder_id, max(sent_at) AS newest FROM uploads INDEXED BY uploads_open"
+            f" WHERE {OPEN} AND state = 'sent' GROUP BY folder_id"
         )
         return {row["folder_id"]: row["newest"] for row in rows}
 
@@ -60,9 +62,9 @@ class ConversionLedger:
         rows = self._connection.rows(
             "SELECT u.id, u.upload_task_id, u.sent_at, u.progress, u.status, u.moved_at, m.name,"
             " d.path AS dir, f.name AS file_name"
-            " FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            " FROM uploads u INDEXED BY uploads_open JOIN members m ON m.upload_id = u.id AND m.position = 0"
             " JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id"
-            " WHERE u.state = 'sent' AND u.folder_id = ? ORDER BY u.id",
+            f" WHERE u.{OPEN} AND u.state = 'sent' AND u.folder_id = ? ORDER BY u.id",
             (folder_id,),
         )
         return [

@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from watcher.ledger.connection import Connection, blob_text, text_blob
+from watcher.ledger.expressions import OPEN
 from watcher.ledger.uploads import Job, UploadState, refund_attempt
 from watcher.ledger.versions import AWAITS, DECIDED_BY
 from watcher.model import SentFile
@@ -125,8 +126,8 @@ class DoubtLedger:
     def in_doubt(self) -> list[OpenAttempt]:
         """Attempts of which only the server knows whether they arrived, oldest first."""
         rows = self._connection.rows(
-            "SELECT u.*, d.path AS dir, f.name FROM uploads u JOIN files f ON f.id = u.main_id"
-            " JOIN dirs d ON d.id = f.dir_id WHERE u.state = 'unknown' ORDER BY u.id"
+            "SELECT u.*, d.path AS dir, f.name FROM uploads u INDEXED BY uploads_open JOIN files f ON f.id = u.main_id"
+            f" JOIN dirs d ON d.id = f.dir_id WHERE u.{OPEN} AND u.state = 'unknown' ORDER BY u.id"
         )
         return [
             OpenAttempt(
@@ -151,8 +152,9 @@ class DoubtLedger:
     def rivals(self, attempt: OpenAttempt) -> dict[int, UploadState]:
         """Other attempts, not settled yet, whose main file bears the same name in the same folder, by upload id."""
         rows = self._connection.rows(
-            "SELECT u.id, u.state FROM uploads u JOIN members m ON m.upload_id = u.id AND m.position = 0"
-            " WHERE u.state IN ('sending', 'unknown') AND u.folder_id = ? AND u.id != ? AND m.name = ?",
+            "SELECT u.id, u.state FROM uploads u INDEXED BY uploads_open"
+            " JOIN members m ON m.upload_id = u.id AND m.position = 0"
+            f" WHERE u.{OPEN} AND u.state IN ('sending', 'unknown') AND u.folder_id = ? AND u.id != ? AND m.name = ?",
             (attempt.folder_id, attempt.upload_id, text_blob(attempt.files[0].name)),
         )
         return {row["id"]: UploadState(row["state"]) for row in rows}

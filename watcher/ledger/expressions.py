@@ -3,6 +3,10 @@
 PLANNED_AT = "CASE state WHEN 'pending' THEN settled_at ELSE wake_at END"
 """When a file without a plan is planned; NULL while it waits for something else."""
 
+OPEN = "state IN ('sending', 'unknown', 'sent')"
+"""Uploads that are not at rest. Questions for one of these states say this too, in just these words: without, SQLite
+does not see that the index of the few that are open answers them, and reads every upload that ever was."""
+
 
 def rank(state: str) -> str:
     """Of the models that use a companion, the state of the one that comes first tells the companion's."""

@@ -8,7 +8,7 @@ that it saw.
 from sqlite_utils import Database, Migrations
 
 from watcher.ledger.connection import FIRST_MIGRATION
-from watcher.ledger.expressions import PLANNED_AT, STATE_OF_MODELS, rank
+from watcher.ledger.expressions import OPEN, PLANNED_AT, STATE_OF_MODELS, rank
 
 migrations = Migrations("ledger")
 
@@ -139,7 +139,7 @@ CREATE TABLE uploads (
 ) STRICT;
 -- One content, one folder, one upload: the promise is the index.
 CREATE UNIQUE INDEX uploads_once ON uploads(folder_id, set_digest) WHERE state != 'void';
-CREATE INDEX uploads_open ON uploads(state) WHERE state IN ('sending', 'unknown', 'sent');
+CREATE INDEX uploads_open ON uploads(state) WHERE {OPEN};
 CREATE INDEX uploads_void ON uploads(state) WHERE state = 'void';
 CREATE INDEX uploads_by_main ON uploads(main_id);
 CREATE INDEX uploads_by_task ON uploads(upload_task_id);
