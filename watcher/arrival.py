@@ -48,9 +48,11 @@ class Arrival:
         Raises:
             ApiError: the server cannot be asked.
         """
-        base = base_name(name)
-        found = islice(self._api.folders.source_files(folder_id, name=base), NAMESAKES_LOOKED_AT)
-        return (source for source in found if same_name(source.source_file_original_name, name))
+        found: dict[str, SourceFile] = {}
+        for spelling in spellings(name):
+            listed = islice(self._api.folders.source_files(folder_id, name=spelling), NAMESAKES_LOOKED_AT)
+            found.update((source.source_file_id, source) for source in listed)
+        return (source for source in found.values() if same_name(source.source_file_original_name, name))
 
     def is_there(self, source: SourceFile, file: SentFile) -> bool:
         """Whether a source file, whose name was compared already, is this file.
