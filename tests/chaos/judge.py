@@ -79,14 +79,15 @@ _UPLOADS = """
 SELECT u.*, f.name, d.path AS dir,
     f.state != 'gone' AND (f.upload_id = u.id OR f.state = 'failed' OR (f.role = 'companion' AND f.digest = m.digest))
     OR EXISTS (SELECT 1 FROM links l JOIN files o ON o.id = l.main_id WHERE l.companion_id = f.id AND o.state != 'gone')
-    AS needed
+    AS needed,
+    u.state = 'error' AND u.source_file_id IS NULL AND u.error LIKE 'the server no longer knows the upload task%'
+    AS lost
 FROM uploads u JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id
 JOIN members m ON m.upload_id = u.id AND m.position = 0
 WHERE u.state IN ('sent', 'success', 'error')
-AND NOT (u.state = 'error' AND u.source_file_id IS NULL AND u.error LIKE 'the server no longer knows the upload task%')
 """
-"""What the server is to have, but for what it has lost. Needed is what a file stands on, and what a model that is there
-was sent with."""
+"""What the server is to have; of what it has lost the task, it may have the files. Needed is what a file stands on, and
+what a model that is there was sent with."""
 
 
 @dataclass
@@ -193,14 +194,16 @@ class Judge:
             members: dict[int, list[tuple[bytes, str]]] = defaultdict(list)
             for row in sql.execute("SELECT upload_id, name, digest FROM members ORDER BY upload_id, position"):
                 members[row["upload_id"]].append((row["name"], row["digest"]))
-            self._uploads = [
+            uploads = [
                 _Upload(dict(row), [digest for _, digest in members[row["id"]]], _content_key(members[row["id"]]))
                 for row in sql.execute(_UPLOADS)
             ]
+            self._uploads = [upload for upload in uploads if not upload.row["lost"]]
+            self._lost = [upload for upload in uploads if upload.row["lost"]]
             self._assets: dict[int, set[str]] = defaultdict(set)
             for row in sql.execute("SELECT upload_id, asset_id FROM assets"):
                 self._assets[row["upload_id"]].add(row["asset_id"])
-        self._by_task = {upload.row["upload_task_id"]: upload for upload in self._uploads}
+        self._by_source = {upload.row["source_file_id"]: upload for upload in self._uploads}
 
     # -- one file on disk --------------------------------------------------------------------------------------------
 
@@ -235,7 +238,7 @@ class Judge:
         if any(digest_of(c) not in self._records.sound for c in (content, *members.values())):
             return  # what such files name is nobody's business
         wanted = sorted([digest, *map(digest_of, members.values())])
-        upload = self._by_task.get(row["upload_task_id"])
+        upload = self._by_source.get(row["source_file_id"])
         sent = sorted(upload.digests) if upload else []
         # What was sent stays when a companion goes away.
         if sent != wanted and (Counter(wanted) - Counter(sent) or self._complete(path, content, members)):
@@ -302,9 +305,12 @@ class Judge:
         """How often each content is in a folder, on the server and by the ledger. Which file came with which upload
         the server does not tell, and it does not matter."""
         there = Counter((stored.folder, stored.digest) for stored in self._stored.values())
-        known = Counter((upload.row["folder_id"], digest) for upload in self._uploads for digest in upload.digests)
+        known, lost = (
+            Counter((upload.row["folder_id"], digest) for upload in uploads for digest in upload.digests)
+            for uploads in (self._uploads, self._lost)
+        )
         names = {(stored.folder, stored.digest): stored.name for stored in self._stored.values()}
-        for (folder_id, digest), times in (there - known).items():
+        for (folder_id, digest), times in (there - known - lost).items():
             name, claims = names[folder_id, digest], known[folder_id, digest]
             what = f"{name!r} ({digest}) is {times + claims} times in {self._remote_path[folder_id]}"
             promise = Promise.TWICE if claims else Promise.LEFT
@@ -326,7 +332,7 @@ class Judge:
         for upload in self._uploads:
             row, source_file_id = upload.row, upload.row["source_file_id"]
             told = f"upload {row['id']} ({row['state']}, task {row['upload_task_id']})"
-            if row["upload_task_id"] not in self._tasks:
+            if row["upload_task_id"] not in self._tasks and not (row["upload_task_id"] is None and source_file_id):
                 yield Violation(Promise.FALSE, f"{told}: the server knows no such task")
             if source_file_id is not None and not self._holds(source_file_id, upload.digests[0]):
                 yield Violation(Promise.FALSE, f"{told}: source file {source_file_id} is not {upload.digests[0]}")
