@@ -104,6 +104,21 @@ def test_a_buffer_is_found_by_its_percent_encoded_name(convert: Convert) -> None
     assert convert("a.gltf", files).assets[0].description["triangleCount"] == 1
 
 
+@pytest.mark.parametrize(
+    "uri", ["a.bin?v=1", "a.bin#x", "pak:a.bin", "pak:sub/a.bin?v=1", "%61.bin?v=1#x", "a.bin?x=/b"]
+)
+def test_a_buffer_is_found_behind_an_archive_and_before_a_query(uri: str, convert: Convert) -> None:
+    files = as_file(changed(buffers__0__uri=uri)) | {"a.bin": POSITIONS + INDICES}
+    assert convert("a.gltf", files).assets[0].description["triangleCount"] == 1
+
+
+@pytest.mark.parametrize("name", ["a#1.bin", "a:1.bin", "a.bin?1", "%61.bin"])
+def test_a_buffer_whose_name_holds_what_separates_elsewhere_comes_first(name: str, convert: Convert) -> None:
+    files = as_file(changed(buffers__0__uri=name)) | {name: POSITIONS + INDICES}
+    files |= dict.fromkeys(("a.bin", "1.bin"), b"none")
+    assert convert("a.gltf", files).assets[0].description["triangleCount"] == 1
+
+
 def test_a_file_named_like_an_absolute_path_is_not_read_from_disk(refuse: Refuse) -> None:
     reason = refuse("a.gltf", as_file(changed(buffers__0__uri="file:///etc/passwd"))).reason
     assert "'file:///etc/passwd' that the model needs is not among the uploaded files" in reason

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from watcher.emulator.convert import ConversionFailed, ConversionResult, ConvertedAsset
-from watcher.emulator.convert.readers.mtl import map_file
+from watcher.emulator.convert.readers.mtl import map_files
 
 Convert = Callable[..., ConversionResult]
 Refuse = Callable[..., ConversionFailed]
@@ -38,20 +38,36 @@ def counts(result: ConversionResult) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(
-    ("value", "name"),
+    ("value", "names"),
     [
-        ("wood.png", "wood.png"),
-        (r"-s 1 1 1 -o 0.5 textures\my wood.png", r"textures\my wood.png"),
-        ("-bm 0.8 bump.png", "bump.png"),
-        ("-mm 0 1 -clamp on -imfchan l a b.png", "a b.png"),
-        ("-blendu off 2.png", "2.png"),
-        ('"quoted name.png"', "quoted name.png"),
-        ("-o 1 2", "2"),
-        ("-unknown.png", "-unknown.png"),
+        ("wood.png", ["wood.png"]),
+        (r"-s 1 1 1 -o 0.5 textures\my wood.png", [r"textures\my wood.png"]),
+        ("-s\t1\t1\t1\twood.png", ["wood.png"]),
+        ("-o 0,5 ,5 wood.png", ["wood.png"]),
+        ("-bm 0.8 bump.png", ["bump.png"]),
+        ("-mm 0 1 -clamp on -imfchan l a  b.png", ["a  b.png"]),
+        ("-blendu off 2.png", ["2.png"]),
+        ('"quoted name.png"', ["quoted name.png"]),
+        ('"wood.png" -bm 1', ["wood.png"]),
+        ('-s 1 1 1 "my wood.png" # oak', ["my wood.png"]),
+        ("-unknown.png", ["-unknown.png"]),
+        ("wood.png -s 1 1 1 -clamp on", ["wood.png"]),
+        ("wood.png # oak", ["wood.png"]),
+        ("wood.png\t// oak", ["wood.png"]),
+        ("wood # 2.png", ["wood # 2.png"]),
+        ("1.0 wood.png", ["1.0 wood.png", "wood.png"]),
+        ("-foo wood.png", ["-foo wood.png", "wood.png"]),
+        ("-mm 0 1 2 wood.png", ["2 wood.png", "wood.png"]),
+        ("wood.png 0.5", ["wood.png 0.5", "wood.png"]),
+        ("-bm", ["-bm"]),
+        ("-o 1 2", []),
+        ("0.5", []),
+        ("none", []),
+        ("-s 1 1 1 (Null)", []),
     ],
 )
-def test_the_file_name_stands_behind_the_options_of_a_map(value: str, name: str) -> None:
-    assert map_file(value) == name
+def test_the_file_name_stands_behind_the_options_of_a_map(value: str, names: list[str]) -> None:
+    assert map_files(value) == names
 
 
 @pytest.mark.parametrize(
@@ -64,6 +80,11 @@ def test_the_file_name_stands_behind_the_options_of_a_map(value: str, name: str)
         "WOOD.PNG",
         "-s 2 2 2 wood.png",
         "../x/wood.png",
+        "1.0 wood.png",
+        "-foo wood.png",
+        "wood.png 0.5",
+        "oak:wood.png",
+        "'wood.png'",
     ],
 )
 def test_a_texture_is_found_however_it_is_written(reference: str, convert: Convert) -> None:
@@ -75,6 +96,25 @@ def test_a_texture_is_found_however_it_is_written(reference: str, convert: Conve
     result = convert("a.obj", files)
     assert only(result, "material").description["dataJson"]["albedoMap"] == "asset:texture-0"
     assert only(result, "texture").name == "wood"
+
+
+@pytest.mark.parametrize("reference", [r"my\ wood.png", "my%20wood.png", "'my wood.png'", "-s 1 1 1 my wood.png 1"])
+def test_a_texture_whose_name_has_spaces_is_found(reference: str, convert: Convert) -> None:
+    files = {
+        "a.obj": f"mtllib a.mtl\n{SQUARE}usemtl m\nf 1 2 3 4\n",
+        "a.mtl": f"newmtl m\nmap_Kd {reference}\n",
+        "my wood.png": png(),
+    }
+    assert only(convert("a.obj", files), "texture").name == "my wood"
+
+
+def test_the_warning_of_a_missing_texture_names_it_without_its_options(convert: Convert) -> None:
+    files = {
+        "a.obj": f"mtllib a.mtl\n{SQUARE}usemtl m\nf 1 2 3 4\n",
+        "a.mtl": "newmtl m\nmap_Kd -s 1 1 1 wood.png # oak\nmap_Ks none\nmap_d 0.5\n",
+    }
+    log = convert("a.obj", files).log
+    assert log == "warning: a.mtl names the texture 'wood.png', which is not among the uploaded files"
 
 
 def test_of_two_textures_of_one_name_the_nearer_one_is_taken(convert: Convert) -> None:
@@ -126,6 +166,32 @@ def test_materials_that_no_face_uses_come_along_with_their_textures(convert: Con
     named = {asset.name: asset for asset in result.assets if asset.type == "material"}
     assert named["spare"].description["dataJson"]["albedoMap"] == f"asset:{only(result, 'texture').key}"
     assert result.assets[0].depends_on == ["mesh-0", named["used"].key], "the scene does without the spare one"
+
+
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        ("mtllib x y.mtl z.mtl", []),
+        ("mtllib x/x y.mtl z.mtl", []),
+        ('mtllib "x y.mtl" "z.mtl"', []),
+        ("mtllib x y.mtl\tz.mtl # colours", []),
+        ("MTLLIB z.mtl\nmtllib x y.mtl // colours", []),
+        ("mtllib x y.mtl z.mtl no such.mtl", ["no such.mtl"]),
+    ],
+)
+def test_the_names_of_libraries_may_have_spaces_quotes_and_comments(
+    statement: str, missing: list[str], convert: Convert
+) -> None:
+    files = {
+        "a.obj": f"{statement}\n{SQUARE}usemtl a\nf 1 2 3\nusemtl b\nf 1 3 4\n",
+        "x y.mtl": "newmtl a\nKd 1 0 0\n",
+        "z.mtl": "newmtl b\nKd 0 1 0\n",
+    }
+    result = convert("a.obj", files)
+    albedos = [asset.description["dataJson"]["albedo"] for asset in result.assets if asset.type == "material"]
+    assert albedos == [[1, 0, 0], [0, 1, 0]]
+    warnings = [f"warning: the material library {name!r} is not among the uploaded files" for name in missing]
+    assert result.log.splitlines() == warnings
 
 
 def test_a_library_whose_name_has_spaces_is_found(convert: Convert) -> None:

@@ -4,7 +4,9 @@ References are looked up among the files of the job only, never on the disk.
 """
 
 import posixpath
+import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,6 +15,8 @@ from watcher.formats import extension_of
 
 _LARGEST_SOURCE = 1 << 30
 """Bytes of a file that a converter reads whole."""
+_BEHIND_PATH = re.compile(r"(\.\w+)[?#].*", re.DOTALL)
+"""The query and the fragment of a URI, where the name before them has an extension."""
 
 
 class SourceFiles:
@@ -56,14 +60,9 @@ class SourceFiles:
         """The file that a reference names, or None when the job has no such file.
 
         Tried in turn: the path relative to the file it is written in, relative to the main file, then the bare file
-        name anywhere; upper and lower case are the same. Backslashes, ``file://``, quotes and percent-encoding are
-        understood.
+        name anywhere; upper and lower case are the same. Other spellings come after the plain one: see ``_spellings``.
         """
-        spelled = reference.strip().strip('"').strip()
-        if spelled.lower().startswith("file:"):
-            spelled = spelled[5:]
-        spelled = spelled.replace("\\", "/")
-        for name in dict.fromkeys((spelled, unquote(spelled))):
+        for name in _spellings(reference):
             if not name or name.endswith("/"):
                 continue
             for base in (written_in, self._main_name):
@@ -75,6 +74,22 @@ class SourceFiles:
             if found is not None:
                 return found
         return None
+
+
+def _spellings(reference: str) -> Iterator[str]:
+    """What a reference may mean, with slashes, the likeliest first.
+
+    Backslashes, ``file:``, quotes, apostrophes, percent-encoding, spaces behind a backslash, the query and the fragment
+    of a URI, and colons as separators (of old on a Macintosh, and behind the name of an archive) are understood.
+    """
+    text = reference.strip().strip('"').strip()
+    if text.lower().startswith("file:"):
+        text = text[5:]
+    bare = text[1:-1] if text.startswith("'") and text.endswith("'") else text
+    ways = [way.replace("\\", "/") for way in (text, bare, bare.replace("\\ ", " "), _BEHIND_PATH.sub(r"\1", bare))]
+    decoded = [name for way in dict.fromkeys(ways) for name in (way, unquote(way))]
+    yield from dict.fromkeys(decoded)
+    yield from (name.replace(":", "/") for name in dict.fromkeys(decoded) if ":" in name)
 
 
 def _key(name: str) -> str:

@@ -1,6 +1,7 @@
 """Wavefront MTL: the materials of an OBJ."""
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from watcher.emulator.convert.conversion import Conversion
@@ -25,6 +26,13 @@ _OPTION_VALUES = {
     "-bm": 1, "-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1,
 }  # fmt: skip
 """Options before the file name of a map and how many values they take at most (-o, -s and -t take one to three)."""
+_WORD = re.compile(r"\S+")
+_QUOTED = re.compile(r'"([^"]+)"')
+_COMMENT = re.compile(r"(\.[a-z]\w{2,3})\s+(?:#|//).*", re.IGNORECASE)
+"""A number sign may also be part of a name: it starts a comment only where a name with an extension ended."""
+_EXTENSION = re.compile(r"\.[a-z]\w{2,3}$", re.IGNORECASE)
+_UNKNOWN_OPTION = re.compile(r"-[a-z]\w*", re.IGNORECASE)
+_NO_IMAGE = frozenset(("none", "(none)", "null", "(null)"))
 
 
 @dataclass(slots=True)
@@ -48,11 +56,12 @@ class Library:
             elif material is not None and value:
                 self._set(material, key.lower(), value, name, conversion)
 
-    def image_of(self, reference: str, written_in: str, conversion: Conversion) -> int | None:
-        """The index of the picture that a reference names; None, with a warning, when the job has no such file."""
-        found = conversion.files.resolve(reference, written_in)
+    def image_of(self, names: list[str], written_in: str, conversion: Conversion) -> int | None:
+        """The index of the picture under the first of these names that the job has; None, with a warning, when it has
+        none of them."""
+        found = next(filter(None, (conversion.files.resolve(name, written_in) for name in names)), None)
         if found is None:
-            conversion.warn(f"{written_in} names the texture {reference!r}, which is not among the uploaded files")
+            conversion.warn(f"{written_in} names the texture {names[0]!r}, which is not among the uploaded files")
             return None
         if found not in self._image_of_file:
             self._image_of_file[found] = len(self.images)
@@ -61,8 +70,8 @@ class Library:
 
     def _set(self, material: Material, key: str, value: str, name: str, conversion: Conversion) -> None:
         if key in _MAPS:
-            reference = map_file(value)
-            image = self.image_of(reference, name, conversion) if reference else None
+            names = map_files(value)
+            image = self.image_of(names, name, conversion) if names else None
             if image is not None:
                 material.textures[_MAPS[key]] = image
             return
@@ -88,30 +97,58 @@ class Library:
                 material.metallic = _clamp(first)
 
 
-def map_file(value: str) -> str:
-    """The file name in the value of a map statement, after its options; it may hold spaces."""
-    words = value.split(" ")
-    at = 0
-    while at < len(words):
-        if not words[at]:
-            at += 1
-            continue
-        takes = _OPTION_VALUES.get(words[at].lower())
-        if takes is None:
-            break
+def map_files(value: str) -> list[str]:
+    """The names that the value of a map statement may mean, the likeliest first; none where it says that there is no
+    image. A name may hold spaces.
+
+    Options belong before the name; programs also write them behind it, and numbers and options of no known meaning on
+    either side, which may as well be parts of the name.
+    """
+    words = list(_WORD.finditer(without_comment(value)))
+    texts = [word[0] for word in words]
+    start = _after_options(texts)
+    if quoted := _QUOTED.match(value, words[start].start()):
+        return [quoted[1]]
+    end = start + 1
+    while end < len(words) and not (texts[end].lower() in _OPTION_VALUES and _EXTENSION.search(texts[end - 1])):
+        end += 1
+    first, last = start, end - 1
+    while first < last and _may_be_option(texts[first]):
+        first += 1
+    while first < last and _may_be_option(texts[last]):
+        last -= 1
+    name, bare = value[words[start].start() : words[end - 1].end()], value[words[first].start() : words[last].end()]
+    return [] if bare.lower() in _NO_IMAGE or _is_number(bare) else list(dict.fromkeys((name, bare)))
+
+
+def without_comment(value: str) -> str:
+    """The value of a statement that ends with the name of a file, without the comment behind it."""
+    return _COMMENT.sub(r"\1", value)
+
+
+def _after_options(words: list[str]) -> int:
+    """The place of the first word that is neither an option nor a value of one; the last word is neither."""
+    at, last = 0, len(words) - 1
+    while at < last and (takes := _OPTION_VALUES.get(words[at].lower())):
         at += 1
-        first = True
-        while takes and at < len(words) - 1:
-            if not words[at]:
-                at += 1
-                continue
-            # One to three numbers, or exactly one word of another kind.
-            if not _is_figure(words[at]) and not (first and takes == 1):
-                break
-            first = False
-            takes -= 1
+        # One to three numbers, or exactly one word of another kind.
+        end = min(at + takes, last)
+        while at < end and (takes == 1 or _is_number(words[at])):
             at += 1
-    return " ".join(words[at:]).strip().strip('"')
+    return at
+
+
+def _may_be_option(word: str) -> bool:
+    return _UNKNOWN_OPTION.fullmatch(word) is not None or _is_number(word)
+
+
+def _is_number(word: str) -> bool:
+    """Also with a comma where the author's country has one, and what C calls no number."""
+    try:
+        float(word.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _figures(value: str) -> list[float]:

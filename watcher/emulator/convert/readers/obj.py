@@ -1,5 +1,6 @@
 """Wavefront OBJ."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Material, Mesh, Model, Primitive
-from watcher.emulator.convert.readers.mtl import Library
+from watcher.emulator.convert.readers.mtl import Library, without_comment
 from watcher.emulator.convert.readers.text import decode_text, numbers, whole_numbers
 from watcher.emulator.convert.surface import from_bottom, primitive_of, require_finite, triangulate
 
@@ -17,6 +18,9 @@ _MOST_MESHES = 1000
 
 _MOST_UNKNOWN = 100
 """Different statements that are not OBJ's; a file with more is something else."""
+
+_QUOTED = re.compile(r'"([^"]+)"')
+_BEHIND_MTL = re.compile(r"(?<=\.mtl)\s+", re.IGNORECASE)
 
 Corners = npt.NDArray[np.int64]
 """(corners, 3): position, texture coordinate, normal; counted from zero, -1 for none."""
@@ -40,7 +44,7 @@ class Statements:
 
     def add(self, keyword: str, value: str) -> None:
         """Take in a statement that is no vertex and no face. Raises ConversionFailed when too many are unknown."""
-        match keyword:
+        match keyword.lower():
             case "usemtl":
                 self.material = value
             case "g":
@@ -247,13 +251,14 @@ def _read_libraries(statements: Statements, conversion: Conversion) -> Library:
 
 
 def _library_files(reference: str, conversion: Conversion) -> list[tuple[str, str | None]]:
-    """The files that a library statement names: one whose name holds spaces, or several."""
-    whole = conversion.files.resolve(reference, conversion.main_name)
-    if whole is None and " " in reference:
-        words = [(word, conversion.files.resolve(word, conversion.main_name)) for word in reference.split()]
-        if any(name is not None for _, name in words):
-            return words
-    return [(reference, whole)]
+    """The files that a library statement names. Its readings: names in quotes; names that end in ``.mtl``, with spaces
+    in them; a single name; a name in each word. The first of which the most names are there counts."""
+    text = without_comment(reference)
+    readings = [_QUOTED.findall(text), _BEHIND_MTL.split(text), [text], text.split()]
+    named = [
+        [(name, conversion.files.resolve(name, conversion.main_name)) for name in names] for names in readings if names
+    ]
+    return max(named, key=lambda names: sum(found is not None for _, found in names))
 
 
 def _material(name: str, library: Library, conversion: Conversion) -> Material:
