@@ -574,6 +574,37 @@ def test_of_models_that_load_each_other_the_same_leads_in_whatever_order_they_co
     assert {plan.report(f"{name}.{extension}").mains for name in "bc"} == {(plan.report(f"a.{extension}").path,)}
 
 
+XREF = "0\nSECTION\n2\nBLOCKS\n0\nBLOCK\n70\n8\n1\nC:\\proj\\{}.dxf\n0\nENDBLK\n0\nEOF\n"
+
+
+@pytest.mark.parametrize("pause", [0.25, 3.0])
+@pytest.mark.parametrize(
+    ("extension", "contents"),
+    [
+        ("dxf", [("b", XREF.format("a")), ("a", XREF.format("b"))]),
+        ("lws", [(name, f"LoadObject C:/p/{'bca'['abc'.index(name)]}.lws\n") for name in "bac"]),
+        (
+            "usda",
+            [
+                ("a", "#usda 1.0\n(subLayers = [@/x/y/sub/b.usda@])\n"),
+                ("sub/b", "#usda 1.0\n(subLayers = [@../a.usda@])\n"),
+            ],
+        ),
+    ],
+    ids=["dxf", "lws", "usda"],
+)
+def test_models_that_load_each_other_by_paths_of_another_machine_are_one_set(
+    stage: Callable[..., Stage], extension: str, contents: list[tuple[str, str]], pause: float
+) -> None:
+    plan = stage(wait=4.0)
+    for name, content in contents:
+        plan.drop_file(f"{name}.{extension}", content)
+        plan.after(pause)
+    plan.after(20)
+    (names,) = plan.due()
+    assert sorted(names) == sorted(f"{name}.{extension}" for name, _ in contents)
+
+
 def test_of_models_that_load_each_other_one_leads_that_the_rules_let_go_by_itself(
     drop_folder: Path, ledger: Ledger
 ) -> None:
@@ -753,6 +784,34 @@ def test_what_belongs_to_a_model_by_its_name_alone_is_not_waited_for_and_still_j
     plan.after(2)
     assert plan.due() == [[*members, convention]]
     assert plan.report(convention).role is Role.COMPANION
+
+
+def test_the_library_that_is_named_is_waited_for_although_another_could_stand_in(stage: Callable[..., Stage]) -> None:
+    plan = stage()
+    plan.drop_file("car.obj", "mtllib body.mtl\nv 0 0 0\n")
+    plan.drop_file("car.mtl", "newmtl a\n")
+    plan.after(4)
+    assert plan.send() == []
+    plan.drop_file("body.mtl", "newmtl b\n")
+    plan.after(3)
+    assert plan.send() == [["car.obj", "body.mtl"]]
+    plan.drop_file("bus.obj", "mtllib gone.mtl\nv 0 0 0\n")
+    plan.drop_file("bus.mtl", "newmtl a\n")
+    plan.after(15)
+    assert plan.send() == [["bus.obj", "bus.mtl"]], "in the end it does"
+
+
+@pytest.mark.parametrize("pause", [3.0, 30.0])
+def test_a_file_of_the_whole_name_comes_before_one_of_a_part_of_it(stage: Callable[..., Stage], pause: float) -> None:
+    plan = stage()
+    plan.drop_file("a.obj", "mtllib a.mtl\nv 0 0 0\n")
+    plan.drop_file("a.mtl", "newmtl a\nmap_Kd wood.png\nnewmtl b\nmap_Kd 2 wood.png\n")
+    plan.drop_file("wood.png")
+    plan.after(pause)
+    assert plan.send() == ([] if pause == 3.0 else [["a.obj", "a.mtl", "wood.png"]])
+    plan.drop_file("2 wood.png")
+    plan.after(3)
+    assert plan.send() == [["a.obj", "a.mtl", "wood.png", "2 wood.png"]]
 
 
 def test_what_comes_one_by_one_to_a_set_that_just_went_sends_it_once_more_and_not_with_each(

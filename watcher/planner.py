@@ -443,15 +443,13 @@ def _look_again(candidate: Candidate, now: float, companions: int = 0) -> float:
 
 
 def _taken(assemblies: Sequence[Assembly]) -> set[str]:
-    """The main files that another one takes along."""
-    mains = {assembly.main.path for assembly in assemblies}
-    return {
-        member.path
-        for assembly in assemblies
-        if not assembly.part_of
-        for member in assembly.companions
-        if member.path in mains
-    }
+    """The main files that another one takes along. Of those that take each other, but not by the names that tell the
+    leader of a set, the first by path does."""
+    taken: set[str] = set()
+    for assembly in sorted(assemblies, key=lambda one: one.main.path):
+        if not assembly.part_of and assembly.main.path not in taken:
+            taken.update(member.path for member in assembly.companions)
+    return taken
 
 
 def empty(path: str) -> str | None:
