@@ -268,20 +268,26 @@ def _look_up(reference: str, naming: str, main: str, root: str, look: Look, into
     """The names in the reference, read in the way in which most of them exist."""
     best: tuple[_Attempt, ...] = ()
     best_share = -1.0
+    tried: list[str] = []
+    likelier: list[str] = []
     ways = readings(naming, reference)
     for names in filter(None, ways):
         attempts = tuple(attempt for name in names for attempt in _attempts(name, naming, main, root, look, into))
         share = sum(attempt.found is not None for attempt in attempts) / len(attempts)
         if share > best_share:
-            best, best_share = attempts, share
+            best, best_share, likelier = attempts, share, [*tried]
         if share == 1:
-            return best
+            break
+        tried += names
     if best_share <= 0:
         if len(ways) > 1:
             into.await_names(name for names in ways for name in names)
         if () in ways:
             into.may_grow |= bool(ways[0])
             return ()
+    elif likelier:
+        into.await_names(likelier)
+        into.may_grow |= () not in ways
     return best
 
 
@@ -307,6 +313,7 @@ def _with_conventions(
         stand_in = next(existing(known.instead(stem)), None)
         if stand_in is not None:
             into.await_names(attempt.text for attempt in attempts)
+            into.may_grow |= bool(attempts)
             attempts = [stand_in]
     return [*attempts, *existing(known.beside(stem))]
 
