@@ -130,6 +130,28 @@ def test_a_texture_that_the_library_passes_over_is_told(name: str, content: str,
     assert log == "warning: the texture 'wood.png' was left out: its material could not be read"
 
 
+@pytest.mark.parametrize(
+    ("model", "content", "written", "name"),
+    [
+        ("a.irr", IRRLICHT, "a&amp;b.png", "a&b.png"),
+        ("a.irr", IRRLICHT, "caf&#233;.png", "café.png"),
+        ("a.ogex", OPEN_GAME_ENGINE, r"caf\u00e9.png", "café.png"),
+        ("a.ogex", OPEN_GAME_ENGINE, r"\x61\U01F600.png", "a😀.png"),
+        ("a.ogex", OPEN_GAME_ENGINE, r"\UFFFFFF.png", ".png"),
+        ("a.ogex", OPEN_GAME_ENGINE, r"a\"b.png", 'a"b.png'),
+        ("a.ogex", OPEN_GAME_ENGINE, r"C:\\u00e9\\wood.png", r"C:\u00e9\wood.png"),
+        ("a.ogex", OPEN_GAME_ENGINE, 'tex/" "wo" \n"od.png', "tex/wood.png"),
+    ],
+)
+def test_the_name_of_such_a_texture_is_read_as_its_format_writes_it(
+    model: str, content: str, written: str, name: str, convert: Convert
+) -> None:
+    content = content.replace("wood.png", written)
+    assert convert(model, {model: content}).log == f"warning: the texture {name!r} is not among the uploaded files"
+    log = convert(model, {model: content, name.rpartition("\\")[2]: picture()}).log
+    assert log == f"warning: the texture {name!r} was left out: its material could not be read"
+
+
 def test_a_format_whose_third_axis_points_up_is_set_upright(convert: Convert) -> None:
     corners = ("0 0 0 0 0 0 1 0 0", "0 2 0 0 0 0 1 1 0", "0 0 0 9 0 0 1 0 1")
     smd = 'version 1\nnodes\n0 "root" -1\nend\nskeleton\ntime 0\n0 0 0 0 0 0 0\nend\ntriangles\nskin.bmp\n'

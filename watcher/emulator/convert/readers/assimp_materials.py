@@ -1,8 +1,10 @@
 """Materials and pictures of a scene of the Open Asset Import Library."""
 
 import ctypes
+import html
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,37 @@ _SLOTS: dict[tuple[int, int], TextureSlot] = {
 }
 """By aiTextureType and index; what is not here has no place in our materials."""
 _MOST_TEXELS = 100_000_000
+_PIECE = rb'"(?:[^"\\]|\\.){0,500}+"'
+_OGEX_ESCAPE = re.compile(r'\\(?:(["\\])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{6}))')
+
+
+def _ogex_name(pieces: bytes) -> str:
+    """OpenDDL writes a text in one piece or in several, with escapes."""
+    text = library.text_of(b"".join(piece[1:-1] for piece in re.findall(_PIECE, pieces)))
+    return _OGEX_ESCAPE.sub(_ogex_character, text)
+
+
+def _ogex_character(escape: re.Match[str]) -> str:
+    itself, *numbers = escape.groups()
+    number = int(next(filter(None, numbers), "0"), 16)
+    return itself or (chr(number) if number <= sys.maxunicode else "")
+
+
+def _irr_name(value: bytes) -> str:
+    return html.unescape(library.text_of(value))
+
+
 _TEXTURES_IN_TEXT = {
-    "irr": re.compile(rb'<texture\b[^<>]{0,300}?\bvalue\s*+=\s*+"([^"]{1,500})"'),
-    "ogex": re.compile(rb'\bTexture\b[^{"]{0,60}+(?:"[^"]{0,60}+"[^{"]{0,60}+)?\{\s*+string\s*+\{\s*+"([^"]{1,500})"'),
+    "irr": (re.compile(rb'<texture\b[^<>]{0,300}?\bvalue\s*+=\s*+"([^"]{1,500})"'), _irr_name),
+    "ogex": (
+        re.compile(
+            rb'\bTexture\b[^{"]{0,60}+(?:"[^"]{0,60}+"[^{"]{0,60}+)?\{\s*+string\s*+\{\s*+'
+            rb"(" + _PIECE + rb"(?:\s*+" + _PIECE + rb"){0,20}+)"
+        ),
+        _ogex_name,
+    ),
 }
-"""How a texture stands in formats of which the library passes over some."""
+"""How a texture stands in formats of which the library passes over some, and what its name is."""
 _MOST_TEXT = 16 << 20
 """Bytes in which textures are looked for."""
 
@@ -71,12 +99,13 @@ class Materials:
 
     def tell_passed_over(self, extension: str, main: Path) -> None:
         """Warn of the textures that the file ``main`` names and the library does not hand over."""
-        if (pattern := _TEXTURES_IN_TEXT.get(extension)) is None:
+        if extension not in _TEXTURES_IN_TEXT:
             return
+        pattern, name_of = _TEXTURES_IN_TEXT[extension]
         with main.open("rb") as file:
-            named = dict.fromkeys(map(library.text_of, pattern.findall(file.read(_MOST_TEXT))))
+            named = dict.fromkeys(map(name_of, pattern.findall(file.read(_MOST_TEXT))))
         for name in named:
-            if name not in self._known and self._image(name) is not None:
+            if name and name not in self._known and self._image(name) is not None:
                 self._conversion.warn(f"the texture {name!r} was left out: its material could not be read")
 
     def _material(self, source: library.Material, at: int) -> Material:
@@ -127,7 +156,7 @@ class Materials:
 
     def _file(self, reference: str) -> str | None:
         """The file that is meant; an X3D texture may name several in quotes, of which the first that exists counts."""
-        for name in filter(str.strip, reference.split('"')):
+        for name in filter(str.strip, (reference, *reference.split('"'))):
             found = self._conversion.files.resolve(name, self._conversion.main_name)
             if found is not None:
                 return found
