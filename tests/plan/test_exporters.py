@@ -285,6 +285,7 @@ def test_a_directx_file_as_programs_write_it(companions_of: Sets, body: str, fil
         ("a.obj", "mtllib before_it_was_renamed.mtl\n", ["a.mtl"]),
         ("a.material", "pass { texture_unit { texture wood.png 2d } }\n", ["wood.png"]),
         ("a.ogex", 'Texture { string { "tex/" \n "caf\\u00E9.png" } }', ["tex/café.png"]),
+        ("a.ogex", 'Texture { string { "\\x61\\U01F600.png" } }', ["a😀.png"]),
         (
             "a.ifc",
             "/* #1=IFCIMAGETEXTURE(.T.,.T.,$,$,'no.png'); */ #2=IFCIMAGETEXTURE(.T.,.T.,$,$,'a.png');",

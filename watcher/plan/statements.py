@@ -163,7 +163,7 @@ _OGEX_TOKEN = re.compile(
 )  # fmt: skip
 _OGEX_BETWEEN = re.compile(rb'"\s*+"')
 """Pieces of one text."""
-_OGEX_ESCAPE = re.compile(r'\\(?:(["\\])|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{6}))', re.IGNORECASE)
+_OGEX_ESCAPE = re.compile(r'\\(?:(["\\])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{6}))')
 
 
 def read_ogex(file: BinaryIO) -> Iterator[str]:
