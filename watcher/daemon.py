@@ -183,7 +183,7 @@ class Daemon:
         )
         hashing = Hashing(self.ledger)
         arrival = Arrival(api, proof=settings.upload.proof, stop=self._stop)
-        belongings = Belongings(self.ledger.owed, api, arrival)
+        belongings = Belongings(self.ledger, api, arrival)
 
         def uploader(number: int, stands_in_for: Uploader | None = None) -> Uploader:
             return Uploader(

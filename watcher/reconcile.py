@@ -10,7 +10,7 @@ from watcher import clock
 from watcher.api import ApiError, AssetApi, NotFound, UnexpectedAnswer
 from watcher.api.models import SourceFile, UploadTask
 from watcher.arrival import Arrival, ProofStopped, same_name
-from watcher.belongings import Belongings
+from watcher.belongings import TASKS_LOOKED_AT, Belongings
 from watcher.evidence import Evidence
 from watcher.gate import Gate
 from watcher.ledger import Ledger, OpenAttempt, UploadState
@@ -23,8 +23,6 @@ ARRIVAL_SECONDS = 3.0
 """So long after it was cut off an upload may still become visible on the server, and longer if it may be late."""
 LATE_SECONDS = 60.0
 """So long its upload task may be late when its file is there already."""
-TASKS_LOOKED_AT = 20_000
-"""Upload tasks of a folder that are searched for a lost one."""
 UNDECIDED_SECONDS = 900.0
 """For so long the server may fail to say whether an upload arrived, until the file counts as failed."""
 LOOK_AGAIN = 1.0
@@ -159,22 +157,20 @@ class Reconciler:
             self._ledger.conversions.succeeded(attempt.upload_id, (), source_file_id, assets, clock.now())
         elif doubt.source is not None and waited < LATE_SECONDS:
             return  # and what nothing is made of then may be the companion of a model
+        elif attempt.upload_task_id is not None:
+            self._lost(attempt)
         else:
-            left = self._belongings.main_file(attempt.upload_id, attempt.folder_id) if doubt.source else None
-            if attempt.upload_task_id is not None or left is not None:
-                self._lost(attempt, left)
-            else:
-                self._decided(attempt, arrived=False)
-                self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
+            if doubt.source is not None:
+                self._belongings.tell_of_main(attempt.upload_id, attempt.folder_id)
+            self._decided(attempt, arrived=False)
+            self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
         self._on_change()
 
-    def _lost(self, attempt: OpenAttempt, source_file_id: str | None) -> None:
-        """It arrived, and the server has lost it, or all but this source file."""
-        reason = "the server has it, but nothing is made of it there, and no upload task tells of it any more"
-        if attempt.upload_task_id is not None:
-            reason = f"the server no longer knows the upload task {attempt.upload_task_id}"
-        reason += "; `retry` uploads it again"
-        self._ledger.conversions.failed(attempt.upload_id, (), source_file_id, reason, clock.now())
+    def _lost(self, attempt: OpenAttempt) -> None:
+        """It arrived, and the server has lost its task."""
+        reason = f"the server no longer knows the upload task {attempt.upload_task_id}; `retry` uploads it again"
+        self._ledger.doubts.decided(attempt.upload_id, clock.now())
+        self._ledger.conversions.failed(attempt.upload_id, (), None, reason, clock.now())
         _log.error("an upload cannot be followed any more", path=attempt.path, reason=reason)
 
     def _found(

@@ -24,7 +24,7 @@ from watcher.api import (
     UnexpectedAnswer,
     Unreachable,
 )
-from watcher.api.models import UploadStatus, UploadTask
+from watcher.api.models import UploadStatus
 from watcher.arrival import ProofStopped
 from watcher.belongings import Belongings
 from watcher.digest import set_digest
@@ -312,17 +312,12 @@ class Uploader:
 
         claim = claimed()
         if claim.verdict is Verdict.LOOK_AGAIN:
-            task = self._task(claim.upload_task_id)
-            if task is not None and task.status not in (UploadStatus.ERROR, UploadStatus.REJECTED):
-                # It has come to life since, or was never dead on the server.
-                self._ledger.uploads.follow_again(claim.upload_id, job, clock.now())
-                self._on_sent()
-                return False
-            try:
-                self._see_to(claim.upload_id, lost=task is None)
-            except ProofStopped:
-                raise Stopped from None
-            claim = claimed()
+            with self._belongings.one_at_a_time:
+                claim = claimed()  # another worker may have seen to it by now
+                if claim.verdict is Verdict.LOOK_AGAIN:
+                    if self._fares_well(claim, job):
+                        return False
+                    claim = claimed()
         if claim.verdict is not Verdict.SEND:
             _log.info("content is known already", path=job.main.path, digest=digest)
             return False
@@ -330,24 +325,32 @@ class Uploader:
         self._unfinished.upload_id = claim.upload_id
         return True
 
-    def _task(self, upload_task_id: str | None) -> UploadTask | None:
-        """None when the server does not know it."""
+    def _fares_well(self, claim: Claim, job: Job) -> bool:
+        """Whether an upload that failed is followed again. If not, what it has left on the server is removed; or
+        adopted, if the server has lost its task and made the assets all the same."""
+        upload_id, upload_task_id = claim.upload_id, claim.upload_task_id
+        folder_id, lost = self._ledger.uploads.folder_of(upload_id), False
+        if upload_task_id is not None:
+            try:
+                task = self._api.upload_tasks.get(upload_task_id)
+            except NotFound:
+                lost = True
+            else:
+                if task.status not in (UploadStatus.ERROR, UploadStatus.REJECTED):
+                    # It has come to life since, or was never dead on the server.
+                    self._ledger.uploads.follow_again(upload_id, job, clock.now())
+                    self._on_sent()
+                    return True
         try:
-            return None if upload_task_id is None else self._api.upload_tasks.get(upload_task_id)
-        except NotFound:
-            return None
-
-    def _see_to(self, upload_id: int, *, lost: bool) -> None:
-        """What an upload that failed has left on the server is removed; or adopted, if the server has lost its task and
-        made the assets all the same."""
-        folder_id = self._ledger.uploads.folder_of(upload_id)
-        made = self._belongings.made_without_task(upload_id, folder_id) if lost else None
-        if made is not None:
-            self._ledger.conversions.succeeded(upload_id, (), *made, clock.now())
-            return
-        for step in look(self._api, self._belongings.source_files(upload_id, folder_id)).steps(self._api):
-            step()
+            if lost and (made := self._belongings.made_without_task(upload_id, folder_id)) is not None:
+                self._ledger.conversions.succeeded(upload_id, (), *made, clock.now())
+                return False
+            for step in look(self._api, self._belongings.source_files(upload_id, folder_id)).steps(self._api):
+                step()
+        except ProofStopped:
+            raise Stopped from None
         self._ledger.uploads.removed(upload_id, clock.now())
+        return False
 
     def _record(self, attempt: _Attempt, now: float) -> None:
         """The outcome of an attempt as far as it is known: the server's receipt, or nothing."""

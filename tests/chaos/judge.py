@@ -200,6 +200,7 @@ class Judge:
             ]
             self._uploads = [upload for upload in uploads if not upload.row["lost"]]
             self._lost = [upload for upload in uploads if upload.row["lost"]]
+            self._told = {row["source_file_id"] for row in sql.execute("SELECT source_file_id FROM halves")}
             self._assets: dict[int, set[str]] = defaultdict(set)
             for row in sql.execute("SELECT upload_id, asset_id FROM assets"):
                 self._assets[row["upload_id"]].add(row["asset_id"])
@@ -303,14 +304,15 @@ class Judge:
 
     def _copies(self) -> Iterator[Violation]:
         """How often each content is in a folder, on the server and by the ledger. Which file came with which upload
-        the server does not tell, and it does not matter."""
+        the server does not tell, and it does not matter. Of what may be left of a lost upload a person is told."""
         there = Counter((stored.folder, stored.digest) for stored in self._stored.values())
+        told = Counter((stored.folder, stored.digest) for id_, stored in self._stored.items() if id_ in self._told)
         known, lost = (
             Counter((upload.row["folder_id"], digest) for upload in uploads for digest in upload.digests)
             for uploads in (self._uploads, self._lost)
         )
         names = {(stored.folder, stored.digest): stored.name for stored in self._stored.values()}
-        for (folder_id, digest), times in (there - known - lost).items():
+        for (folder_id, digest), times in (there - known - lost - told).items():
             name, claims = names[folder_id, digest], known[folder_id, digest]
             what = f"{name!r} ({digest}) is {times + claims} times in {self._remote_path[folder_id]}"
             promise = Promise.TWICE if claims else Promise.LEFT

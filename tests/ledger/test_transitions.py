@@ -256,6 +256,25 @@ def test_a_companion_follows_its_models(ledger: Ledger) -> None:
     assert (companion.state, companion.upload_task_id) == (FileState.DONE, "task-1")
 
 
+def test_a_part_of_a_part_follows_the_model_that_takes_both_along(ledger: Ledger) -> None:
+    part = settle(ledger, "p.usda", 1, refers=True)
+    scene = settle(ledger, "b.usda", 2, refers=True)
+    (candidate,) = [c for c in ledger.plan.candidates([DROP], 10.0, 10) if c.path == scene]
+    ledger.plan.ready(candidate, 10.0, [LinkedFile(part, "p.usda", "p.usda")])
+    claim = ledger.uploads.claim(take(ledger), FOLDER, "blake3:b", ["blake3:b", "blake3:p"], 11.0)
+    ledger.uploads.sent(claim.upload_id, "task-1", 12.0)
+    convert(ledger, claim.upload_id, "asset-1")
+    outer = settle(ledger, "c.usda", 3, 30.0, refers=True)
+    (candidate,) = [c for c in ledger.plan.candidates([DROP], 30.0, 10) if c.path == outer]
+    ledger.plan.ready(candidate, 30.0, [LinkedFile(scene, "b.usda", "b.usda"), LinkedFile(part, "p.usda", "p.usda")])
+    claim = ledger.uploads.claim(take(ledger, 30.0), FOLDER, "blake3:c", ["blake3:c", "blake3:b", "blake3:p"], 31.0)
+    ledger.uploads.sent(claim.upload_id, "task-2", 32.0)
+    assert report(ledger, "p.usda").state is FileState.CONVERTING
+    convert(ledger, claim.upload_id, "asset-2")
+    assert [report(ledger, f"{name}.usda").state for name in "cbp"] == [FileState.DONE] * 3
+    assert report(ledger, "p.usda").mains == (outer,)
+
+
 def test_a_companion_that_comes_late_sends_its_model_back_to_the_plan(ledger: Ledger) -> None:
     settle(ledger, "a.obj", 1, refers=True)
     (model,) = ledger.plan.candidates([DROP], 10.0, 10)

@@ -203,7 +203,7 @@ def test_half_a_file_that_cannot_be_shown_to_be_ours_is_told_until_it_is_gone_or
     station.scan()
     assert contents(station) == [content[:1000], content]
     half = next(station.direct.folders.source_files(station.folder_id())).source_file_id
-    told = f"may be half of an upload of {path} that was cut off, and cannot be shown to be. `3dverse-watcher"
+    told = f"may be left of an upload of {path} that was cut off or lost, and cannot be shown to be. `3dverse-watcher"
     with station.daemon(watch=True):
         station.until(lambda: line.requests.count(("GET", f"/app/v1/source-files/{half}/details")) > 1)
         assert f"{told} sources rm {half}`" in says(station, "status")

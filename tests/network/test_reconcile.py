@@ -345,7 +345,7 @@ def content(api: AssetApi, source_file_id: str) -> bytes:
 
 def reconciler_of(ledger: Ledger, api: AssetApi) -> watcher.reconcile.Reconciler:
     arrival = Arrival(api)
-    belongings = Belongings(ledger.owed, api, arrival)
+    belongings = Belongings(ledger, api, arrival)
     return watcher.reconcile.Reconciler(ledger, api, Gate(), arrival, belongings, backoff=Backoff())
 
 

@@ -67,8 +67,9 @@ class Remainder:
     @staticmethod
     def _half(half: HalfReport) -> str:
         return (
-            f"on the server: {shown(half.name)}, which may be half of an upload of {shown(half.path)} that was cut off,"
-            f" and cannot be shown to be. `{removing(half)}` removes it; if it is somebody's, `{keeping(half)}`"
+            f"on the server: {shown(half.name)}, which may be left of an upload of {shown(half.path)} that was cut off"
+            f" or lost, and cannot be shown to be. `{removing(half)}` removes it;"
+            f" if it is somebody's, `{keeping(half)}`"
         )
 
     @staticmethod

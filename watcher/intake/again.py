@@ -15,8 +15,8 @@ class Again:
     """Which files of a drop are worth another try."""
 
     def __init__(self) -> None:
-        self._tried: dict[str, tuple[float, float]] = {}
-        """By path: when it may be tried again, and the pause after that."""
+        self._tried: dict[str, tuple[str, float, float]] = {}
+        """By path: what could not be read of it, when it may be tried again, and the pause after that."""
 
     def is_due(self, path: str, known: Known, now: float) -> bool:
         """Whether a file failed because of a path that can be read now, as far as its beginning tells."""
@@ -24,10 +24,12 @@ class Again:
             if known.state in (FileState.DONE, FileState.DUPLICATE):
                 self._tried.pop(path, None)
             return False
-        due, pause = self._tried.get(path, (now, FIRST_PAUSE))
+        unreadable, due, pause = self._tried.get(path, ("", now, FIRST_PAUSE))
+        if unreadable != known.unreadable:
+            due, pause = now, FIRST_PAUSE
         if now < due or _is_unreadable(known.unreadable):
             return False
-        self._tried[path] = now + pause, min(2 * pause, LONGEST_PAUSE)
+        self._tried[path] = known.unreadable, now + pause, min(2 * pause, LONGEST_PAUSE)
         return True
 
 

@@ -32,6 +32,8 @@ STRAY_SECONDS = 10.0
 STRAY_SHARE = 20
 """Such a scan is at least so many times its own duration away."""
 MOST_STRAYS = 10_000
+STEPS_TO_SCAN = 8
+"""While more files are due than a step can look at, one in so many scans on."""
 
 
 class DropIntake:
@@ -80,9 +82,9 @@ class DropIntake:
         """The full scan that is under way."""
         self._looking: Iterator[FolderScan] | None = None
         """The scan of some folders that is under way."""
-        self._behind = False
-        """Whether more files are due to be settled than one step could look at: first these, or a file that comes now
-        would wait behind all that a scan found before."""
+        self._behind = 0
+        """For how many steps more files have been due to be settled than one could look at: first these, as a rule, or
+        a file that comes now would wait behind all that a scan found before."""
         self._closed = False
 
     @property
@@ -156,11 +158,11 @@ class DropIntake:
         if self.coverage is not None and self.coverage.check(now):
             self._next_scan, self._scanning = 0.0, None
         more |= self._take_events(now)
-        if not self._behind:
+        if self._behind % STEPS_TO_SCAN == 0:
             more |= self._look(now)
             more |= self._scan(now)
-        self._behind = self._settle(now)
-        more |= self._behind
+        self._behind = self._behind + 1 if self._settle(now) else 0
+        more |= self._behind > 0
         if self._changed_totals and self._scanning is None:
             self._record_totals(now)
         return 0.0 if more else self._until_next(now)

@@ -179,7 +179,10 @@ class DoubtLedger:
     def half(self, upload_id: int, source_file_id: str, name: str) -> None:
         """A source file may be half of this attempt, and cannot be shown to be."""
         with self._connection.transaction() as sql:
-            sql.execute("INSERT OR IGNORE INTO halves VALUES (?, ?, ?)", (source_file_id, upload_id, name))
+            sql.execute(
+                "INSERT OR IGNORE INTO halves SELECT ?, id, ? FROM uploads WHERE id = ?",
+                (source_file_id, name, upload_id),
+            )
 
     def halves(self) -> list[str]:
         """The ids of all such source files."""

@@ -18,7 +18,7 @@ def rank(state: str) -> str:
 
 STATE_OF_MODELS = f"""(
     SELECT m.state FROM links l JOIN files m ON m.id = l.main_id
-    WHERE l.companion_id = files.id AND m.state != 'gone' ORDER BY {rank("m.state")} LIMIT 1)"""
+    WHERE l.companion_id = files.id AND m.role = 'main' AND m.state != 'gone' ORDER BY {rank("m.state")} LIMIT 1)"""
 """A companion's state follows the models that use it: at work while any of them is, failed when one failed."""
 
 

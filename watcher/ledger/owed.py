@@ -73,8 +73,7 @@ class KeptAsset:
 
 @dataclass(frozen=True, slots=True)
 class FileSent:
-    """A file of an upload of which no source file is on record: a companion, or the main one when its upload task was
-    lost."""
+    """A file of an upload of which no source file is on record: a companion, or the main one of a lost task."""
 
     file: SentFile
     others: tuple[str, ...]
@@ -197,8 +196,7 @@ class OwedLedger:
     # -- removal -----------------------------------------------------------------------------------------------------
 
     def sent_files(self, upload_id: int) -> tuple[tuple[str, ...], tuple[FileSent, ...]]:
-        """The ids of the source files that were converted for this upload, and what travelled with them; when none is
-        known, all that was sent, the main file first."""
+        """The ids of the source files that were converted for this upload, and what travelled with them."""
         ids = [
             row["source_file_id"]
             for row in self._connection.rows(
@@ -208,11 +206,9 @@ class OwedLedger:
             )
         ]
         rows = self._connection.rows(
-            "SELECT * FROM members WHERE upload_id = ? AND position >= ? ORDER BY position",
-            (upload_id, int(bool(ids))),
+            "SELECT * FROM members WHERE upload_id = ? AND position > 0 ORDER BY position", (upload_id,)
         )
-        others = tuple(self._sent(row) for row in rows)
-        return tuple(ids), others
+        return tuple(ids), tuple(self._sent(row) for row in rows)
 
     def sent_main(self, upload_id: int) -> tuple[str | None, FileSent]:
         """The main file of this upload, and the id of the source file that it became, if that is known."""

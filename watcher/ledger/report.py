@@ -123,7 +123,7 @@ _FILES = (
     " u.state AS upload_state"
     " FROM files f{index} JOIN dirs d ON d.id = f.dir_id JOIN drops p ON p.id = f.drop_id"
     " LEFT JOIN uploads u ON u.id = CASE f.role WHEN 'main' THEN f.upload_id ELSE ("
-    "  SELECT m.upload_id FROM links l JOIN files m ON m.id = l.main_id WHERE l.companion_id = f.id"
+    "  SELECT m.upload_id FROM links l JOIN files m ON m.id = l.main_id WHERE l.companion_id = f.id AND m.role = 'main'"
     "  ORDER BY m.updated_at DESC LIMIT 1) END"
 )
 
@@ -342,7 +342,7 @@ class ReportLedger:
             rows = self._connection.rows(
                 "SELECT d.path AS dir, f.name, f.error, f.state, l.text, l.upload_name"
                 " FROM links l JOIN files f ON f.id = l.main_id"
-                " JOIN dirs d ON d.id = f.dir_id WHERE l.companion_id = ? AND f.state != 'gone'"
+                " JOIN dirs d ON d.id = f.dir_id WHERE l.companion_id = ? AND f.role = 'main' AND f.state != 'gone'"
                 " ORDER BY d.path, f.name",
                 (row["id"],),
             )

@@ -243,7 +243,7 @@ CREATE TRIGGER companions_follow AFTER UPDATE OF state ON files WHEN NEW.role = 
         AND ({rank("NEW.state")} < {rank("state")} OR {rank("OLD.state")} <= {rank("state")} AND NOT (
             state = OLD.state AND EXISTS (
                 SELECT 1 FROM links l JOIN files m ON m.id = l.main_id
-                WHERE l.companion_id = files.id AND m.state = OLD.state ORDER BY l.main_id DESC)));
+                WHERE l.companion_id = files.id AND m.role = 'main' AND m.state = OLD.state ORDER BY l.main_id DESC)));
 END;
 """
 

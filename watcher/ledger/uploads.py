@@ -356,7 +356,12 @@ class UploadLedger:
     def removed(self, upload_id: int, now: float) -> None:
         """What a failed conversion had left on the server is gone."""
         with self._connection.transaction() as sql:
-            sql.execute("UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ?", (now, upload_id))
+            removed = sql.execute(
+                "UPDATE uploads SET state = 'void', finished_at = ? WHERE id = ? AND state IN ('error', 'replace')",
+                (now, upload_id),
+            ).rowcount
+            if not removed:
+                return
             sql.execute("DELETE FROM owed WHERE upload_id = ?", (upload_id,))
             sql.execute("UPDATE files SET upload_id = NULL WHERE upload_id = ?", (upload_id,))
 
