@@ -108,6 +108,27 @@ def test_a_texture_whose_name_has_spaces_is_found(reference: str, convert: Conve
     assert only(convert("a.obj", files), "texture").name == "my wood"
 
 
+@pytest.mark.parametrize(
+    ("reference", "tiles"),
+    [
+        ("w.<UDIM>.png", ["w.1001.png", "w.1002.png"]),
+        ("-s 1 1 1 tex\\w<UVTILE>.png", ["wu1_v1.png", "wu2_v1.png"]),
+        ("w_u<u>_v<v>.png", ["w_u1_v1.png", "w_u1_v2.png"]),
+        ("W%04d.png", ["w0001.png", "w0002.png"]),
+        ("tex/w.$F4.png", ["W.0001.png", "W.0002.png"]),
+    ],
+)
+def test_of_a_texture_in_tiles_the_first_is_taken_and_told(reference: str, tiles: list[str], convert: Convert) -> None:
+    files = {
+        "a.obj": f"mtllib a.mtl\n{SQUARE}usemtl m\nf 1 2 3 4\n",
+        "a.mtl": f"newmtl m\nmap_Kd {reference}\n",
+        **dict.fromkeys([*reversed(tiles), "w.png", "w.12.png", "wx.png"], png()),
+    }
+    result = convert("a.obj", files)
+    assert only(result, "texture").name == tiles[0].removesuffix(".png")
+    assert result.log.endswith(f"only one is taken here: {tiles[0]}") and len(result.log.splitlines()) == 1
+
+
 def test_the_warning_of_a_missing_texture_names_it_without_its_options(convert: Convert) -> None:
     files = {
         "a.obj": f"mtllib a.mtl\n{SQUARE}usemtl m\nf 1 2 3 4\n",

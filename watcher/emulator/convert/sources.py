@@ -17,6 +17,8 @@ _LARGEST_SOURCE = 1 << 30
 """Bytes of a file that a converter reads whole."""
 _BEHIND_PATH = re.compile(r"(\.\w+)[?#].*", re.DOTALL)
 """The query and the fragment of a URI, where the name before them has an extension."""
+_TILE = re.compile(r"<udim>|%\(udim\)d|<uvtile>|<tile>|<[uvf]>|%0[1-9]d|\$f[1-9]?(?![a-z0-9])")
+"""What stands for the number of a tile, or of a picture of a sequence, in a name in small letters."""
 
 
 class SourceFiles:
@@ -74,6 +76,16 @@ class SourceFiles:
             if found is not None:
                 return found
         return None
+
+    def first_tile(self, reference: str) -> str | None:
+        """The first file, in whichever folder, that is a tile of the picture which a reference names; None also when it
+        names no picture in tiles."""
+        parts = _TILE.split(posixpath.basename(_key(reference.replace("\\", "/"))))
+        if len(parts) == 1:
+            return None
+        # Possessive: many numbers side by side would be tried in all ways.
+        tile = re.compile(r"(?:u\d++_v)?+\d++".join(map(re.escape, parts)))
+        return next((self._by_basename[name] for name in sorted(self._by_basename) if tile.fullmatch(name)), None)
 
 
 def _spellings(reference: str) -> Iterator[str]:

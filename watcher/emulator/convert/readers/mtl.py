@@ -60,6 +60,8 @@ class Library:
         """The index of the picture under the first of these names that the job has; None, with a warning, when it has
         none of them."""
         found = next(filter(None, (conversion.files.resolve(name, written_in) for name in names)), None)
+        if found is None and (found := conversion.files.first_tile(names[0])) is not None:
+            conversion.warn(f"of the tiles of the texture {names[0]!r} only one is taken here: {found}")
         if found is None:
             conversion.warn(f"{written_in} names the texture {names[0]!r}, which is not among the uploaded files")
             return None
