@@ -173,3 +173,16 @@ def test_a_great_folder_is_listed_anew_only_when_it_changed(drop, monkeypatch):
     (folder / "Late.png").write_text("it came, too")
     os.utime(folder, ns=(0, 1))
     assert find("late.png") == str(folder / "Late.png")
+
+
+def test_a_great_folder_that_a_copy_gives_its_old_time_again_is_listed_anew(drop, monkeypatch):
+    monkeypatch.setattr("watcher.plan.disk.GREAT", 1)
+    asked = []
+    listings = Listings(lambda time: asked.append(time) or 60.0)
+    folder = drop / "Tex"
+    os.utime(folder, (1e9, 1e9))
+    assert DiskLook(str(drop), listings=listings).find(f"{folder}/missing.png") is None
+    (folder / "Missing.PNG").write_text("it came")
+    os.utime(folder, (1e9, 1e9))
+    assert DiskLook(str(drop), listings=listings).find(f"{folder}/missing.png") == str(folder / "Missing.PNG")
+    assert min(asked) > 1e9, "nor is it taken for one that has long been as it is"

@@ -38,14 +38,14 @@ class Listings:
         listed."""
         try:
             status = os.stat(folder)
-            version = status.st_dev, status.st_ino, status.st_mtime_ns
+            version = status.st_dev, status.st_ino, status.st_ctime_ns  # a copy may set mtime back
             if (known := self._listed.get(folder)) is not None and known[0] == version:
                 return known[1:]
             names = sorted(os.listdir(folder))
         except OSError:
             return [], {}
         listed = version, names, dict[str, str]()
-        if len(names) >= GREAT and self._age(status.st_mtime) > STEADY_SECONDS:
+        if len(names) >= GREAT and self._age(status.st_ctime) > STEADY_SECONDS:
             self._listed[folder] = listed
         return listed[1:]
 
