@@ -605,6 +605,41 @@ def test_models_that_load_each_other_by_paths_of_another_machine_are_one_set(
     assert sorted(names) == sorted(f"{name}.{extension}" for name, _ in contents)
 
 
+SEEN_DIFFERENTLY = {
+    "variable": {
+        "b.usda": '#usda 1.0\n(\n expressionVariables = { string Y = "b.usda" }\n subLayers = [@a.usda@]\n)\n',
+        "a.usda": '#usda 1.0\n(\n expressionVariables = { string Y = "z.usda" }\n subLayers = [@`"${Y}"`@]\n)\n',
+        "z.usda": "#usda 1.0\n",
+    },
+    "alternative": {
+        "sub/m.x3d": "<X3D><Inline url='\"../l.x3d\"'/></X3D>",
+        "l.x3d": "<X3D><Inline url='\"sub/k.x3d\"'/></X3D>",
+        "sub/k.x3d": '<X3D><Inline url=\'"other.x3d" "m.x3d"\'/></X3D>',
+        "other.x3d": "<X3D></X3D>",
+    },
+}
+
+
+@pytest.mark.parametrize(("reverse", "pause"), [(False, 0.25), (True, 0.25), (True, 6.0)])
+@pytest.mark.parametrize("case", SEEN_DIFFERENTLY)
+def test_a_model_leads_what_it_loads_when_what_is_before_it_does_not_take_it_along(
+    stage: Callable[..., Stage], case: str, reverse: bool, pause: float
+) -> None:
+    plan = stage(wait=2.0)
+    files = SEEN_DIFFERENTLY[case]
+    sent: list[list[str]] = []
+    for name in sorted(files, key=list(files).index, reverse=reverse):
+        plan.drop_file(name, files[name])
+        plan.after(pause)
+        sent += plan.send()
+    plan.after(60)
+    sent += plan.send()
+    assert {os.path.basename(name) for names in sent for name in names} == {os.path.basename(name) for name in files}
+    assert plan.report(next(iter(files))).state is FileState.CONVERTING
+    plan.after(90)
+    assert plan.send() == []
+
+
 def test_of_models_that_load_each_other_one_leads_that_the_rules_let_go_by_itself(
     drop_folder: Path, ledger: Ledger
 ) -> None:

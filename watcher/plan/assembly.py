@@ -184,6 +184,28 @@ def assemble(main: str, root: str, look: Look, may_lead: Callable[[str], bool] =
     """
     if gathers(main):
         return _gather(main, root, look, may_lead)
+    found, loads, lacking = _follow(main, root, look)
+    main_member, *companions = found.members.values()
+    leader = next((path for path in _before(main, loads) if may_lead(path)), "")
+    if leader:
+        # Seen from there names may lead elsewhere: beside another file, with other variables.
+        its_set, its_loads, _ = _follow(leader, root, look)
+        if main not in its_set.members or any(map(may_lead, _before(leader, its_loads))):
+            leader = ""
+    return Assembly(
+        main=main_member,
+        companions=tuple(companions),
+        missing=tuple(one for one in lacking if one.expected),
+        refused=tuple(one for one in lacking if not one.expected),
+        part_of=leader,
+        awaited=tuple(found.awaited),
+        may_grow=found.may_grow,
+        obstacle=found.obstacle,
+    )
+
+
+def _follow(main: str, root: str, look: Look) -> tuple[_Set, Mapping[str, Collection[str]], Collection[Missing]]:
+    """The set of the file at `main`, which of its files load which, and what is not there."""
     found = _Set(main, root)
     loads: defaultdict[str, set[str]] = defaultdict(set)
     lacking: dict[tuple[str, str], Missing] = {}
@@ -212,27 +234,17 @@ def assemble(main: str, root: str, look: Look, may_lead: Callable[[str], bool] =
             with found.around_obstacles():
                 if found.add(attempt.found, attempt.wanted, naming, attempt.text, _others(attempt, look)):
                     queue.append(attempt.found)
-    main_member, *companions = found.members.values()
-    return Assembly(
-        main=main_member,
-        companions=tuple(companions),
-        missing=tuple(one for one in lacking.values() if one.expected),
-        refused=tuple(one for one in lacking.values() if not one.expected),
-        part_of=_leader(main, loads, may_lead),
-        awaited=tuple(found.awaited),
-        may_grow=found.may_grow,
-        obstacle=found.obstacle,
-    )
+    return found, loads, lacking.values()
 
 
-def _leader(main: str, loads: Mapping[str, Collection[str]], may_lead: Callable[[str], bool]) -> str:
-    """Of files that load each other the first by path leads; empty when that is `main`."""
+def _before(main: str, loads: Mapping[str, Collection[str]]) -> list[str]:
+    """Of the files that load each other with `main`, those before it by path: the first leads."""
     loaded_by: defaultdict[str, set[str]] = defaultdict(set)
     for naming, names in loads.items():
         for name in names:
             loaded_by[name].add(naming)
     circle = _reached(main, loads) & _reached(main, loaded_by) if main in loaded_by else {main}
-    return next((path for path in sorted(circle) if path < main and may_lead(path)), "")
+    return sorted(path for path in circle if path < main)
 
 
 def _reached(start: str, ways: Mapping[str, Collection[str]]) -> set[str]:
