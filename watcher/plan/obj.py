@@ -37,7 +37,7 @@ _OPTION = (
     r"|texres\s+\d\S*"
     r"|imfchan\s+[rgbmlz]"
     r"|type\s+(?:sphere|cube_\w+)"
-    r"|colorspace\s+\S+)(?=\s|$)"
+    r"|(?:colorspace|filter)\s+\S+)(?=\s|$)"
 )
 _LEADING_OPTIONS = re.compile(rf"(?:{_OPTION}\s*+)++", re.IGNORECASE)
 _TRAILING_OPTIONS = re.compile(rf"(?:\s+{_OPTION})+$", re.IGNORECASE)
@@ -109,7 +109,8 @@ def read_mtl(file: BinaryIO) -> Iterator[str]:
 def mtl_readings(text: str) -> tuple[tuple[str, ...], ...]:
     """Those of any name; else without numbers and options of no known meaning before and behind it."""
     before = _BEFORE.match(text)
-    bare = _without_end(_BEHIND, text[before.end() :] if before else text)
+    bare = text[before.end() :] if before else text
+    bare = quoted[1] if (quoted := _QUOTED.match(bare)) else _without_end(_BEHIND, bare)
     return tuple(dict.fromkeys((*plain_readings(text), *plain_readings(bare))))
 
 

@@ -96,7 +96,7 @@ def _ogre_material(stem: str) -> tuple[str, ...]:
     return (stem.removesuffix(".mesh") + ".material", *(["Scene.material"] if stem.endswith(".mesh") else []))
 
 
-READERS = 14
+READERS = 15
 """The version of all readers together: raised when one finds more or other names in a file than before, so that what
 was found by an older one is found anew."""
 

@@ -60,12 +60,14 @@ read_quake_skin = statements(rb"[^,\r\n]++,[ \t]*+([^\r\n]++)")
 """Quake 3 skins: the texture behind the name of each surface."""
 
 _OGRE_TEXTURE = re.compile(
-    # A line, or what is in brackets on one.
+    # A line, or what is in brackets on one: there each bracket ends it, so that none is read again and again.
     rb"(?:^|(?<=[\r\n{]))[ \t]*+"
-    rb"(?:import\s[^\r\n]*?\sfrom[ \t]*+\"?([^\"\s]++)|set(?:_texture_alias[ \t]++\S++|[ \t]++\$\S++)[ \t]*+\"?"
-    rb"([^\"\r\n]*\.[a-z]\w{1,3})\b|(?P<kind>(?:cubic_|anim_)?texture)(?![ \t]++\$)" + _VALUE + rb")",
+    rb"(?:import\s[^\r\n{}]*?\sfrom[ \t]*+\"?([^\"\s]++)|set(?:_texture_alias[ \t]++\S++|[ \t]++\$\S++)[ \t]*+\"?"
+    rb"([^\"\r\n{}]*\.[a-z]\w{1,3})\b|(?P<kind>(?:cubic_|anim_)?texture)(?![ \t]++\$)[ \t]++([^\r\n{}]++))",
     re.IGNORECASE,
 )
+_OGRE_COMMENT = re.compile(rb"//(?<![^\s{}]//)[^\r\n]*+")
+"""Within a word and in quotes, slashes are a part of the name."""
 _OGRE_WORD = re.compile(r'"([^"]*+)"|([^ \t]++)')
 _OGRE_SIDES = ("_fr", "_bk", "_lf", "_rt", "_up", "_dn")
 _MOST_FRAMES = 1000
@@ -78,7 +80,8 @@ def read_ogre_material(file: BinaryIO) -> Iterator[str]:
     Source: the Ogre manual, "Texture units". The six sides of a cube and the frames of an animation are named one by
     one, or by a name to which the side or the number is added.
     """
-    matches = (match for piece in whole_lines(blocks(file)) for match in _OGRE_TEXTURE.finditer(piece))
+    pieces = (_OGRE_COMMENT.sub(b"", piece) for piece in whole_lines(blocks(file)))
+    matches = (match for piece in pieces for match in _OGRE_TEXTURE.finditer(piece))
     for match in islice(matches, MOST_STATEMENTS):
         if match["kind"] is None:
             yield decode(match[1] or match[2])
@@ -181,22 +184,22 @@ def read_ogex(file: BinaryIO) -> Iterator[str]:
 def _ogex_character(escape: re.Match[str]) -> str:
     character, *numbers = escape.groups()
     number = int(next(filter(None, numbers), "0"), 16)
-    return character or (chr(number) if number < 0x110000 else "")
+    # A control character is in no name: it was a backslash between two parts of one, not escaped.
+    return character or (chr(number) if 0x20 <= number < 0x110000 else escape[0])
 
 
-_IFC_TEXTURE = re.compile(rb"IFCIMAGETEXTURE\s*+\(([^;]{0,4096}?)\)\s*+;", re.IGNORECASE)
-_IFC_COMMENT = 1024
-"""Bytes before a texture in which the comment around it begins, if there is one."""
+_IFC = rb"IFCIMAGETEXTURE\s*+\((?P<arguments>[^;]{0,4096}?)\)\s*+;"
+_IFC_TEXTURE = re.compile(_IFC, re.IGNORECASE)
+_IFC_TOKEN = re.compile(_IFC + rb"|/\*(?:[^*]|\*(?!/)){0,1024}+(?:\*/)?+|'[^'\r\n]*+'", re.IGNORECASE)
+"""With what has to be told apart where there are comments. One that never ends hides only what follows soon."""
 _IFC_STRING = re.compile(rb"'((?:[^']|'')*+)'")
 
 
 def read_ifc(file: BinaryIO) -> Iterator[str]:
     """IFC: the image of each `IfcImageTexture`, its last argument that is a text."""
     for piece in whole_lines(blocks(file)):
-        for texture in _IFC_TEXTURE.finditer(piece):
-            before = piece[max(texture.start() - _IFC_COMMENT, 0) : texture.start()]
-            is_comment = before.rfind(b"/*") > before.rfind(b"*/")
-            if not is_comment and (strings := _IFC_STRING.findall(texture[1])):
+        for token in (_IFC_TOKEN if b"/*" in piece else _IFC_TEXTURE).finditer(piece):
+            if strings := _IFC_STRING.findall(token["arguments"] or b""):
                 yield _STEP_ESCAPE.sub(_step_text, decode(strings[-1].replace(b"''", b"'")))
 
 

@@ -13,6 +13,9 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 
+MOST_OPEN_ENDS = 3
+"""Numbers in a name that end before a digit or another number: each may end in several places."""
+
 
 def is_tiled(name: str) -> bool:
     """Whether a part of the name stands for the number of a tile or of another file of a sequence."""
@@ -22,21 +25,25 @@ def is_tiled(name: str) -> bool:
 def tile_pattern(name: str) -> re.Pattern[str]:
     """What matches the names of the tiles, of which all differ in numbers only."""
     pattern = ""
-    at = 0
+    at = open_ends = 0
     for token in _TOKEN.finditer(name):
-        pattern += re.escape(name[at : token.start()]) + _number(token)
+        pattern += re.escape(name[at : token.start()])
         at = token.end()
+        is_open = open_ends < MOST_OPEN_ENDS and (name[at : at + 1].isdecimal() or _TOKEN.match(name, at) is not None)
+        open_ends += is_open
+        pattern += _number(token, is_open)
     return re.compile(pattern + re.escape(name[at:]), re.IGNORECASE)
 
 
-def _number(token: re.Match[str]) -> str:
-    # Possessive: many numbers side by side would be tried in all ways.
+def _number(token: re.Match[str], is_open: bool) -> str:
+    # Possessive, where no digit follows: many numbers side by side would be tried in all ways.
+    possessive = "" if is_open else "+"
     if token["pair"]:
-        return "u[0-9]{1,3}+_v[0-9]{1,3}+"
+        return "u[0-9]{1,3}+_v[0-9]{1,3}" + possessive
     if width := len(token["signs"] or "") or int(token["width"] or token["padding"] or 0):
-        return f"[0-9]{{{width},}}+"
+        return f"[0-9]{{{width},{max(width, 9) if is_open else ''}}}{possessive}"
     if token["any"] or token["padding"] is not None:
-        return "[0-9]{1,9}+"
+        return "[0-9]{1,9}" + possessive
     return "1[0-9]{3}"
 
 
