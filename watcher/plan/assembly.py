@@ -6,7 +6,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Protocol
 
 from watcher.plan.references import can_refer, format_of, gathers, readings
@@ -160,8 +160,10 @@ class _Set:
         better = [*takewhile(lambda place: place != attempt.wanted, attempt.where.paths), attempt.wanted]
         if attempt.found == attempt.wanted:
             better.pop()
-        if better and not is_tiled(attempt.text) and len(self.awaited) < MOST_AWAITED:
-            self.awaited["\0".join(better[:MOST_BETTER])] = None
+        if not is_tiled(attempt.text) and len(self.awaited) < MOST_AWAITED:
+            # What comes is recognised by its name; with a colon in it that may be a path, too.
+            for _, places_of_name in groupby(better[:MOST_BETTER], os.path.basename):
+                self.awaited["\0".join(places_of_name)] = None
 
     def _name_choices(self, path: str, wanted: str) -> Iterator[str]:
         base = os.path.basename(wanted)
