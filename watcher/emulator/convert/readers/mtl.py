@@ -21,16 +21,17 @@ _MAPS = {
     "map_ke": TextureSlot.EMISSION,
     "map_ao": TextureSlot.OCCLUSION,
 }
-_OPTION_VALUES = {
-    "-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3, "-texres": 1, "-clamp": 1,
-    "-bm": 1, "-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1,
-}  # fmt: skip
-"""Options before the file name of a map and how many values they take at most (-o, -s and -t take one to three)."""
+_NUMBERS = {"-boost": 1, "-bm": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3}
+"""Options before the file name of a map and how many numbers they take at most (-o, -s and -t take one to three)."""
+_ONE_WORD = dict.fromkeys(("-blendu", "-blendv", "-clamp", "-cc", "-colorspace", "-imfchan", "-texres", "-type"), 1)
+"""Options that take one word of any kind."""
+_OPTIONS = _NUMBERS | _ONE_WORD
 _WORD = re.compile(r"\S+")
 _QUOTED = re.compile(r'"([^"]+)"')
 _COMMENT = re.compile(r"(\.[a-z]\w{2,3})\s+(?:#|//).*", re.IGNORECASE)
 """A number sign may also be part of a name: it starts a comment only where a name with an extension ended."""
-_EXTENSION = re.compile(r"\.[a-z]\w{2,3}$", re.IGNORECASE)
+_EXTENSION = re.compile(r"\.[a-z]\w{2,3}'?$", re.IGNORECASE)
+_NOT_A_NUMBER = re.compile(r"[-+]?1\.#[a-z]+\d*", re.IGNORECASE)
 _UNKNOWN_OPTION = re.compile(r"-[a-z]\w*", re.IGNORECASE)
 _NO_IMAGE = frozenset(("none", "(none)", "null", "(null)"))
 
@@ -111,12 +112,13 @@ def map_files(value: str) -> list[str]:
     start = _after_options(texts)
     if quoted := _QUOTED.match(value, words[start].start()):
         return [quoted[1]]
-    end = start + 1
-    while end < len(words) and not (texts[end].lower() in _OPTION_VALUES and _EXTENSION.search(texts[end - 1])):
-        end += 1
-    first, last = start, end - 1
-    while first < last and _may_be_option(texts[first]):
+    first = start
+    while first < len(words) - 1 and _may_be_option(texts[first]):
         first += 1
+    end = first + 1
+    while end < len(words) and not (texts[end].lower() in _OPTIONS and _may_end_name(texts[end - 1])):
+        end += 1
+    last = end - 1
     while first < last and _may_be_option(texts[last]):
         last -= 1
     name, bare = value[words[start].start() : words[end - 1].end()], value[words[first].start() : words[last].end()]
@@ -131,11 +133,10 @@ def without_comment(value: str) -> str:
 def _after_options(words: list[str]) -> int:
     """The place of the first word that is neither an option nor a value of one; the last word is neither."""
     at, last = 0, len(words) - 1
-    while at < last and (takes := _OPTION_VALUES.get(words[at].lower())):
+    while at < last and (option := words[at].lower()) in _OPTIONS:
         at += 1
-        # One to three numbers, or exactly one word of another kind.
-        end = min(at + takes, last)
-        while at < end and (takes == 1 or _is_number(words[at])):
+        end = min(at + _OPTIONS[option], last)
+        while at < end and (option in _ONE_WORD or _is_number(words[at])):
             at += 1
     return at
 
@@ -144,8 +145,14 @@ def _may_be_option(word: str) -> bool:
     return _UNKNOWN_OPTION.fullmatch(word) is not None or _is_number(word)
 
 
+def _may_end_name(word: str) -> bool:
+    return _EXTENSION.search(word) is not None or _may_be_option(word)
+
+
 def _is_number(word: str) -> bool:
-    """Also with a comma where the author's country has one, and what C calls no number."""
+    """Also with a comma where the author's country has one, and what C writes for no number."""
+    if _NOT_A_NUMBER.fullmatch(word):
+        return True
     try:
         float(word.replace(",", "."))
     except ValueError:
