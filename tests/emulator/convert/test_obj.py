@@ -57,6 +57,8 @@ def counts(result: ConversionResult) -> list[tuple[str, int]]:
         ("wood # 2.png", ["wood # 2.png"]),
         ("1.0 wood.png", ["1.0 wood.png", "wood.png"]),
         ("-foo wood.png", ["-foo wood.png", "wood.png"]),
+        ("-filter tri wood.png", ["wood.png"]),
+        ('0.5 "my wood.png"', ['0.5 "my wood.png"', "my wood.png"]),
         ("-mm 0 1 2 wood.png", ["2 wood.png", "wood.png"]),
         ("wood.png 0.5", ["wood.png 0.5", "wood.png"]),
         ("'wood.png' -imfchan r", ["'wood.png'"]),

@@ -23,7 +23,9 @@ _MAPS = {
 }
 _NUMBERS = {"-boost": 1, "-bm": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3}
 """Options before the file name of a map and how many numbers they take at most (-o, -s and -t take one to three)."""
-_ONE_WORD = dict.fromkeys(("-blendu", "-blendv", "-clamp", "-cc", "-colorspace", "-imfchan", "-texres", "-type"), 1)
+_ONE_WORD = dict.fromkeys(
+    ("-blendu", "-blendv", "-clamp", "-cc", "-colorspace", "-filter", "-imfchan", "-texres", "-type"), 1
+)
 """Options that take one word of any kind."""
 _OPTIONS = _NUMBERS | _ONE_WORD
 _WORD = re.compile(r"\S+")
@@ -122,7 +124,7 @@ def map_files(value: str) -> list[str]:
     while first < last and _may_be_option(texts[last]):
         last -= 1
     name, bare = value[words[start].start() : words[end - 1].end()], value[words[first].start() : words[last].end()]
-    return [] if bare.lower() in _NO_IMAGE or _is_number(bare) else list(dict.fromkeys((name, bare)))
+    return [] if bare.lower() in _NO_IMAGE or _is_number(bare) else list(dict.fromkeys((name, bare.strip('"'))))
 
 
 def without_comment(value: str) -> str:
