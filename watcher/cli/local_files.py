@@ -4,6 +4,8 @@ ends the waiting, which it would not if the command itself were held in the kern
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from io import RawIOBase
 from typing import Any, TypeVar
 
 import click
@@ -56,4 +58,9 @@ def chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
         while chunk := from_disk(path, lambda: file.read(_CHUNK), GIVE_UP_SECONDS):
             yield chunk
     finally:
-        threading.Thread(target=file.close, daemon=True).start()  # this, too, may never come back
+        threading.Thread(target=_close, args=(file,), daemon=True).start()  # this, too, may never come back
+
+
+def _close(file: RawIOBase) -> None:
+    with suppress(OSError):  # the disk is gone
+        file.close()
