@@ -80,14 +80,15 @@ SELECT u.*, f.name, d.path AS dir,
     f.state != 'gone' AND (f.upload_id = u.id OR f.state = 'failed' OR (f.role = 'companion' AND f.digest = m.digest))
     OR EXISTS (SELECT 1 FROM links l JOIN files o ON o.id = l.main_id WHERE l.companion_id = f.id AND o.state != 'gone')
     AS needed,
-    u.state = 'error' AND u.source_file_id IS NULL AND u.error LIKE 'the server no longer knows the upload task%'
-    AS lost
+    u.state = 'replace'
+    OR u.state = 'error' AND u.source_file_id IS NULL AND u.error LIKE 'the server no longer knows the upload task%'
+    AS may_be_there
 FROM uploads u JOIN files f ON f.id = u.main_id JOIN dirs d ON d.id = f.dir_id
 JOIN members m ON m.upload_id = u.id AND m.position = 0
-WHERE u.state IN ('sent', 'success', 'error')
+WHERE u.state IN ('sent', 'success', 'error', 'replace')
 """
-"""What the server is to have; of what it has lost the task, it may have the files. Needed is what a file stands on, and
-what a model that is there was sent with."""
+"""What the server is to have. It may have the files of what it has lost the task of, and of what was to be tried again
+until its file changed or went away. Needed is what a file stands on, and what a model that is there was sent with."""
 
 
 @dataclass
@@ -198,8 +199,8 @@ class Judge:
                 _Upload(dict(row), [digest for _, digest in members[row["id"]]], _content_key(members[row["id"]]))
                 for row in sql.execute(_UPLOADS)
             ]
-            self._uploads = [upload for upload in uploads if not upload.row["lost"]]
-            self._lost = [upload for upload in uploads if upload.row["lost"]]
+            self._uploads = [upload for upload in uploads if not upload.row["may_be_there"]]
+            self._may_be_there = [upload for upload in uploads if upload.row["may_be_there"]]
             self._told = {row["source_file_id"] for row in sql.execute("SELECT source_file_id FROM halves")}
             self._assets: dict[int, set[str]] = defaultdict(set)
             for row in sql.execute("SELECT upload_id, asset_id FROM assets"):
@@ -307,12 +308,12 @@ class Judge:
         the server does not tell, and it does not matter. Of what may be left of a lost upload a person is told."""
         there = Counter((stored.folder, stored.digest) for stored in self._stored.values())
         told = Counter((stored.folder, stored.digest) for id_, stored in self._stored.items() if id_ in self._told)
-        known, lost = (
+        known, may_be = (
             Counter((upload.row["folder_id"], digest) for upload in uploads for digest in upload.digests)
-            for uploads in (self._uploads, self._lost)
+            for uploads in (self._uploads, self._may_be_there)
         )
         names = {(stored.folder, stored.digest): stored.name for stored in self._stored.values()}
-        for (folder_id, digest), times in (there - known - lost - told).items():
+        for (folder_id, digest), times in (there - known - may_be - told).items():
             name, claims = names[folder_id, digest], known[folder_id, digest]
             what = f"{name!r} ({digest}) is {times + claims} times in {self._remote_path[folder_id]}"
             promise = Promise.TWICE if claims else Promise.LEFT
