@@ -133,6 +133,8 @@ class Reconciler:
         # Those of other uploads, too: what they tell of is not free to be taken, also before it is converted.
         told = {conversion.source_file_id for task in named for conversion in task.conversion_tasks}
         named = [task for task in named if not self._ledger.doubts.owned(task.upload_task_id)]
+        if attempt.upload_task_id is not None:  # it has one already, which may come back; any other is not its own
+            named = [task for task in named if task.upload_task_id == attempt.upload_task_id]
         waited = now - doubt.first_asked
         late = storing_seconds(attempt.size) if attempt.late_seconds is None else attempt.late_seconds
         complete = waited >= ARRIVAL_SECONDS + late

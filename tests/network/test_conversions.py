@@ -98,6 +98,34 @@ def test_a_file_whose_upload_task_vanishes_is_found_by_its_bytes_and_not_sent_ag
 
 
 @pytest.mark.usefixtures("soon_lost")
+def test_an_upload_whose_task_vanishes_is_not_taken_for_another_one_of_the_same_file(
+    station: Any, line: Any, picture: Picture
+) -> None:
+    content = station.drops("a.png", picture(1)).read_bytes()
+    ours: list[str] = []
+
+    def lost(task: dict[str, Any]) -> dict[str, Any] | None:
+        if not ours:
+            ours.append(task["upload_task_id"])
+            station.direct.folders.upload(
+                station.folder_id(), [FilePart("a.png", len(content), lambda: iter([content]))]
+            )
+            station.until(lambda: all(task.ended for task in station.direct.upload_tasks.iterate()))
+        return None if task["upload_task_id"] in ours else task
+
+    line.spoil = Tasks(lost)
+    station.scan()
+    sources = {
+        conversion.source_file_id
+        for task in station.direct.upload_tasks.iterate()
+        for conversion in task.conversion_tasks
+        if task.upload_task_id in ours
+    }
+    assert {station.reports()["a.png"].source_file_id} == sources
+    assert (station.on_server(), line.uploads) == ({"a.png": 2}, 1)
+
+
+@pytest.mark.usefixtures("soon_lost")
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_an_upload_that_vanishes_with_its_file_is_told_and_sent_again_only_if_it_stays_away(
     station: Any, line: Any, picture: Picture, comes_back: bool
