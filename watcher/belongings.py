@@ -1,7 +1,7 @@
 """Which source files on the server an upload brought there, and what was made of them."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 import structlog
@@ -44,12 +44,25 @@ class Belongings:
             found += [source.source_file_id for source in self._unconverted(folder_id, sent, found)]
         return found
 
-    def tell_of_main(self, upload_id: int, folder_id: str) -> None:
+    def tell_of_main(self, upload_id: int, folder_id: str) -> bool:
         """Put on record what may be left of an upload whose task was lost: a source file that is its main file, that
         nothing was made of, and of which no upload task tells. It may as well be the companion of a model that somebody
-        else sent, so it stays, and a person decides. Raises like :meth:`source_files`."""
+        else sent, so it stays, and a person decides. Returns whether there is one. Raises like :meth:`source_files`."""
         _, sent = self._ledger.owed.sent_main(upload_id)
-        for source in self._unconverted(folder_id, sent, (), is_main=True):
+        left = self._unconverted(folder_id, sent, (), is_main=True)
+        self._tell(upload_id, left)
+        return bool(left)
+
+    def tell_of_all(self, upload_id: int, folder_id: str) -> None:
+        """The same, with what came along."""
+        if self.tell_of_main(upload_id, folder_id):
+            found: list[SourceFile] = []
+            for sent in self._ledger.owed.sent_files(upload_id)[1]:
+                found += self._unconverted(folder_id, sent, [source.source_file_id for source in found])
+            self._tell(upload_id, found)
+
+    def _tell(self, upload_id: int, left: Iterable[SourceFile]) -> None:
+        for source in left:
             self._ledger.doubts.half(upload_id, source.source_file_id, source.name)
             _log.warning(
                 "a file may be what is left of an upload whose task was lost, but cannot be shown to be ours; if nobody"

@@ -163,7 +163,7 @@ class Reconciler:
             self._lost(attempt)
         else:
             if doubt.source is not None:
-                self._belongings.tell_of_main(attempt.upload_id, attempt.folder_id)
+                self._belongings.tell_of_all(attempt.upload_id, attempt.folder_id)
             self._decided(attempt, arrived=False)
             self._ledger.uploads.void(attempt.upload_id, clock.now(), backoff=self._backoff.delay)
         self._on_change()

@@ -215,10 +215,13 @@ def test_what_may_be_left_of_an_upload_whose_answer_was_lost_too_is_told_and_it_
     loses_all = tasks.change
     tasks.change = lambda task: loses_all(task) if task["upload_task_id"] in lost else task
     line.spoil = loses
-    station.drops("a.png", picture(1))
+    station.drops("car.obj", b"mtllib car.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    station.drops("car.mtl", b"newmtl a\nmap_Kd wood.png\n")
+    station.drops("wood.png", picture(1))
     station.scan()
-    assert station.reports()["a.png"].assets
-    assert (station.on_server(), halves(station), line.uploads) == ({"a.png": 2}, ["a"], 2)
+    assert station.reports()["car.obj"].assets
+    assert (station.on_server(), line.uploads) == ({"car.obj": 2, "car.mtl": 2, "wood.png": 2}, 2)
+    assert sorted(halves(station)) == ["car", "car", "wood"]
 
 
 @pytest.mark.usefixtures("soon_lost")
