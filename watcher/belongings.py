@@ -39,10 +39,8 @@ class Belongings:
         converted, companions = self._ledger.owed.sent_files(upload_id)
         if not converted:
             self.tell_of_main(upload_id, folder_id)
-        found = list(converted)
-        for sent in companions:
-            found += [source.source_file_id for source in self._unconverted(folder_id, sent, found)]
-        return found
+        came_along = self._came_along(folder_id, companions, converted)
+        return [*converted, *(source.source_file_id for source in came_along)]
 
     def tell_of_main(self, upload_id: int, folder_id: str) -> bool:
         """Put on record what may be left of an upload whose task was lost: a source file that is its main file, that
@@ -56,10 +54,8 @@ class Belongings:
     def tell_of_all(self, upload_id: int, folder_id: str) -> None:
         """The same, with what came along."""
         if self.tell_of_main(upload_id, folder_id):
-            found: list[SourceFile] = []
-            for sent in self._ledger.owed.sent_files(upload_id)[1]:
-                found += self._unconverted(folder_id, sent, [source.source_file_id for source in found])
-            self._tell(upload_id, found)
+            converted, companions = self._ledger.owed.sent_files(upload_id)
+            self._tell(upload_id, self._came_along(folder_id, companions, converted))
 
     def _tell(self, upload_id: int, left: Iterable[SourceFile]) -> None:
         for source in left:
@@ -93,6 +89,15 @@ class Belongings:
         except NotFound:  # a folder that is gone holds nothing
             return set()
         return {each.source_file_id for task in tasks for each in task.conversion_tasks if each.source_file_id}
+
+    def _came_along(self, folder_id: str, companions: Iterable[FileSent], converted: Iterable[str]) -> list[SourceFile]:
+        """The source files that the companions of an upload became, as far as they are there."""
+        taken, came_along = set(converted), list[SourceFile]()
+        for sent in companions:
+            found = self._unconverted(folder_id, sent, taken)
+            taken.update(source.source_file_id for source in found)
+            came_along += found
+        return came_along
 
     def _unconverted(
         self, folder_id: str, sent: FileSent, found: Collection[str], *, is_main: bool = False

@@ -29,7 +29,7 @@ _ONE_WORD = dict.fromkeys(
 """Options that take one word of any kind."""
 _OPTIONS = _NUMBERS | _ONE_WORD
 _WORD = re.compile(r"\S+")
-_QUOTED = re.compile(r'"([^"]+)"')
+QUOTED = re.compile(r'"([^"]+)"')
 _COMMENT = re.compile(r"(\.[a-z]\w{2,3})\s+(?:#|//).*", re.IGNORECASE)
 """A number sign may also be part of a name: it starts a comment only where a name with an extension ended."""
 _EXTENSION = re.compile(r"\.[a-z]\w{2,3}'?$", re.IGNORECASE)
@@ -112,7 +112,7 @@ def map_files(value: str) -> list[str]:
     words = list(_WORD.finditer(without_comment(value)))
     texts = [word[0] for word in words]
     start = _after_options(texts)
-    if quoted := _QUOTED.match(value, words[start].start()):
+    if quoted := QUOTED.match(value, words[start].start()):
         return [quoted[1]]
     first = start
     while first < len(words) - 1 and _may_be_option(texts[first]):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from watcher.emulator.convert.conversion import Conversion
 from watcher.emulator.convert.job import ConversionFailed
 from watcher.emulator.convert.model import Doubles, Material, Mesh, Model, Primitive
-from watcher.emulator.convert.readers.mtl import Library, without_comment
+from watcher.emulator.convert.readers.mtl import QUOTED, Library, without_comment
 from watcher.emulator.convert.readers.text import decode_text, numbers, whole_numbers
 from watcher.emulator.convert.surface import from_bottom, primitive_of, require_finite, triangulate
 
@@ -19,7 +19,6 @@ _MOST_MESHES = 1000
 _MOST_UNKNOWN = 100
 """Different statements that are not OBJ's; a file with more is something else."""
 
-_QUOTED = re.compile(r'"([^"]+)"')
 _BEHIND_MTL = re.compile(r"(?<=\.mtl)\s+", re.IGNORECASE)
 
 Corners = npt.NDArray[np.int64]
@@ -254,7 +253,7 @@ def _library_files(reference: str, conversion: Conversion) -> list[tuple[str, st
     """The files that a library statement names. Its readings: names in quotes; names that end in ``.mtl``, with spaces
     in them; a single name; a name in each word. The first of which the most names are there counts."""
     text = without_comment(reference)
-    readings = [_QUOTED.findall(text), _BEHIND_MTL.split(text), [text], text.split()]
+    readings = [QUOTED.findall(text), _BEHIND_MTL.split(text), [text], text.split()]
     named = [
         [(name, conversion.files.resolve(name, conversion.main_name)) for name in names] for names in readings if names
     ]
